@@ -1,0 +1,138 @@
+"""The one exception tree.
+
+    DailiesError
+    ├── InputError                what a person wrote is wrong: exit code 2
+    │   ├── ManifestError         one or more Problems, each with file, line, column and field
+    │   ├── SettingsError
+    │   └── NameCollision         two deliverables under one name
+    ├── ModelError                about weights
+    │   ├── ModelMissing          names the file, the alias and who asked for it
+    │   ├── ModelChanged          weights differ from the digest that was pinned
+    │   └── UnsafeWeights         not safetensors
+    ├── RenderError               about one image or batch
+    │   ├── ConditionError        a control's condition cannot be computed
+    │   ├── NotFinite             NaN or infinity before the uint8 cast
+    │   ├── OutOfMemory           the device has no room for this batch
+    │   └── DeviceLost            any other device error: this process must end
+    ├── StoreError                about the object store
+    │   ├── ObjectMissing
+    │   ├── ObjectConflict        other bytes are already kept under this key
+    │   └── StoreUnavailable
+    └── LedgerError               about the database
+        ├── StaleDecision         somebody decided this image first
+        ├── NotAllowed            this person's role does not permit it
+        └── LedgerUnavailable
+
+Vendor errors are translated into these once, at the edge that owns the vendor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with what a person wrote. Lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+    field: str
+    came: str
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.field}: {self.came}; {self.allowed}"
+
+
+class DailiesError(Exception):
+    """Base of everything Dailies raises on purpose. `exit_code` is the command line's."""
+
+    exit_code = 1
+
+
+class InputError(DailiesError):
+    exit_code = 2
+
+
+class ManifestError(InputError):
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class SettingsError(InputError):
+    pass
+
+
+class NameCollision(InputError):
+    pass
+
+
+class ModelError(DailiesError):
+    pass
+
+
+class ModelMissing(ModelError):
+    pass
+
+
+class ModelChanged(ModelError):
+    pass
+
+
+class UnsafeWeights(ModelError):
+    pass
+
+
+class RenderError(DailiesError):
+    pass
+
+
+class ConditionError(RenderError):
+    pass
+
+
+class NotFinite(RenderError):
+    pass
+
+
+class OutOfMemory(RenderError):
+    pass
+
+
+class DeviceLost(RenderError):
+    pass
+
+
+class StoreError(DailiesError):
+    pass
+
+
+class ObjectMissing(StoreError):
+    pass
+
+
+class ObjectConflict(StoreError):
+    pass
+
+
+class StoreUnavailable(StoreError):
+    pass
+
+
+class LedgerError(DailiesError):
+    pass
+
+
+class StaleDecision(LedgerError):
+    pass
+
+
+class NotAllowed(LedgerError):
+    pass
+
+
+class LedgerUnavailable(LedgerError):
+    pass

@@ -1,0 +1,261 @@
+"""What happened, as rows. SQLAlchemy 2 declarations only: no session, no query.
+
+States are derived, not kept: a spec is made when its image row exists, set aside when its job says so, in hand while
+its lease runs. The two exceptions are `InboxEntry.waiting` and `InboxEntry.revision`, written only by the statement
+that appends a decision, because one million images must be paged through an index.
+Everything JSON was dumped by the pydantic model named in its comment. Times are UTC, written by the ledger.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC datetimes on every database; SQLite forgets the zone, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Row(DeclarativeBase):
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[Any]: JSON}
+
+
+Digest = String(64)
+Name = String(200)
+BigId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Submission(Row):
+    """A manifest as it was sent in: frozen bytes, and the digest of every file it names."""
+
+    __tablename__ = "submissions"
+
+    digest: Mapped[str] = mapped_column(Digest, primary_key=True, comment="SHA-256 of bytes and frozen files")
+    name: Mapped[str] = mapped_column(Name, comment="file name as sent")
+    project: Mapped[str] = mapped_column(Name, index=True)
+    object_key: Mapped[str] = mapped_column(Text, comment="the manifest's bytes in the object store")
+    body: Mapped[dict[str, Any]] = mapped_column(comment="schemas.manifest.Manifest, defaults filled in")
+    files: Mapped[dict[str, Any]] = mapped_column(comment="path in the manifest -> {digest, key, width, height}")
+    priority: Mapped[int] = mapped_column(comment="higher is made first")
+    due: Mapped[date | None]
+    submitted_by: Mapped[str] = mapped_column(Name)
+    submitted_at: Mapped[datetime]
+    planned_at: Mapped[datetime | None]
+    cancelled_at: Mapped[datetime | None]
+
+
+class Spec(Row):
+    """One ImageSpec, once, whoever asked for it. Its queue columns are copied from the first order for the index."""
+
+    __tablename__ = "specs"
+    __table_args__ = (
+        Index("ix_specs_queue", "priority", "due", "affinity_key", "batch_key"),
+        Index("ix_specs_asset", "project", "asset"),
+    )
+
+    digest: Mapped[str] = mapped_column(Digest, primary_key=True)
+    body: Mapped[dict[str, Any]] = mapped_column(comment="schemas.spec.ImageSpec")
+    project: Mapped[str] = mapped_column(Name)
+    asset: Mapped[str] = mapped_column(Name)
+    variant: Mapped[str] = mapped_column(Name)
+    tier: Mapped[str] = mapped_column(String(8))
+    batch_key: Mapped[str] = mapped_column(String(24))
+    affinity_key: Mapped[str] = mapped_column(String(24))
+    parent: Mapped[str | None] = mapped_column(Digest, index=True)
+    take: Mapped[int]
+    priority: Mapped[int]
+    due: Mapped[date] = mapped_column(comment="9999-12-31 when none was given, so that it sorts last")
+    submitted_by: Mapped[str] = mapped_column(Name)
+    planned_at: Mapped[datetime]
+
+
+class Order(Row):
+    """A submission asks for a spec. The same image may be asked for by several."""
+
+    __tablename__ = "orders"
+
+    submission: Mapped[str] = mapped_column(ForeignKey("submissions.digest"), primary_key=True)
+    spec: Mapped[str] = mapped_column(ForeignKey("specs.digest"), primary_key=True, index=True)
+
+
+class Job(Row):
+    """The work on one spec that has no image yet. A lease that ran out may be taken by anyone."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index("ix_jobs_open", "spec", sqlite_where=text("done_at IS NULL AND set_aside_at IS NULL"),
+                            postgresql_where=text("done_at IS NULL AND set_aside_at IS NULL")),)
+
+    spec: Mapped[str] = mapped_column(ForeignKey("specs.digest"), primary_key=True)
+    leased_by: Mapped[str | None] = mapped_column(Name, comment="worker and process")
+    leased_until: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(default=0, comment="times a lease was taken")
+    done_at: Mapped[datetime | None] = mapped_column(comment="set in the transaction that writes the image")
+    set_aside_at: Mapped[datetime | None] = mapped_column(comment="failed too often; a person may release it")
+
+
+class Failure(Row):
+    """One attempt at one spec that failed."""
+
+    __tablename__ = "failures"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    spec: Mapped[str] = mapped_column(ForeignKey("specs.digest"), index=True)
+    night: Mapped[int | None] = mapped_column(ForeignKey("nights.id"), index=True)
+    cause: Mapped[str] = mapped_column(Name, comment="error class; reports group by it")
+    message: Mapped[str] = mapped_column(Text)
+    worker: Mapped[str] = mapped_column(Name)
+    failed_at: Mapped[datetime]
+
+
+class Night(Row):
+    """One run of the nightly flow (or of `dailies run` by day)."""
+
+    __tablename__ = "nights"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    started_at: Mapped[datetime] = mapped_column(index=True)
+    ended_at: Mapped[datetime | None]
+    started_by: Mapped[str] = mapped_column(Name)
+    flow_run: Mapped[str | None] = mapped_column(String(36))
+    planned: Mapped[int] = mapped_column(default=0)
+    outcome: Mapped[str | None] = mapped_column(String(32), comment="complete, window closed, budget spent, stopped, failed")
+    report_key: Mapped[str | None] = mapped_column(Text, comment="Markdown in the object store")
+    totals: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Image(Row):
+    """An image that exists: its bytes were in the object store before this row was."""
+
+    __tablename__ = "images"
+    __table_args__ = (Index("ix_images_asset", "project", "asset", "made_at"),)
+
+    digest: Mapped[str] = mapped_column(ForeignKey("specs.digest"), primary_key=True, comment="the spec's digest")
+    project: Mapped[str] = mapped_column(Name)
+    asset: Mapped[str] = mapped_column(Name)
+    sha256: Mapped[str] = mapped_column(Digest, index=True, comment="of the file's bytes")
+    object_key: Mapped[str] = mapped_column(Text)
+    preview_key: Mapped[str] = mapped_column(Text, comment="WebP, longest side at most 1024 px")
+    thumb_key: Mapped[str] = mapped_column(Text, comment="WebP, longest side at most 384 px")
+    media_type: Mapped[str] = mapped_column(String(32))
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    width: Mapped[int] = mapped_column(comment="px")
+    height: Mapped[int] = mapped_column(comment="px")
+    conditions: Mapped[list[Any]] = mapped_column(default=list, comment="object keys of the conditions used, as controls")
+    models: Mapped[dict[str, Any]] = mapped_column(comment="alias -> digest, checked at load")
+    versions: Mapped[dict[str, Any]] = mapped_column(comment="library -> version")
+    device: Mapped[str] = mapped_column(Name)
+    dtype: Mapped[str] = mapped_column(String(16))
+    batch: Mapped[dict[str, Any]] = mapped_column(comment="size and row of the batch that made it")
+    timings: Mapped[dict[str, Any]] = mapped_column(comment="stage -> seconds, this image's share of its batch")
+    gpu_seconds: Mapped[float]
+    phash: Mapped[str | None] = mapped_column(String(64), index=True)
+    night: Mapped[int | None] = mapped_column(ForeignKey("nights.id"), index=True)
+    flow_run: Mapped[str | None] = mapped_column(String(36))
+    worker: Mapped[str] = mapped_column(Name)
+    made_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class FindingRow(Row):
+    """A schemas.review.Finding on an image; written with it, in one transaction."""
+
+    __tablename__ = "findings"
+    __table_args__ = (Index("ix_findings_check", "criterion", "result"),)
+
+    image: Mapped[str] = mapped_column(ForeignKey("images.digest"), primary_key=True)
+    criterion: Mapped[str] = mapped_column(String(16), primary_key=True)
+    result: Mapped[str] = mapped_column(String(16))
+    score: Mapped[float]
+    sentence: Mapped[str] = mapped_column(Text)
+    regions: Mapped[list[Any]] = mapped_column(comment="schemas.review.Region")
+    data: Mapped[dict[str, Any]]
+
+
+class InboxEntry(Row):
+    """Every image has exactly one, made in its image's transaction."""
+
+    __tablename__ = "inbox"
+    __table_args__ = (
+        Index("ix_inbox_waiting", "rank", "queued_at", "image", sqlite_where=text("waiting"), postgresql_where=text("waiting")),
+        Index("ix_inbox_project_waiting", "project", "rank", "queued_at", "image",
+              sqlite_where=text("waiting"), postgresql_where=text("waiting")),
+    )
+
+    image: Mapped[str] = mapped_column(ForeignKey("images.digest"), primary_key=True)
+    project: Mapped[str] = mapped_column(Name)
+    rank: Mapped[int] = mapped_column(comment="smaller first: from priority and findings; orders, never hides")
+    criteria: Mapped[list[Any]] = mapped_column(comment="schemas.review.Criterion to be looked at")
+    reviews_wanted: Mapped[int] = mapped_column(default=1, comment="2 for a double review")
+    waiting: Mapped[bool] = mapped_column(comment="fewer standing decisions than wanted")
+    revision: Mapped[int] = mapped_column(default=0, comment="decisions on this image so far, undo included")
+    queued_at: Mapped[datetime]
+
+
+class Decision(Row):
+    """A schemas.review.Choice as it was taken. Appended, never changed; the unique revision refuses a stale page."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (UniqueConstraint("image", "revision"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    image: Mapped[str] = mapped_column(ForeignKey("images.digest"))
+    revision: Mapped[int] = mapped_column(comment="1 for the first on this image")
+    verdict: Mapped[str] = mapped_column(String(16), index=True)
+    marks: Mapped[dict[str, Any]] = mapped_column(comment="criterion -> ok or bad")
+    reasons: Mapped[list[Any]]
+    regions: Mapped[list[Any]]
+    note: Mapped[str] = mapped_column(Text)
+    changes: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), comment="schemas.review.Changes")
+    reviewer: Mapped[str] = mapped_column(Name, index=True)
+    seconds: Mapped[float | None]
+    decided_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Retake(Row):
+    """A decision that asked for another image, and the spec that answers it. Its existence is the proof of planning."""
+
+    __tablename__ = "retakes"
+
+    decision: Mapped[int] = mapped_column(ForeignKey("decisions.id"), primary_key=True)
+    parent: Mapped[str] = mapped_column(ForeignKey("images.digest"), index=True)
+    child: Mapped[str | None] = mapped_column(ForeignKey("specs.digest"), index=True, comment="null when refused")
+    refused: Mapped[str | None] = mapped_column(Text, comment="why no child was planned, e.g. the cap on retakes")
+    planned_at: Mapped[datetime]
+
+
+class Delivery(Row):
+    """An approved image that left, under its name. Written after its bytes and sidecar."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (UniqueConstraint("project", "name"),)
+
+    image: Mapped[str] = mapped_column(ForeignKey("images.digest"), primary_key=True)
+    project: Mapped[str] = mapped_column(Name)
+    name: Mapped[str] = mapped_column(Text, comment="path under delivery/, from the naming template")
+    sidecar: Mapped[str] = mapped_column(Text)
+    decision: Mapped[int] = mapped_column(ForeignKey("decisions.id"))
+    delivered_at: Mapped[datetime]
+
+
+class ModelPin(Row):
+    """The digest an alias had when it was first used; changing weights under an alias is an error until re-pinned."""
+
+    __tablename__ = "model_pins"
+
+    alias: Mapped[str] = mapped_column(Name, primary_key=True)
+    digest: Mapped[str] = mapped_column(Digest)
+    pinned_at: Mapped[datetime]

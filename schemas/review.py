@@ -1,0 +1,170 @@
+"""What checks say and what people decide, and how a decision becomes the next night's spec."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from schemas.spec import Frozen, ImageSpec, Real, Seed, Sha256, Tier
+
+
+class Criterion(StrEnum):
+    """What a reviewer looks at. The first three are the house's own and always asked unless a manifest says less."""
+
+    HANDS = "hands"
+    TEXT = "text"
+    BRAND = "brand"
+    COMPOSITION = "composition"
+    TECHNICAL = "technical"
+
+
+class Verdict(StrEnum):
+    """`undo` takes the decision before it back; it too is a row, since decisions only append."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    RETAKE = "retake"
+    UNDO = "undo"
+
+
+class Mark(StrEnum):
+    """A reviewer's answer on one criterion; absent means not answered."""
+
+    OK = "ok"
+    BAD = "bad"
+
+
+class Result(StrEnum):
+    """What a check found. Only `pass` means that it looked and saw nothing wrong."""
+
+    PASS = "pass"
+    FLAG = "flag"
+    ERROR = "error"
+    NOT_CHECKED = "not_checked"
+
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Region(Frozen):
+    """A box as fractions of the image's width and height, from the top left corner."""
+
+    x: Fraction
+    y: Fraction
+    width: Fraction
+    height: Fraction
+    criterion: Criterion | None = None
+    label: str = ""
+
+
+class Finding(Frozen):
+    """What one check says of one image. `score` is 0 (nothing wrong) to 1 (surely wrong); `sentence` is for a person."""
+
+    check: Criterion
+    result: Result
+    score: Fraction = 0.0
+    sentence: str
+    regions: tuple[Region, ...] = ()
+    data: dict[str, object] = Field(default_factory=dict)
+    """What the check measured, for later analysis (raw words read, distances, hashes)."""
+
+
+class Reason(StrEnum):
+    """Why an image was rejected or sent back, in the words of the review screen."""
+
+    HANDS = "hands wrong"
+    TEXT = "unwanted text"
+    TEXT_WRONG = "text misspelt"
+    OFF_BRAND = "off brand"
+    COMPOSITION = "composition"
+    ARTEFACT = "artefact"
+    SEAM = "visible seam"
+    DUPLICATE = "too like another"
+    BRIEF = "not what was asked"
+
+
+class Changes(Frozen):
+    """What a retake alters; a field left out stays as the parent had it. All empty means: a new seed.
+
+    `region` asks for the repair of one place: inpaint inside the box, everything else kept from the parent.
+    `tier` final on an approved draft promotes it: img2img over the draft, so that seed and composition stay.
+    """
+
+    seed: Seed | None = None
+    keep_seed: bool = False
+    prompt: str | None = None
+    negative_prompt: str | None = None
+    strength: Real | None = None
+    controlnet_conditioning_scale: Real | None = None
+    guidance_scale: Real | None = None
+    num_inference_steps: int | None = None
+    region: Region | None = None
+    tier: Tier | None = None
+
+
+class Choice(Frozen):
+    """A reviewer's act on one image, as the page sends it.
+
+    `revision` is the number of decisions the page had seen on that image; a different number now means that
+    somebody decided in between, and the choice is refused (`StaleDecision`), never applied on top.
+    """
+
+    image: Sha256
+    revision: int = Field(ge=0)
+    verdict: Verdict
+    marks: dict[Criterion, Mark] = Field(default_factory=dict)
+    reasons: tuple[Reason, ...] = ()
+    regions: tuple[Region, ...] = ()
+    note: str = Field(default="", max_length=4000)
+    changes: Changes | None = None
+    """For `retake`: what to alter. For `approve` of a draft: `Changes(tier=final)` promotes it."""
+    seconds: float | None = Field(default=None, ge=0)
+    """How long the image was on the reviewer's screen."""
+
+    @model_validator(mode="after")
+    def _say_why(self) -> Choice:
+        grounded = self.reasons or self.regions or self.note.strip() or Mark.BAD in self.marks.values()
+        if self.verdict in (Verdict.REJECT, Verdict.RETAKE) and not (grounded or self.changes):
+            raise ValueError("reject and retake need a criterion marked bad, a region, a reason or a note")
+        if self.verdict not in (Verdict.RETAKE, Verdict.APPROVE) and self.changes is not None:
+            raise ValueError("changes go with retake, or with the approval of a draft")
+        return self
+
+
+def derived_seed(parent: str, take: int) -> int:
+    """The seed of a retake that names none: fixed by its parent, so that planning it twice plans one image."""
+    return int.from_bytes(hashlib.sha256(f"{parent}/{take}".encode()).digest()[:4])
+
+
+def retaken(spec: ImageSpec, changes: Changes, *, picture: str, mask: str | None = None) -> ImageSpec:
+    """The spec that makes `spec`'s image again with `changes`. Pure; the same arguments give the same digest.
+
+    `picture`: SHA-256 of the parent image's own bytes, the source when a region is repaired.
+    `mask`: SHA-256 of the mask picture (white = repaint), needed when `changes.region` is given.
+    Tier defaults for a promotion are the caller's (tasks/plan.py), which knows the manifest.
+    """
+    take = spec.take + 1
+    update: dict[str, object] = {"parent": spec.digest, "take": take}
+    for name in ("prompt", "negative_prompt", "guidance_scale", "num_inference_steps"):
+        value = getattr(changes, name)
+        if value is not None:
+            update[name] = value
+    if changes.seed is not None:
+        update["seed"] = changes.seed
+    elif not changes.keep_seed:
+        update["seed"] = derived_seed(spec.digest, take)
+    if changes.strength is not None and (spec.source or changes.region):
+        update["strength"] = changes.strength
+    if changes.controlnet_conditioning_scale is not None:
+        update["controls"] = tuple(
+            control.model_copy(update={"controlnet_conditioning_scale": changes.controlnet_conditioning_scale})
+            for control in spec.controls
+        )
+    if changes.region is not None:
+        if mask is None:
+            raise ValueError("repairing a region needs its mask")
+        update |= {"source": picture, "mask": mask, "strength": changes.strength or 0.75}
+    return ImageSpec.model_validate(spec.model_copy(update=update).model_dump())

@@ -1,0 +1,92 @@
+"""Where things are and how much is allowed. Never what to make: that is the manifest's.
+
+Read from `DAILIES_*` environment variables, then `dailies.toml` in the working folder, then the defaults, which need
+nothing to be started. Only entry points call `Settings()`; everything else is handed what it needs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout: where models/ and manifests/ are."""
+
+
+class Limits(BaseModel):
+    """What a manifest may cost before it is refused. Counts are computed before anything is expanded."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    manifest_bytes: int = Field(4 * 2**20, description="bytes of one manifest file")
+    depth: int = Field(24, description="levels of nesting")
+    nodes: int = Field(200_000, description="scalars, lists and mappings")
+    images: int = Field(100_000, description="images one manifest may ask for")
+    source_pixels: int = Field(64_000_000, description="pixels of one referenced image, checked before it is decoded")
+    source_bytes: int = Field(64 * 2**20, description="bytes of one referenced image")
+    image_side: int = Field(4096, description="px, longest side of an image to be made")
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="DAILIES_", env_nested_delimiter="__", toml_file="dailies.toml", extra="forbid"
+    )
+
+    # where things are
+    home: Path = Field(Path(".dailies"), description="state of the one-machine set-up: database, objects, reports")
+    database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in `home`")
+    object_store: str = Field("", description="s3://bucket/prefix or a folder; empty: a folder in `home`")
+    s3_endpoint_url: str | None = Field(None, description="for SeaweedFS, MinIO, Ceph; credentials come from the AWS chain")
+    s3_region: str = "us-east-1"
+    catalogue: Path = Field(ROOT / "models" / "catalogue.yaml", description="model aliases")
+    condition_models: Path | None = Field(None, description="folder of detector weights for depth, pose, hed, ...")
+    hand_model: Path | None = Field(None, description="local hand or pose model for the hands check")
+    delivery_folder: Path | None = Field(None, description="deliver here too, beside delivery/ in the object store")
+
+    # how to render
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:0, mps")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    batch_size: int = Field(8, ge=1, le=256, description="images in one forward pass at most; halved when out of memory")
+    image_format: Literal["png", "webp", "jxl"] = "png"
+    max_attempts: int = Field(3, ge=1, description="failures before a spec is set aside")
+    same_error_limit: int = Field(5, ge=1, description="specs in a row failing alike before the shift stops")
+    lease_seconds: int = Field(900, ge=10, description="how long a worker may hold specs without a sign of life")
+    checks: bool = Field(True, description="run the advisory checks; without them findings say not_checked")
+
+    # the night
+    window: str | None = Field(None, description="22:00-07:00; no new batch outside it")
+    timezone: str = "UTC"
+    night_gpu_hours: float | None = Field(None, gt=0, description="budget of one night")
+    project_gpu_hours: dict[str, float] = Field(default_factory=dict, description="budget of a project, all nights")
+    gpu_hour_price: float = Field(2.5, ge=0, description="money for one GPU-hour, for reports")
+    currency: str = "USD"
+    max_retakes: int = Field(3, ge=0, description="retakes in one line unless the manifest says less")
+    webhook_url: SecretStr | None = Field(None, description="told when a night ends, fails or stops itself")
+    webhook_shape: Literal["json", "slack"] = "json"
+
+    # who and how much
+    reviewer: str = Field("", description="local name used when nobody signs in; empty: asked once")
+    allowed_s3_prefixes: tuple[str, ...] = Field((), description="s3:// prefixes manifests may read pictures from")
+    limits: Limits = Field(default_factory=Limits)
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{(self.home / 'dailies.db').resolve()}"
+
+    @property
+    def objects(self) -> str:
+        return self.object_store or str((self.home / "objects").resolve())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)

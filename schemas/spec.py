@@ -1,0 +1,192 @@
+"""ImageSpec: everything that fixes one image, and the three keys that follow from it.
+
+Nothing that affects a pixel lives outside `ImageSpec`; nothing in it is about who asked, when, or how urgent it is.
+
+The canonical form behind `ImageSpec.digest` (docs/spec.md):
+  * a JSON object of the fields that differ from their defaults, nested objects likewise, so that a field added
+    later with a default changes no digest that exists;
+  * keys sorted by code point, separators "," and ":", no other white space, UTF-8, non-ASCII text unescaped;
+  * numbers declared as float always with a point or exponent (Python's shortest repr), never NaN, infinity or -0.0;
+  * `engine_version` is always present.
+The digest is the lower-case hex SHA-256 of these bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+ENGINE_VERSION = 1
+"""Raised by hand whenever the same spec would give visibly other pixels than before."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def _plain_zero(value: float) -> float:
+    return value + 0.0
+
+
+Real = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_plain_zero)]
+"""A finite float; -0.0 becomes 0.0, since both would make the same image."""
+
+
+class Kind(StrEnum):
+    """What sort of asset an image belongs to."""
+
+    RENDER = "render"
+    TEXTURE = "texture"
+
+
+class Tier(StrEnum):
+    """`draft`: few-step, distilled, to choose from. `final`: full quality, to deliver."""
+
+    DRAFT = "draft"
+    FINAL = "final"
+
+
+class Task(StrEnum):
+    """Which of diffusers' pipelines makes the image; follows from `source` and `mask`."""
+
+    TXT2IMG = "txt2img"
+    IMG2IMG = "img2img"
+    INPAINT = "inpaint"
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelRef(Frozen):
+    """Weights by the studio's alias and by the SHA-256 of their files (engine/catalogue.py says how it is taken)."""
+
+    alias: str
+    digest: Sha256
+
+
+class LoraRef(ModelRef):
+    weight: Real = 1.0
+
+
+class ControlSpec(Frozen):
+    """One ControlNet over one condition.
+
+    `image` is the digest of the source picture's bytes, or of the condition itself when `precomputed`.
+    `params` are the detector's own (canny: low_threshold, high_threshold), sorted by name.
+    """
+
+    type: str
+    image: Sha256
+    model: ModelRef
+    precomputed: bool = False
+    params: tuple[tuple[str, Real], ...] = ()
+    controlnet_conditioning_scale: Real = 1.0
+    control_guidance_start: Real = 0.0
+    control_guidance_end: Real = 1.0
+
+    def condition_key(self, width: int, height: int) -> str:
+        """Where the condition for an image of this size is kept in the object store; computed once per source."""
+        recipe = (self.image, self.type, self.params, width, height)
+        name = hashlib.sha256(canonical(recipe)).hexdigest()
+        return f"conditions/{name[:2]}/{name}.png"
+
+
+class ImageSpec(Frozen):
+    """One image, completely. Sizes in pixels; names are diffusers' own."""
+
+    engine_version: int = ENGINE_VERSION
+    project: str
+    asset: str
+    variant: str
+    kind: Kind = Kind.RENDER
+    tier: Tier = Tier.FINAL
+
+    prompt: str
+    negative_prompt: str = ""
+    prompt_2: str | None = None
+    negative_prompt_2: str | None = None
+    seed: Seed
+    width: int
+    height: int
+
+    scheduler: str = "EulerDiscreteScheduler"
+    scheduler_options: tuple[tuple[str, bool | float | str], ...] = ()
+    num_inference_steps: int
+    guidance_scale: Real
+    guidance_rescale: Real = 0.0
+    clip_skip: int | None = None
+
+    model: ModelRef
+    vae: ModelRef | None = None
+    loras: tuple[LoraRef, ...] = ()
+    controls: tuple[ControlSpec, ...] = ()
+
+    source: Sha256 | None = None
+    strength: Real | None = None
+    mask: Sha256 | None = None
+    seamless: Literal["", "x", "y", "xy"] = ""
+
+    parent: Sha256 | None = None
+    """Digest of the spec this one was made again from (a retake or a promotion)."""
+    take: int = 1
+    """1 for a first image, one more for each retake in its line."""
+
+    @property
+    def task(self) -> Task:
+        if self.source is None:
+            return Task.TXT2IMG
+        return Task.INPAINT if self.mask is not None else Task.IMG2IMG
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex SHA-256 of the canonical form."""
+        body = self.model_dump(mode="json", exclude_defaults=True)
+        body["engine_version"] = self.engine_version
+        return hashlib.sha256(canonical(body)).hexdigest()
+
+    @cached_property
+    def batch_key(self) -> str:
+        """Specs with the same key can share one forward pass: same models, shape, schedule and every per-call scalar.
+
+        Prompts, seeds, sources, masks and control images are per row and stay out of it.
+        """
+        return _key(
+            self.affinity_key,
+            self.task,
+            (self.width, self.height),
+            (self.scheduler, self.scheduler_options, self.num_inference_steps),
+            (self.guidance_scale, self.guidance_rescale, self.clip_skip, self.strength, self.seamless),
+            [
+                (c.controlnet_conditioning_scale, c.control_guidance_start, c.control_guidance_end)
+                for c in self.controls
+            ],
+        )
+
+    @cached_property
+    def affinity_key(self) -> str:
+        """Specs with the same key need the same weights on the device; batches that share it form a shift."""
+        return _key(
+            self.model.digest,
+            self.vae.digest if self.vae else None,
+            [(lora.digest, lora.weight) for lora in self.loras],
+            [control.model.digest for control in self.controls],
+        )
+
+    def digests_needed(self) -> frozenset[str]:
+        """Digests of every picture this spec reads: source, mask and control images."""
+        wanted = [self.source, self.mask, *(control.image for control in self.controls)]
+        return frozenset(digest for digest in wanted if digest)
+
+
+def canonical(body: object) -> bytes:
+    """The bytes that a digest covers (see the module's docstring)."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _key(*parts: object) -> str:
+    return hashlib.sha256(canonical(parts)).hexdigest()[:24]
