@@ -1,0 +1,95 @@
+"""What every trainer here shares: the clock, the learning rate, the average of the weights, the checkpoint."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+class Ema:
+    """An exponential moving average of some parameters; young averages forget faster."""
+
+    def __init__(self, module: nn.Module, decay: float = 0.9985) -> None:
+        self.decay, self.steps = decay, 0
+        self.shadow = {k: v.detach().clone() for k, v in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        self.steps += 1
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        live = module.state_dict()
+        floats = [k for k, v in self.shadow.items() if v.dtype.is_floating_point]
+        torch._foreach_lerp_([self.shadow[k] for k in floats], [live[k] for k in floats], 1 - decay)
+
+
+class Run:
+    """One training run of one part: it counts steps until its minutes are over, and goes on where it was stopped.
+
+    The learning rate warms up and then falls as a cosine over *time*, so that a run always ends annealed, on a fast
+    machine or a slow one.
+    """
+
+    def __init__(self, folder: Path, name: str, module: nn.Module, groups: list[dict], *, minutes: float,
+                 warmup: int = 200, ema: float = 0.9985, restart_schedule: bool = False) -> None:  # fmt: skip
+        self.folder, self.name, self.module, self.minutes, self.warmup = folder, name, module, minutes, warmup
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{name}.pt"
+        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=0.01)
+        self.peaks = [g["lr"] for g in self.optimizer.param_groups]
+        self.ema = Ema(module, ema)
+        self.step, self.spent = 0, 0.0
+        if self.path.exists():
+            kept = torch.load(self.path, map_location=device(), weights_only=True)
+            module.load_state_dict(kept["live"])
+            self.optimizer.load_state_dict(kept["optimizer"])
+            self.ema.shadow, self.ema.steps = kept["ema"], kept["step"]
+            self.step, self.spent = kept["step"], 0.0 if restart_schedule else kept["spent"]
+
+    def steps(self) -> Iterator[int]:
+        """Yields step numbers; the body takes one optimizer step with `learn`. Saves every two minutes and at the end."""
+        began, saved, log = time.monotonic() - self.spent, time.monotonic(), self.folder / f"{self.name}.csv"
+        first = self.step
+        with log.open("a", newline="") as file, tqdm(desc=self.name, mininterval=10) as bar:
+            self._csv, self._bar = csv.writer(file), bar
+            while (time.monotonic() - began) < self.minutes * 60:
+                self.spent = time.monotonic() - began
+                part = min(1.0, self.spent / (self.minutes * 60))
+                warm = min(1.0, (self.step - first + 1) / self.warmup)
+                for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+                    group["lr"] = peak * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * part)))
+                yield self.step
+                self.step += 1
+                bar.update()
+                if time.monotonic() - saved > 120:
+                    self.save()
+                    file.flush()
+                    saved = time.monotonic()
+        self.save()
+
+    def learn(self, loss: torch.Tensor) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        self.optimizer.step()
+        self.ema.update(self.module)
+        if self.step % 20 == 0:
+            self._csv.writerow([self.step, round(self.spent, 1), round(float(loss), 5)])
+            self._bar.set_postfix(loss=f"{float(loss):.4f}")
+
+    def save(self) -> None:
+        kept = {"live": self.module.state_dict(), "ema": self.ema.shadow, "optimizer": self.optimizer.state_dict(),
+                "step": self.step, "spent": self.spent}  # fmt: skip
+        torch.save(kept, self.path.with_suffix(".part"))
+        self.path.with_suffix(".part").replace(self.path)
