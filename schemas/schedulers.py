@@ -1,0 +1,108 @@
+"""Samplers by diffusers' class names and by the names that other tools use for the same thing.
+
+Only schedulers whose every random draw comes from a row's own generator are here, since a row must not depend on its
+batch. That leaves out `DPMSolverSDEScheduler`, whose Brownian tree is seeded once for the whole batch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+
+Option = bool | float | str
+
+SIGMAS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
+_SPACED = (*SIGMAS, "timestep_spacing")
+_DPM = (*_SPACED, "solver_order", "algorithm_type", "final_sigmas_type", "lower_order_final", "euler_at_final")
+
+SCHEDULERS: dict[str, tuple[str, ...]] = {
+    "DDIMScheduler": ("timestep_spacing", "rescale_betas_zero_snr", "eta"),
+    "DDPMScheduler": ("timestep_spacing", "rescale_betas_zero_snr", "variance_type"),
+    "DEISMultistepScheduler": (*_SPACED, "solver_order", "lower_order_final"),
+    "DPMSolverMultistepScheduler": (*_DPM, "rescale_betas_zero_snr"),
+    "DPMSolverSinglestepScheduler": (*SIGMAS, "solver_order", "algorithm_type", "final_sigmas_type", "lower_order_final"),
+    "EulerAncestralDiscreteScheduler": ("timestep_spacing", "rescale_betas_zero_snr"),
+    "EulerDiscreteScheduler": (*_SPACED, "rescale_betas_zero_snr", "final_sigmas_type"),
+    "HeunDiscreteScheduler": _SPACED,
+    "KDPM2AncestralDiscreteScheduler": _SPACED,
+    "KDPM2DiscreteScheduler": _SPACED,
+    "LCMScheduler": ("timestep_spacing", "rescale_betas_zero_snr", "original_inference_steps"),
+    "LMSDiscreteScheduler": _SPACED,
+    "PNDMScheduler": ("timestep_spacing", "skip_prk_steps"),
+    "TCDScheduler": ("timestep_spacing", "rescale_betas_zero_snr", "original_inference_steps", "eta"),
+    "UniPCMultistepScheduler": (*_SPACED, "solver_order", "final_sigmas_type", "rescale_betas_zero_snr"),
+}
+"""diffusers' class name -> the options that a manifest may set on it (diffusers itself would drop others in silence)."""
+
+_K: dict[str, Option] = {"use_karras_sigmas": True}
+_SDE: dict[str, Option] = {"algorithm_type": "sde-dpmsolver++"}
+_THIRD: dict[str, Option] = {"solver_order": 3.0}
+
+ALIASES: dict[str, tuple[str, Mapping[str, Option]]] = {
+    "Euler": ("EulerDiscreteScheduler", {}),
+    "Euler Karras": ("EulerDiscreteScheduler", _K),
+    "Euler a": ("EulerAncestralDiscreteScheduler", {}),
+    "Euler ancestral": ("EulerAncestralDiscreteScheduler", {}),
+    "Heun": ("HeunDiscreteScheduler", {}),
+    "Heun Karras": ("HeunDiscreteScheduler", _K),
+    "LMS": ("LMSDiscreteScheduler", {}),
+    "LMS Karras": ("LMSDiscreteScheduler", _K),
+    "DPM2": ("KDPM2DiscreteScheduler", {}),
+    "DPM2 Karras": ("KDPM2DiscreteScheduler", _K),
+    "DPM2 a": ("KDPM2AncestralDiscreteScheduler", {}),
+    "DPM2 a Karras": ("KDPM2AncestralDiscreteScheduler", _K),
+    "DPM++ 2M": ("DPMSolverMultistepScheduler", {}),
+    "DPM++ 2M Karras": ("DPMSolverMultistepScheduler", _K),
+    "DPM++ 2M Exponential": ("DPMSolverMultistepScheduler", {"use_exponential_sigmas": True}),
+    "DPM++ 2M Beta": ("DPMSolverMultistepScheduler", {"use_beta_sigmas": True}),
+    "DPM++ 2M SDE": ("DPMSolverMultistepScheduler", _SDE),
+    "DPM++ 2M SDE Karras": ("DPMSolverMultistepScheduler", {**_SDE, **_K}),
+    "DPM++ 3M SDE": ("DPMSolverMultistepScheduler", {**_SDE, **_THIRD}),
+    "DPM++ 3M SDE Karras": ("DPMSolverMultistepScheduler", {**_SDE, **_THIRD, **_K}),
+    "DPM++ 2S": ("DPMSolverSinglestepScheduler", {}),
+    "DPM++ 2S Karras": ("DPMSolverSinglestepScheduler", _K),
+    "DPM-Solver++ 2M": ("DPMSolverMultistepScheduler", {}),
+    "DPM-Solver++ 2M Karras": ("DPMSolverMultistepScheduler", _K),
+    "DEIS": ("DEISMultistepScheduler", {}),
+    "DDIM": ("DDIMScheduler", {}),
+    "DDPM": ("DDPMScheduler", {}),
+    "PNDM": ("PNDMScheduler", {}),
+    "PLMS": ("PNDMScheduler", {"skip_prk_steps": True}),
+    "UniPC": ("UniPCMultistepScheduler", {}),
+    "UniPC Karras": ("UniPCMultistepScheduler", _K),
+    "LCM": ("LCMScheduler", {}),
+    "TCD": ("TCDScheduler", {}),
+}
+
+
+def resolve(name: str, options: Mapping[str, Option] | None = None) -> tuple[str, tuple[tuple[str, Option], ...]]:
+    """diffusers' class and its options, sorted by name; `options` win over those that an alias brings.
+
+    "dpmpp_2m_karras", "DPM++ 2M Karras" and "dpm-solver++ 2m karras" are one name. Raises ValueError, saying what is
+    allowed, for a name or an option that is not known.
+    """
+    known = _KNOWN.get(_plain(name))
+    if known is None:
+        near = difflib.get_close_matches(_plain(name), _KNOWN, n=3, cutoff=0.5)
+        names = ", ".join(_SPELT[key] for key in near) or ", ".join(sorted(ALIASES))
+        raise ValueError(f"no scheduler is called {name!r}; close to it: {names}")
+    class_name, brought = known
+    merged = {**brought, **(options or {})}
+    for option in merged:
+        if option not in SCHEDULERS[class_name]:
+            raise ValueError(f"{class_name} has no option {option!r}; it has {', '.join(sorted(SCHEDULERS[class_name]))}")
+    if sum(bool(merged.get(option)) for option in SIGMAS) > 1:
+        raise ValueError(f"only one of {', '.join(SIGMAS)} can be on")
+    return class_name, tuple(sorted(merged.items()))
+
+
+def _plain(name: str) -> str:
+    """Lower case, "++" as "pp", without spaces, hyphens and underscores; "dpmsolver++" is "dpm++"."""
+    return re.sub(r"[\s_\-]", "", name.lower().replace("++", "pp")).replace("dpmsolverpp", "dpmpp")
+
+
+_KNOWN: dict[str, tuple[str, Mapping[str, Option]]] = {_plain(alias): entry for alias, entry in ALIASES.items()} | {
+    _plain(class_name): (class_name, {}) for class_name in SCHEDULERS
+}
+_SPELT = {_plain(name): name for name in (*SCHEDULERS, *ALIASES)}
