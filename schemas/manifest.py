@@ -1,0 +1,294 @@
+"""What an art lead writes: one file that says which images to make, how they are reviewed and what they are called.
+
+These models are the meaning of a manifest; schemas/reading.py turns bytes into one, with places for every complaint,
+and schemas/matrix.py counts what it asks for. The field texts here are the published JSON Schema.
+
+Which setting wins, for every image: the asset's own, then `tiers`, then `defaults`, then what the model's catalogue
+entry says of the tier, then the house's (HOUSE_TIERS). A sampling setting (scheduler, steps, guidance) belongs to the
+tier named beside it, final when none is: those of a final asset do not reach its drafts, nor the other way round.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+
+from schemas.fields import (
+    Alias,
+    Colour,
+    Day,
+    DeliveryName,
+    Name,
+    Number,
+    Part,
+    Picture,
+    Prompt,
+    Scheduler,
+    Seeds,
+    Several,
+    Size,
+    Text,
+    Whole,
+)
+from schemas.review import Criterion
+from schemas.spec import Kind, Tier
+
+CONTROL_TYPES = (
+    "canny", "lineart_standard", "shuffle",  # need no weights
+    "lineart", "hed", "softedge", "pidinet", "teed", "anyline", "scribble", "mlsd", "depth", "normal", "pose",
+)  # fmt: skip
+"""Conditions that the engine can compute from a picture; any other type needs a precomputed `condition`."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Weight = Annotated[Number, Field(ge=-4.0, le=4.0)]
+Loras = dict[Alias, Several[Weight]]
+Options = dict[str, bool | float | str]
+
+
+class Sampling(Section):
+    """How an image is denoised. A field left out is filled from `tiers`, `defaults`, the model, the house."""
+
+    scheduler: Several[Scheduler] | None = Field(
+        None, description="sampler, by diffusers' class name or its usual alias", examples=["Euler", "DPM++ 2M Karras"]
+    )
+    scheduler_options: Options | None = Field(
+        None, description="the scheduler's own options", examples=[{"timestep_spacing": "trailing"}]
+    )
+    num_inference_steps: Several[Annotated[Whole, Field(ge=1, le=500)]] | None = Field(
+        None, description="denoising steps", examples=[30]
+    )
+    guidance_scale: Several[Annotated[Number, Field(ge=0.0, le=50.0)]] | None = Field(
+        None, description="classifier-free guidance; 1 or less switches it off", examples=[6.5]
+    )
+    guidance_rescale: Several[Part] | None = Field(None, description="0 to 1, against overexposure", examples=[0.0])
+    clip_skip: Several[Annotated[Whole, Field(ge=1, le=11)]] | None = Field(
+        None, description="layers of the text encoders to leave out", examples=[1]
+    )
+
+
+class TierSettings(Sampling):
+    """Sampling of one tier, and the LoRAs that make it possible (a distilled one for drafts)."""
+
+    loras: Loras = Field(
+        default_factory=dict, description="added to the other LoRAs in this tier", examples=[{"studio-tiny/lcm": 1.0}]
+    )
+
+
+class Style(Section):
+    """A look to be shared by assets."""
+
+    prompt: Prompt = Field(
+        "$prompt",
+        description="$prompt stands for the asset's own",
+        examples=["$prompt, flat style, on a white background"],
+    )
+    negative_prompt: Prompt = Field("", description="put before the asset's own", examples=["text, watermark"])
+    loras: Loras = Field(
+        default_factory=dict, description="LoRAs this look needs", examples=[{"studio-tiny/style": 0.8}]
+    )
+
+
+class BrandGuide(Section):
+    """What is on brand. The checks compare against it; people decide."""
+
+    palette: tuple[Colour, ...] = Field((), description="colours in quotes", examples=[["#d62828", "#1d3557"]])
+    tolerance: Number = Field(12.0, ge=0, le=100, description="largest CIEDE2000 distance that is still the palette's")
+    allowed_words: tuple[Text, ...] = Field((), description="words that may be seen", examples=[["INN", "SHOP"]])
+    forbidden_words: tuple[Text, ...] = Field((), description="words that must not be seen, whatever else is allowed")
+    references: tuple[Picture, ...] = Field((), description="pictures that show the brand")
+    text_expected: Literal["none", "allowed", "any"] = Field(
+        "none", description="none: no text at all; allowed: only `allowed_words`; any: whatever is not forbidden"
+    )
+
+
+class Shared(Sampling):
+    """What `defaults` and every asset can say. Any field may be a list: then every value is made (see `zip`, `exclude`)."""
+
+    size: Several[Size] | None = Field(None, description="px: 1024, or WIDTHxHEIGHT", examples=[1024, "1216x832"])
+    tier: Several[Tier] | None = Field(None, description="draft: few steps, to choose from; final: to deliver")
+    seeds: Seeds | None = Field(None, description="how many (4), or which ones ([11, 12])", examples=[4, [11, 12]])
+    style: Several[Alias] | None = Field(None, description="a name under `styles`; none for none", examples=["icon"])
+    negative_prompt: Several[Prompt] | None = Field(None, description="what to keep out", examples=["blurry"])
+    values: dict[Alias, Several[Annotated[Text, BeforeValidator(lambda v: _spoken(v))]]] = Field(
+        default_factory=dict, description="what $placeholders stand for", examples=[{"colour": ["red", "blue"]}]
+    )
+    strength: Several[Annotated[Number, Field(gt=0.0, le=1.0)]] | None = Field(
+        None, description="textures: how far from the source, 0 to 1 (0.5 when not said)", examples=[[0.3, 0.5]]
+    )
+    criteria: tuple[Criterion, ...] | None = Field(
+        None, description="what reviewers look at", examples=[["text", "brand"]]
+    )
+
+
+class Defaults(Shared):
+    """For every asset that does not say otherwise."""
+
+
+class Control(Section):
+    """One ControlNet. Give a picture (`image`), or the finished condition (`condition`), not both."""
+
+    type: Alias = Field(description="what is kept of the picture", examples=["canny", "depth", "pose"])
+    image: Several[Picture] | None = Field(None, description="picture from which the condition is computed")
+    condition: Several[Picture] | None = Field(None, description="finished condition, used as it is")
+    model: Alias | None = Field(None, description="ControlNet alias; else the model's own for this type")
+    params: dict[Alias, Number] = Field(
+        default_factory=dict, description="the detector's own", examples=[{"low_threshold": 80, "high_threshold": 160}]
+    )
+    controlnet_conditioning_scale: Several[Annotated[Number, Field(ge=0.0, le=4.0)]] = (1.0,)
+    control_guidance_start: Several[Part] = Field((0.0,), description="from this part of the steps on, 0 to 1")
+    control_guidance_end: Several[Part] = Field((1.0,), description="to this part of the steps, 0 to 1")
+
+
+class Asset(Shared):
+    """What both kinds of asset have."""
+
+    name: Name = Field(description="unique in the manifest", examples=["Red Potion"])
+    prompt: Several[Prompt] = Field(description="what to make, with $placeholders", examples=["a $colour potion"])
+    prompt_2: Several[Prompt] | None = Field(None, description="for SDXL's second text encoder; else `prompt`")
+    negative_prompt_2: Several[Prompt] | None = Field(None, description="the same for `negative_prompt`")
+    model: Several[Alias] | None = Field(None, description="another model than the manifest's")
+    vae: Several[Alias] | None = Field(None, description="another VAE than the model's own")
+    loras: Loras | None = Field(
+        None, description="instead of the manifest's", examples=[{"studio-tiny/style": [0.4, 0.8]}]
+    )
+    zip: Annotated[tuple[tuple[str, ...], ...], BeforeValidator(lambda v: _groups(v))] = Field(
+        (),
+        description="fields whose lists go together, first with first, instead of every combination",
+        examples=[["values.colour", "seeds"], [["prompt", "seeds"], ["size", "style"]]],
+        json_schema_extra={"items": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}},
+    )
+    exclude: tuple[dict[str, Several[Any]], ...] = Field(
+        (), description="combinations not to make", examples=[[{"values.colour": "red", "style": "pixel"}]]
+    )
+    delivery_name: DeliveryName | None = Field(None, description="instead of `delivery.name`")
+    note: Text = Field("", description="for people; changes no image")
+
+
+class RenderAsset(Asset):
+    """Made from text, and from the structure of pictures when there are controls."""
+
+    kind: Literal["render"] = "render"
+    controls: tuple[Control, ...] = Field((), max_length=8, description="ControlNets, together")
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        return tuple(path for control in self.controls for path in (*(control.image or ()), *(control.condition or ())))
+
+
+class TextureVariants(Asset):
+    """Variants of given pictures (img2img): every source with every strength, seed and prompt."""
+
+    kind: Literal["texture"] = "texture"
+    sources: Several[Picture] = Field(description="pictures to start from", examples=["sources/brick.png"])
+    seamless: Several[Literal["none", "x", "y", "both"]] = Field(
+        ("none",), description="which edges meet when the texture is tiled"
+    )
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        return self.sources
+
+
+def _kind(value: Any) -> str:
+    kind = value.get("kind", "render") if isinstance(value, dict) else getattr(value, "kind", "render")
+    return kind if kind == "texture" else "render"
+
+
+AssetRequest = Annotated[
+    Annotated[RenderAsset, Tag("render")] | Annotated[TextureVariants, Tag("texture")], Discriminator(_kind)
+]
+
+
+class Review(Section):
+    """How the images are looked at. Every image is, whatever is said here."""
+
+    criteria: tuple[Criterion, ...] = Field(
+        (Criterion.HANDS, Criterion.TEXT, Criterion.BRAND), min_length=1, description="what reviewers look at"
+    )
+    double_share: Part = Field(0.0, description="share of the images that two people must review, 0 to 1")
+    max_retakes: Annotated[Whole, Field(ge=0, le=50)] | None = Field(
+        None, description="how often one image may be sent back; else the studio's setting"
+    )
+
+
+class Promotion(Section):
+    """What becomes of approved drafts. A final starts from its draft (img2img), with the same seed."""
+
+    when: Literal["asked", "always", "never"] = Field(
+        "asked", description="asked: the reviewer says so, image by image"
+    )
+    strength: Annotated[Number, Field(gt=0.0, le=1.0)] = Field(0.5, description="how far the final may leave its draft")
+
+
+class DeliverySettings(Section):
+    """What approved images are called and under which terms they leave."""
+
+    name: DeliveryName = Field(
+        "T_{Asset}_{Variant}_BC.png",
+        description="path with fields in braces",
+        examples=["{project}/{asset}_{seed}.png"],
+    )
+    licence: Text = Field("", description="put into the sidecar", examples=["all rights reserved, Potion Shop Ltd"])
+
+
+class Manifest(Section):
+    """One order of images."""
+
+    version: Literal[1] = Field(1, description="of this format")
+    project: Name = Field(description="images, budgets and reports are kept by project", examples=["Potion Shop"])
+    asked_by: Text = Field("", max_length=200, description="who asks; else who submits", examples=["Mara Lind"])
+    due: Day | None = Field(None, description="day it is needed", examples=["2026-12-24"])
+    priority: Annotated[Whole, Field(ge=-100, le=100)] = Field(0, description="higher is made first", examples=[10])
+    note: Text = Field("", description="for people; changes no image")
+
+    model: Alias = Field(description="checkpoint, by its alias in the catalogue", examples=["studio-tiny"])
+    vae: Alias | None = Field(None, description="another VAE than the model's own, by alias")
+    loras: Loras = Field(default_factory=dict, description="alias: weight", examples=[{"studio-tiny/style": 0.8}])
+    styles: dict[Alias, Style] = Field(default_factory=dict, description="looks, by name")
+    brand: BrandGuide = Field(default_factory=BrandGuide)
+    tiers: dict[Tier, TierSettings] = Field(default_factory=dict, description="sampling of draft and final")
+    defaults: Defaults = Field(default_factory=Defaults)
+    review: Review = Field(default_factory=Review)
+    promotion: Promotion = Field(default_factory=Promotion)
+    delivery: DeliverySettings = Field(default_factory=DeliverySettings)
+    assets: tuple[AssetRequest, ...] = Field(
+        min_length=1, description="what to make, or the name of a CSV file of assets"
+    )
+
+    def asset(self, name: str) -> RenderAsset | TextureVariants:
+        """Raises KeyError when there is none."""
+        for asset in self.assets:
+            if asset.name == name:
+                return asset
+        raise KeyError(name)
+
+    def criteria_of(self, asset: Asset) -> tuple[Criterion, ...]:
+        return asset.criteria or self.defaults.criteria or self.review.criteria
+
+    def delivery_name_of(self, asset: Asset) -> str:
+        return asset.delivery_name or self.delivery.name
+
+
+HOUSE_TIERS: dict[Tier, Sampling] = {
+    Tier.DRAFT: Sampling(scheduler=("LCM",), num_inference_steps=(6,), guidance_scale=(1.0,)),
+    Tier.FINAL: Sampling(scheduler=("Euler",), num_inference_steps=(30,), guidance_scale=(5.0,)),
+}
+HOUSE_SIZE = "1024x1024"
+HOUSE_STRENGTH = 0.5
+
+
+def _spoken(value: Any) -> Any:
+    """Numbers in `values` become the text that they are written as."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _groups(value: Any) -> Any:
+    """`zip: [a, b]` is one group."""
+    if isinstance(value, list | tuple) and value and all(isinstance(item, str) for item in value):
+        return [value]
+    return value
