@@ -21,7 +21,13 @@ SCHEDULERS: dict[str, tuple[str, ...]] = {
     "DDPMScheduler": ("timestep_spacing", "rescale_betas_zero_snr", "variance_type"),
     "DEISMultistepScheduler": (*_SPACED, "solver_order", "lower_order_final"),
     "DPMSolverMultistepScheduler": (*_DPM, "rescale_betas_zero_snr"),
-    "DPMSolverSinglestepScheduler": (*SIGMAS, "solver_order", "algorithm_type", "final_sigmas_type", "lower_order_final"),
+    "DPMSolverSinglestepScheduler": (
+        *SIGMAS,
+        "solver_order",
+        "algorithm_type",
+        "final_sigmas_type",
+        "lower_order_final",
+    ),
     "EulerAncestralDiscreteScheduler": ("timestep_spacing", "rescale_betas_zero_snr"),
     "EulerDiscreteScheduler": (*_SPACED, "rescale_betas_zero_snr", "final_sigmas_type"),
     "HeunDiscreteScheduler": _SPACED,
@@ -33,7 +39,7 @@ SCHEDULERS: dict[str, tuple[str, ...]] = {
     "TCDScheduler": ("timestep_spacing", "rescale_betas_zero_snr", "original_inference_steps", "eta"),
     "UniPCMultistepScheduler": (*_SPACED, "solver_order", "final_sigmas_type", "rescale_betas_zero_snr"),
 }
-"""diffusers' class name -> the options that a manifest may set on it (diffusers itself would drop others in silence)."""
+"""diffusers' class name -> the options a manifest may set on it (diffusers itself drops others in silence)."""
 
 _K: dict[str, Option] = {"use_karras_sigmas": True}
 _SDE: dict[str, Option] = {"algorithm_type": "sde-dpmsolver++"}
@@ -91,7 +97,9 @@ def resolve(name: str, options: Mapping[str, Option] | None = None) -> tuple[str
     merged = {**brought, **(options or {})}
     for option in merged:
         if option not in SCHEDULERS[class_name]:
-            raise ValueError(f"{class_name} has no option {option!r}; it has {', '.join(sorted(SCHEDULERS[class_name]))}")
+            raise ValueError(
+                f"{class_name} has no option {option!r}; it has {', '.join(sorted(SCHEDULERS[class_name]))}"
+            )
     if sum(bool(merged.get(option)) for option in SIGMAS) > 1:
         raise ValueError(f"only one of {', '.join(SIGMAS)} can be on")
     return class_name, tuple(sorted(merged.items()))

@@ -1,0 +1,248 @@
+"""Aliases -> weights. Knows folders, file names and SHA-256; opens no weights and imports no torch.
+
+A catalogue is a YAML file, one entry an alias:
+
+    hero-xl:
+      kind: checkpoint            # checkpoint, controlnet, vae, lora, embedding, upscaler
+      path: ../weights/hero-xl    # folder or single .safetensors file, relative to the catalogue; or
+      hub: studio/hero-xl         # a hub id, looked up in the local cache only
+      tiers: {draft: {scheduler: LCM, num_inference_steps: 4, guidance_scale: 1.0, loras: {hero-xl/lcm: 1.0}}}
+    hero-xl/canny:
+      kind: controlnet
+      path: ../weights/hero-xl-canny
+      checkpoints: [hero-xl]      # empty: any of the same architecture
+      controls: [canny, lineart]  # which `type` of a manifest's control it serves
+
+The digest of an alias is the SHA-256 over the lines `<sha256 of file>  <relative name>\\n`, sorted by name, of every
+file that loading reads: .safetensors, .json and .txt. Of a checkpoint folder only `model_index.json` and the components
+it names count, so that a ControlNet kept inside it is no part of it. A single file's digest is its own line.
+Only safetensors are weights; anything else that stands in their place is refused by name (`UnsafeWeights`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from schemas.errors import ModelMissing, SettingsError, UnsafeWeights
+from schemas.spec import ImageSpec, Tier
+
+Kind = Literal["checkpoint", "controlnet", "vae", "lora", "embedding", "upscaler"]
+_READ = {".safetensors", ".json", ".txt"}
+_PICKLED = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle", ".h5", ".msgpack"}
+_CODE = {".py"}
+
+
+class TierDefaults(BaseModel):
+    """What a manifest gets when it asks for this tier of this checkpoint and says nothing itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scheduler: str | None = None
+    num_inference_steps: int | None = Field(None, ge=1)
+    guidance_scale: float | None = None
+    loras: dict[str, float] = Field(default_factory=dict, description="alias -> weight, added to the manifest's own")
+
+
+class Entry(BaseModel):
+    """One alias. `where` is the folder or file, which may not be there yet."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    alias: str
+    kind: Kind
+    path: Path | None = None
+    hub: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")
+    architecture: Literal["sdxl"] = "sdxl"
+    checkpoints: tuple[str, ...] = Field((), description="aliases this belongs to; empty: any of its architecture")
+    controls: tuple[str, ...] = Field((), description="control types a ControlNet serves")
+    tiers: dict[Tier, TierDefaults] = Field(default_factory=dict)
+    size: int | None = Field(None, description="px, the side a checkpoint was trained at")
+    config: Path | None = Field(None, description="diffusers folder with the configs of a single-file checkpoint")
+    trigger: str | None = Field(None, description="the word an embedding listens to")
+    licence: str = ""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Entry:
+        if (self.path is None) == (self.hub is None):
+            raise ValueError("give either path or hub")
+        return self
+
+
+class Catalogue:
+    """The entries of one file, and the digests of what they name.
+
+    `digests`: a file that remembers digests between processes, by path, size and modification time; without one they
+    are remembered in this object only.
+    """
+
+    def __init__(self, entries: Mapping[str, Entry], *, folder: Path, digests: Path | None = None) -> None:
+        self.entries = dict(entries)
+        self.folder = folder
+        self._digests = digests
+        self._known: dict[str, str] = {}
+        if digests is not None and digests.is_file():
+            self._known = json.loads(digests.read_text())
+
+    @classmethod
+    def read(cls, path: Path, *, digests: Path | None = None) -> Catalogue:
+        """Raises SettingsError, which names the file and the alias, for anything that is not a catalogue."""
+        try:
+            body = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except FileNotFoundError:
+            raise SettingsError(f"{path}: no catalogue is there; set `catalogue` to one") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as wrong:
+            raise SettingsError(f"{path}: not YAML: {wrong}") from None
+        if not isinstance(body, dict):
+            raise SettingsError(f"{path}: {type(body).__name__} came; a mapping of alias to entry is allowed")
+        entries = {}
+        for alias, fields in body.items():
+            try:
+                entries[str(alias)] = Entry.model_validate({"alias": str(alias), **(fields or {})})
+            except (ValidationError, TypeError) as wrong:
+                raise SettingsError(f"{path}: {alias}: {_first(wrong)}") from None
+        return cls(entries, folder=path.resolve().parent, digests=digests)
+
+    def entry(self, alias: str, *, asker: str, kind: Kind | None = None) -> Entry:
+        """Raises ModelMissing, which names who asked and what there is."""
+        found = self.entries.get(alias)
+        if found is not None and kind in (None, found.kind):
+            return found
+        names = [name for name, entry in self.entries.items() if kind in (None, entry.kind)]
+        near = difflib.get_close_matches(alias, names, n=3) or names
+        wanted = f"{kind} {alias!r}" if kind else f"model {alias!r}"
+        said = f"; it is a {found.kind}" if found else ""
+        raise ModelMissing(
+            f"{asker} asks for {wanted}, which is not in the catalogue{said}; there is {', '.join(near)}"
+        )
+
+    def controlnet(self, checkpoint: str, control: str, *, asker: str) -> Entry:
+        """The first ControlNet of `checkpoint` that serves `control`, such as "canny"."""
+        base = self.entry(checkpoint, asker=asker, kind="checkpoint")
+        able = [entry for entry in self.entries.values() if entry.kind == "controlnet" and _fits(entry, base)]
+        for entry in able:
+            if control in entry.controls:
+                return entry
+        there = ", ".join(sorted({control for entry in able for control in entry.controls})) or "none"
+        raise ModelMissing(f"{asker} asks for control {control!r}; {checkpoint} has a ControlNet for: {there}")
+
+    def where(self, alias: str, *, asker: str, kind: Kind | None = None) -> Path:
+        """The folder or file of an alias. Raises ModelMissing with the path, the alias and the asker."""
+        entry = self.entry(alias, asker=asker, kind=kind)
+        if entry.hub is not None:
+            return _in_hub_cache(entry.hub, alias, asker)
+        assert entry.path is not None
+        path = (self.folder / entry.path.expanduser()).resolve()
+        if not path.exists():
+            raise ModelMissing(f"{asker} asks for {alias}: nothing is at {path}")
+        return path
+
+    def files(self, alias: str, *, asker: str) -> list[Path]:
+        """What loading reads, sorted. Raises ModelMissing, or UnsafeWeights naming the file."""
+        entry, path = self.entry(alias, asker=asker), self.where(alias, asker=asker)
+        if path.is_file():
+            if path.suffix != ".safetensors":
+                raise UnsafeWeights(f"{asker} asks for {alias}: {path} is not safetensors")
+            return [path]
+        folders = [path]
+        index = path / "model_index.json"
+        if entry.kind == "checkpoint":
+            if not index.is_file():
+                raise ModelMissing(f"{asker} asks for {alias}: {index} is missing")
+            folders = [path / name for name in _components(index)]
+        found = [index] if entry.kind == "checkpoint" else []
+        for folder in folders:
+            if not folder.is_dir():
+                raise ModelMissing(f"{asker} asks for {alias}: {folder} is missing")
+            found += _readable(folder, f"{asker} asks for {alias}")
+        return sorted(found)
+
+    def digest(self, alias: str, *, asker: str = "catalogue") -> str:
+        """Hex SHA-256 of the alias's weights and configs, as the module's docstring says."""
+        files = self.files(alias, asker=asker)
+        root = self.where(alias, asker=asker)
+        root = root if root.is_dir() else root.parent
+        lines = "".join(f"{self._file(path)}  {path.relative_to(root).as_posix()}\n" for path in files)
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    def missing(self, wanted: Iterable[ImageSpec | str], *, asker: str = "check") -> list[str]:
+        """One sentence for each model that cannot be loaded, so that it is known before the night."""
+        askers: dict[str, str] = {}
+        for item in wanted:
+            if isinstance(item, str):
+                askers.setdefault(item, asker)
+                continue
+            extra = [item.vae] if item.vae else []
+            for model in (item.model, *extra, *item.loras, *(control.model for control in item.controls)):
+                askers.setdefault(model.alias, f"{item.project}/{item.asset}")
+        sentences = []
+        for alias, who in askers.items():
+            try:
+                self.files(alias, asker=who)
+            except (ModelMissing, UnsafeWeights) as reason:
+                sentences.append(str(reason))
+        return sentences
+
+    def _file(self, path: Path) -> str:
+        """SHA-256 of one file; read again only when its size or time changed."""
+        stat = path.stat()
+        key = f"{path}|{stat.st_size}|{stat.st_mtime_ns}"
+        if key not in self._known:
+            with path.open("rb") as opened:
+                self._known[key] = hashlib.file_digest(opened, "sha256").hexdigest()
+            if self._digests is not None:
+                self._digests.parent.mkdir(parents=True, exist_ok=True)
+                new = self._digests.with_suffix(f".{os.getpid()}")
+                new.write_text(json.dumps(self._known))
+                new.replace(self._digests)
+        return self._known[key]
+
+
+def _components(index: Path) -> list[str]:
+    """The sub-folders a model_index.json names: those whose value is [library, class] and not [null, null]."""
+    body: dict[str, Any] = json.loads(index.read_text(encoding="utf-8"))
+    return [name for name, value in body.items() if isinstance(value, list) and value and value[0] is not None]
+
+
+def _readable(folder: Path, said: str) -> list[Path]:
+    """The files of one component that are read; refuses pickles that would be its only weights, and code."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    pickled = [path for path in files if path.suffix in _PICKLED]
+    if any(path.suffix in _CODE for path in files):
+        code = next(path for path in files if path.suffix in _CODE)
+        raise UnsafeWeights(f"{said}: {code} is code, which is never run")
+    if pickled and not any(path.suffix == ".safetensors" for path in files):
+        raise UnsafeWeights(f"{said}: {pickled[0]} is not safetensors")
+    kept = [path for path in files if path.suffix in _READ]
+    if not kept:
+        raise ModelMissing(f"{said}: {folder} holds no safetensors and no configuration")
+    return kept
+
+
+def _fits(entry: Entry, base: Entry) -> bool:
+    return base.alias in entry.checkpoints if entry.checkpoints else entry.architecture == base.architecture
+
+
+def _in_hub_cache(repository: str, alias: str, asker: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repository, local_files_only=True))
+    except (LocalEntryNotFoundError, OSError):
+        raise ModelMissing(f"{asker} asks for {alias}: {repository} is not in the local hub cache") from None
+
+
+def _first(wrong: Exception) -> str:
+    if not isinstance(wrong, ValidationError):
+        return str(wrong)
+    error = wrong.errors()[0]
+    return f"{'.'.join(str(part) for part in error['loc']) or 'entry'}: {error['msg']}"

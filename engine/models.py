@@ -1,0 +1,271 @@
+"""Load, hold and swap: one checkpoint on the device, its ControlNets, and the LoRAs it wears.
+
+diffusers' pipelines are thin here: each is built around the parts that are held, so that going from txt2img to inpaint
+loads nothing. Every digest is checked against the spec's own and the pin before a weight is read.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before the libraries read it: nothing is ever fetched in the night
+os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+import diffusers
+import torch
+import transformers
+from diffusers import AutoencoderKL, ControlNetModel, StableDiffusionXLPipeline
+from diffusers.models.controlnets.multicontrolnet import MultiControlNetModel
+from torch import Tensor, nn
+
+from engine.catalogue import Catalogue
+from schemas.errors import ModelChanged, ModelMissing, RenderError
+from schemas.schedulers import SIGMAS, resolve
+from schemas.spec import ImageSpec, LoraRef, ModelRef, Task
+
+CONTROLNETS_HELD = 4
+
+diffusers.utils.logging.disable_progress_bar()
+transformers.utils.logging.disable_progress_bar()
+
+PIPELINES = {
+    (Task.TXT2IMG, False): "StableDiffusionXLPipeline",
+    (Task.IMG2IMG, False): "StableDiffusionXLImg2ImgPipeline",
+    (Task.INPAINT, False): "StableDiffusionXLInpaintPipeline",
+    (Task.TXT2IMG, True): "StableDiffusionXLControlNetPipeline",
+    (Task.IMG2IMG, True): "StableDiffusionXLControlNetImg2ImgPipeline",
+    (Task.INPAINT, True): "StableDiffusionXLControlNetInpaintPipeline",
+}
+
+
+class Remembered(nn.Module):
+    """A ControlNet's condition embedding, computed once for a condition and not again at every step."""
+
+    def __init__(self, embedding: nn.Module) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self._last: tuple[Tensor, Tensor] | None = None
+
+    def forward(self, condition: Tensor) -> Tensor:
+        if self._last is None or self._last[0] is not condition:
+            self._last = (condition, self.embedding(condition))
+        return self._last[1]
+
+    def forget(self) -> None:
+        self._last = None
+
+
+class Controls(MultiControlNetModel):
+    """diffusers' sum of ControlNets, less the forwards whose scale is 0 (before start, after end, or asked so)."""
+
+    def forward(self, sample: Tensor, timestep: Any, encoder_hidden_states: Tensor, controlnet_cond: list[Tensor],
+                conditioning_scale: list[float], **rest: Any) -> tuple[Any, Any]:  # fmt: skip
+        downs: list[Tensor] | None = None
+        mid: Tensor | None = None
+        for condition, scale, net in zip(controlnet_cond, conditioning_scale, self.nets, strict=True):
+            if scale == 0:
+                continue
+            more, middle = net(sample, timestep, encoder_hidden_states, condition, scale, **rest)
+            downs = list(more) if downs is None else [a + b for a, b in zip(downs, more, strict=True)]
+            mid = middle if mid is None else mid + middle
+        return downs, mid
+
+
+class Models:
+    """What is on the device. One object a process and device."""
+
+    def __init__(
+        self, catalogue: Catalogue, *, device: torch.device, dtype: torch.dtype, pins: Mapping[str, str]
+    ) -> None:
+        self.catalogue, self.device, self.dtype, self.pins = catalogue, device, dtype, dict(pins)
+        self.loads = 0
+        self._base: StableDiffusionXLPipeline | None = None
+        self._base_key: tuple[str, str | None] | None = None
+        self._vaes: dict[str, AutoencoderKL] = {}
+        self._nets: OrderedDict[str, ControlNetModel] = OrderedDict()
+        self._worn: tuple[tuple[str, float], ...] = ()
+        self._loras: list[str] = []
+
+    def pipeline(self, spec: ImageSpec, *, asker: str) -> Any:
+        """The pipeline for a spec's task, with the spec's models, LoRAs and a fresh scheduler.
+
+        Raises ModelMissing, UnsafeWeights, ModelChanged, or RenderError for a scheduler that cannot be.
+        """
+        # 1. the checkpoint, and another autoencoder where one is asked for
+        base = self._checkpoint(spec.model, spec.vae, asker=asker)
+        # 2. LoRAs
+        self._wear(base, spec.loras, asker=asker)
+        # 3. the pipeline of this task around the same parts
+        parts = {name: part for name, part in base.components.items() if name != "scheduler"}
+        if spec.controls:
+            parts["controlnet"] = Controls([self._controlnet(control.model, asker=asker) for control in spec.controls])
+        pipe = getattr(diffusers, PIPELINES[spec.task, bool(spec.controls)])(
+            **parts,
+            scheduler=scheduler_for(spec, base.scheduler.config),
+            force_zeros_for_empty_prompt=base.config.force_zeros_for_empty_prompt,
+            add_watermarker=False,
+        )
+        pipe.set_progress_bar_config(disable=True)
+        return pipe
+
+    def wearing(self, spec: ImageSpec) -> tuple[object, ...]:
+        """What the text encoders' answer depends on beside the prompt."""
+        return (spec.model.digest, tuple((lora.digest, lora.weight) for lora in spec.loras))
+
+    def checked(self, ref: ModelRef, *, asker: str) -> Path:
+        """Where the weights are. Raises ModelChanged when they are not the ones planned or pinned."""
+        now = self.catalogue.digest(ref.alias, asker=asker)
+        pinned = self.pins.get(ref.alias, ref.digest)
+        for wanted, by in ((ref.digest, f"{asker} was planned with"), (pinned, "the pin is")):
+            if wanted != now:
+                raise ModelChanged(
+                    f"{ref.alias} is {now[:12]} now, but {by} {wanted[:12]}; put the old weights back, or pin the new "
+                    "ones and submit again"
+                )
+        return self.catalogue.where(ref.alias, asker=asker)
+
+    def forget_conditions(self) -> None:
+        for net in self._nets.values():
+            net.controlnet_cond_embedding.forget()
+
+    def _checkpoint(self, ref: ModelRef, vae: ModelRef | None, *, asker: str) -> StableDiffusionXLPipeline:
+        key = (ref.digest, vae.digest if vae else None)
+        if self._base is not None and self._base_key == key:
+            return self._base
+        path = self.checked(ref, asker=asker)
+        other = self._autoencoder(vae, asker=asker) if vae else None
+        if self._base is None or self._base_key is None or self._base_key[0] != ref.digest or other is None:
+            self._drop()
+            self._base = _load_checkpoint(path, self.catalogue, ref.alias, asker, self.dtype).to(self.device)
+            self.loads += 1
+            for part in (self._base.unet, self._base.vae):
+                _tune(part, self.device)
+        if other is not None:
+            self._base.register_modules(vae=other)
+        self._base_key = key
+        return self._base
+
+    def _autoencoder(self, ref: ModelRef, *, asker: str) -> AutoencoderKL:
+        if ref.digest not in self._vaes:
+            path = self.checked(ref, asker=asker)
+            load = AutoencoderKL.from_pretrained if path.is_dir() else AutoencoderKL.from_single_file
+            self._vaes = {ref.digest: load(path, dtype=self.dtype, use_safetensors=True, local_files_only=True)}
+            _tune(self._vaes[ref.digest].to(self.device), self.device)
+        return self._vaes[ref.digest]
+
+    def _controlnet(self, ref: ModelRef, *, asker: str) -> ControlNetModel:
+        if ref.digest not in self._nets:
+            path = self.checked(ref, asker=asker)
+            load = ControlNetModel.from_pretrained if path.is_dir() else ControlNetModel.from_single_file
+            net = load(path, dtype=self.dtype, use_safetensors=True, local_files_only=True, **_variant(path))
+            net.controlnet_cond_embedding = Remembered(net.controlnet_cond_embedding)
+            self._nets[ref.digest] = _tune(net.to(self.device), self.device)
+            if len(self._nets) > CONTROLNETS_HELD:
+                self._nets.popitem(last=False)
+        self._nets.move_to_end(ref.digest)
+        return self._nets[ref.digest]
+
+    def _wear(self, base: Any, loras: Sequence[LoraRef], *, asker: str) -> None:
+        """Exactly these LoRAs, at these weights. With none, every trace of adapters is taken off the modules."""
+        wanted = tuple((_name(lora), lora.weight) for lora in loras)
+        if wanted == self._worn:
+            return
+        self._worn = (("changing", 0.0),)  # so that a failure on the way is not taken for the state before it
+        if not wanted:
+            base.unload_lora_weights()
+            self._loras = []
+        for lora in loras:
+            if _name(lora) not in self._loras:
+                file = _one_file(self.checked(lora, asker=asker), lora.alias, asker)
+                with warnings.catch_warnings():  # peft warns of a second adapter, which is what is wanted
+                    warnings.simplefilter("ignore")
+                    base.load_lora_weights(
+                        str(file.parent), weight_name=file.name, adapter_name=_name(lora), local_files_only=True
+                    )
+                self._loras.append(_name(lora))
+        if wanted:
+            base.delete_adapters([name for name in self._loras if name not in dict(wanted)])
+            self._loras = [name for name in self._loras if name in dict(wanted)]
+            base.set_adapters([name for name, _ in wanted], [weight for _, weight in wanted])
+        self._worn = wanted
+
+    def _drop(self) -> None:
+        """The checkpoint before goes first: two do not fit on most cards."""
+        self._base, self._base_key, self._worn, self._loras = None, None, (), []
+        self._nets.clear()
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def scheduler_for(spec: ImageSpec, config: Mapping[str, Any]) -> Any:
+    """A scheduler with the checkpoint's own training (betas, prediction_type) and the spec's options."""
+    try:
+        class_name, options = resolve(spec.scheduler, dict(spec.scheduler_options))
+    except ValueError as wrong:
+        raise RenderError(str(wrong)) from None
+    whole = {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in options
+        if name != "eta"
+    }
+    kept = {name: value for name, value in config.items() if name not in SIGMAS}  # "Euler" is Euler, not Euler Karras
+    return getattr(diffusers, class_name).from_config(kept, **whole)
+
+
+def eta_of(spec: ImageSpec) -> float:
+    """DDIM's and TCD's share of fresh noise at a step, kept among the scheduler's options."""
+    return float(dict(spec.scheduler_options).get("eta", 0.0))
+
+
+def _load_checkpoint(
+    path: Path, catalogue: Catalogue, alias: str, asker: str, dtype: torch.dtype
+) -> StableDiffusionXLPipeline:
+    quiet: dict[str, Any] = {"dtype": dtype, "local_files_only": True, "add_watermarker": False}
+    if path.is_dir():
+        unet = path / "unet"
+        return StableDiffusionXLPipeline.from_pretrained(path, use_safetensors=True, **quiet, **_variant(unet))
+    config = catalogue.entry(alias, asker=asker).config
+    if config is not None:
+        quiet["config"] = str(catalogue.folder / config)
+    try:
+        return StableDiffusionXLPipeline.from_single_file(str(path), **quiet)
+    except OSError as wrong:
+        raise ModelMissing(
+            f"{asker} asks for {alias}: a single file needs tokenizers and configs, which are not in the local hub "
+            f"cache; give `config:` in the catalogue, a diffusers folder of the same architecture ({wrong})"
+        ) from None
+
+
+def _variant(folder: Path) -> dict[str, str]:
+    """fp16 where a folder holds only files of that variant."""
+    names = [path.name for path in folder.glob("*.safetensors")] if folder.is_dir() else []
+    only = names and all(".fp16." in name for name in names)
+    return {"variant": "fp16"} if only else {}
+
+
+def _one_file(path: Path, alias: str, asker: str) -> Path:
+    if path.is_file():
+        return path
+    files = sorted(path.glob("*.safetensors"))
+    if len(files) != 1:
+        raise ModelMissing(f"{asker} asks for {alias}: {path} holds {len(files)} safetensors files; one is needed")
+    return files[0]
+
+
+def _name(lora: LoraRef) -> str:
+    return f"lora_{lora.digest[:16]}"
+
+
+def _tune(part: Any, device: torch.device) -> Any:
+    part.eval()
+    if device.type == "cuda":
+        part.to(memory_format=torch.channels_last)
+    return part

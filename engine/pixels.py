@@ -1,0 +1,131 @@
+"""Between pictures and latents: sizes, the autoencoder, and the guards on what comes out of it.
+
+Pictures are uint8 [height, width, 3]; masks uint8 [height, width], 255 where to repaint.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from schemas.errors import NotFinite
+
+Picture = NDArray[np.uint8]
+
+DECODE_PIXELS = 2**20
+"""Decoded in one pass at most: one 1024 x 1024 picture, or sixteen of 256 x 256."""
+SOURCES_KEPT = 32
+FEATHER = 8  # px, inside a mask's edge
+
+
+def fit(picture: Picture, *, width: int, height: int) -> Picture:
+    """The picture at exactly this size, as CSS's `cover` does it: scaled evenly until it covers, the centre kept.
+
+    Never stretched. Enlarged with Lanczos, shrunk by area.
+    """
+    had_height, had_width = picture.shape[:2]
+    if (had_width, had_height) == (width, height):
+        return picture
+    scale = max(width / had_width, height / had_height)
+    size = (max(width, round(had_width * scale)), max(height, round(had_height * scale)))
+    scaled = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LANCZOS4)
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    return np.ascontiguousarray(scaled[top : top + height, left : left + width])
+
+
+def tensor(pictures: Sequence[Picture], *, device: torch.device) -> Tensor:
+    """[rows, 3, height, width] in 0..1, float32."""
+    return torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).float() / 255
+
+
+class Sources:
+    """Source pictures as the autoencoder sees them, by `key`: one encoding serves every seed and strength."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Hashable, Tensor] = OrderedDict()
+
+    def latents(self, vae: Any, picture: Picture, generator: Generator, *, key: Hashable) -> Tensor:
+        """[1, 4, h, w], drawn from the encoder's distribution with the row's own generator, scaled for the UNet."""
+        if key not in self._known:
+            dtype = vae.dtype
+            if vae.config.force_upcast:
+                vae.to(torch.float32)
+            image = tensor([picture], device=vae.device).to(vae.dtype) * 2 - 1
+            self._known[key] = vae.encode(image).latent_dist.parameters
+            vae.to(dtype)
+            if len(self._known) > SOURCES_KEPT:
+                self._known.popitem(last=False)
+        self._known.move_to_end(key)
+        drawn = DiagonalGaussianDistribution(self._known[key]).sample(generator).to(vae.dtype)
+        mean, std = _statistics(vae, drawn)
+        return (drawn - mean) * vae.config.scaling_factor / std
+
+
+def decoded(vae: Any, latents: Tensor) -> list[Picture | NotFinite]:
+    """A picture a row, or the reason why that row has none. A row that is not finite is tried once more in float32."""
+    rows, _, height, width = latents.shape
+    factor = 2 ** (len(vae.config.block_out_channels) - 1)
+    together = max(1, DECODE_PIXELS // (height * width * factor**2))
+    half = vae.dtype == torch.float16 and vae.config.force_upcast
+    out: list[Picture | NotFinite] = []
+    for start in range(0, rows, together):
+        chunk = latents[start : start + together]
+        images = _decode(vae, chunk, torch.float32 if half else vae.dtype)
+        for latent, image in zip(chunk, images, strict=True):
+            out.append(_checked(vae, latent, image))
+    return out
+
+
+def _checked(vae: Any, latent: Tensor, image: Tensor) -> Picture | NotFinite:
+    if not torch.isfinite(latent).all():
+        return NotFinite("the latents hold NaN or infinity; the model overflowed, or the prompt's weights are extreme")
+    if not torch.isfinite(image).all():
+        image = _decode(vae, latent[None], torch.float32)[0]
+        if not torch.isfinite(image).all():
+            return NotFinite("the autoencoder gives NaN or infinity, in float32 too")
+    levels = ((image.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
+    return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
+
+
+def _decode(vae: Any, latents: Tensor, dtype: torch.dtype) -> Tensor:
+    kept = vae.dtype
+    if dtype != kept:
+        vae.to(dtype)
+    try:
+        mean, std = _statistics(vae, latents)
+        scaled = latents * std / vae.config.scaling_factor + mean
+        return vae.decode(scaled.to(dtype), return_dict=False)[0]
+    finally:
+        if dtype != kept:
+            vae.to(kept)
+
+
+def _statistics(vae: Any, like: Tensor) -> tuple[Tensor | float, Tensor | float]:
+    mean, std = getattr(vae.config, "latents_mean", None), getattr(vae.config, "latents_std", None)
+    if mean is None or std is None:
+        return 0.0, 1.0
+    return like.new_tensor(mean)[None, :, None, None], like.new_tensor(std)[None, :, None, None]
+
+
+def pasted(picture: Picture, source: Picture, mask: Picture) -> Picture:
+    """`picture` inside the mask, `source` outside to the bit; the seam is feathered inside the mask only."""
+    inside = (mask > 127).astype(np.uint8)
+    if inside.all():
+        return picture
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
+    share = np.clip(depth / (FEATHER + 1), 0, 1)[..., None]
+    mixed = np.rint(picture * share + source * (1 - share)).astype(np.uint8)
+    return np.where(inside[..., None] == 1, mixed, source)
+
+
+def near_constant(picture: Picture) -> bool:
+    """A picture of one colour: no channel spreads over more than two levels."""
+    return bool((picture.reshape(-1, 3).max(0).astype(int) - picture.reshape(-1, 3).min(0)).max() <= 2)

@@ -1,0 +1,163 @@
+"""Prompts -> embeddings, one prompt at a time, so that a row never depends on its batch's other prompts.
+
+Written as in AUTOMATIC1111: `(word:1.2)` and `[word]` weigh, `(word)` is 1.1, `\\(` is a bracket, BREAK starts a new
+chunk. A prompt longer than the encoders' 75 tokens goes in chunks of 75 that are joined along the sequence; nothing is
+cut off. The pooled embedding is the first chunk's. A prompt that uses none of this gives what
+`StableDiffusionXLPipeline.encode_prompt` gives, to the bit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from schemas.spec import ImageSpec
+
+KEPT = 512
+"""Embeddings remembered; one of SDXL's takes 320 KB a chunk in bfloat16."""
+
+_TOKEN = re.compile(r"\\[()\[\]\\]|\(|\[|:\s*([+-]?\d*\.?\d+)\s*\)|\)|\]|[^\\()\[\]:]+|:|\\", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Text:
+    """`states` [1, 77 * chunks, width] for cross-attention, `pooled` [1, projection]."""
+
+    states: Tensor
+    pooled: Tensor
+
+
+@dataclass(frozen=True)
+class Words:
+    """A spec's prompt and negative prompt, equally long."""
+
+    positive: Text
+    negative: Text | None
+
+    @property
+    def length(self) -> int:
+        return self.positive.states.shape[1]
+
+
+def weighted(prompt: str) -> list[tuple[str, float]]:
+    """Text and weight, in order. An unclosed bracket is text. Weights multiply when nested."""
+    pieces: list[tuple[str, float]] = []
+    opened: list[tuple[str, int]] = []
+
+    def scale(since: int, by: float) -> None:
+        pieces[since:] = [(text, weight * by) for text, weight in pieces[since:]]
+
+    for match in _TOKEN.finditer(prompt):
+        token, number = match.group(0), match.group(1)
+        if len(token) == 2 and token[0] == "\\":
+            pieces.append((token[1], 1.0))
+        elif token in "([":
+            opened.append((token, len(pieces)))
+            pieces.append((token, 1.0))
+        elif (number or token == ")") and opened and opened[-1][0] == "(":
+            _, since = opened.pop()
+            del pieces[since]
+            scale(since, float(number) if number else 1.1)
+        elif token == "]" and opened and opened[-1][0] == "[":
+            _, since = opened.pop()
+            del pieces[since]
+            scale(since, 1 / 1.1)
+        else:
+            pieces.append((token, 1.0))
+    merged: list[tuple[str, float]] = []
+    for text, weight in pieces:
+        if merged and merged[-1][1] == weight:
+            merged[-1] = (merged[-1][0] + text, weight)
+        elif text:
+            merged.append((text, weight))
+    return merged
+
+
+class Encoder:
+    """Both text encoders of one pipeline, with a memory of what they said."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Hashable, Text] = OrderedDict()
+
+    def words(self, pipe: Any, spec: ImageSpec, *, wearing: Hashable, device: torch.device) -> Words:
+        """`wearing`: whatever changes the encoders (checkpoint, LoRAs); part of the memory's key."""
+        second = spec.prompt_2 or spec.prompt
+        negative = spec.negative_prompt
+        negative_2 = spec.negative_prompt_2 or negative
+        guided = spec.guidance_scale > 1
+        texts = [spec.prompt, second] + ([negative, negative_2] if guided else [])
+        chunks = max(len(chunked(pipe.tokenizer, pipe.maybe_convert_prompt(text, pipe.tokenizer))) for text in texts)
+
+        def encode(first: str, second: str, skip: int | None) -> Text:
+            key = (wearing, first, second, skip, chunks)
+            if key not in self._known:
+                self._known[key] = encoded(pipe, first, second, clip_skip=skip, chunks=chunks, device=device)
+                if len(self._known) > KEPT:
+                    self._known.popitem(last=False)
+            self._known.move_to_end(key)
+            return self._known[key]
+
+        positive = encode(spec.prompt, second, spec.clip_skip)
+        if not guided:
+            return Words(positive, None)
+        if not negative and not negative_2 and pipe.config.force_zeros_for_empty_prompt:
+            return Words(positive, Text(torch.zeros_like(positive.states), torch.zeros_like(positive.pooled)))
+        # diffusers takes clip_skip for the positive prompt only
+        return Words(positive, encode(negative, negative_2, None))
+
+
+def encoded(pipe: Any, prompt: str, prompt_2: str, *, clip_skip: int | None, chunks: int, device: torch.device) -> Text:
+    """Both encoders' states side by side, the second one's pooled embedding; `chunks` at least what the text needs."""
+    sides, pooled = [], None
+    encoders = ((prompt, pipe.tokenizer, pipe.text_encoder), (prompt_2, pipe.tokenizer_2, pipe.text_encoder_2))
+    for text, tokenizer, encoder in encoders:
+        text = pipe.maybe_convert_prompt(text, tokenizer)  # a textual inversion of several vectors is several words
+        parts = chunked(tokenizer, text)
+        parts += [([], [])] * (chunks - len(parts))
+        states = []
+        for ids, weights in parts:
+            room = tokenizer.model_max_length - 2 - len(ids)
+            row = [tokenizer.bos_token_id, *ids, tokenizer.eos_token_id, *[tokenizer.pad_token_id] * room]
+            said = encoder(torch.tensor([row], device=device), output_hidden_states=True)
+            if pooled is None and said[0].ndim == 2:
+                pooled = said[0]
+            state = said.hidden_states[-2 if clip_skip is None else -(clip_skip + 2)]
+            states.append(_weighed(state, weights))
+        sides.append(torch.cat(states, dim=1))
+    assert pooled is not None
+    return Text(torch.cat(sides, dim=-1), pooled)
+
+
+def chunked(tokenizer: Any, prompt: str) -> list[tuple[list[int], list[float]]]:
+    """Token ids and weights in chunks of at most 75, never none."""
+    room = tokenizer.model_max_length - 2
+    done: list[tuple[list[int], list[float]]] = []
+    ids: list[int] = []
+    weights: list[float] = []
+    for text, weight in weighted(prompt) or [("", 1.0)]:
+        for number, part in enumerate(re.split(r"\bBREAK\b", text)):
+            if number:
+                done.append((ids, weights))
+                ids, weights = [], []
+            for token in tokenizer(part, add_special_tokens=False, truncation=False, verbose=False).input_ids:
+                if len(ids) == room:
+                    done.append((ids, weights))
+                    ids, weights = [], []
+                ids.append(token)
+                weights.append(weight)
+    return [*done, (ids, weights)]
+
+
+def _weighed(state: Tensor, weights: list[float]) -> Tensor:
+    """States times their tokens' weights; AUTOMATIC1111's "No norm", which it names as the better one for SDXL."""
+    if all(weight == 1.0 for weight in weights):
+        return state
+    factors = torch.ones(state.shape[1], device=state.device, dtype=state.dtype)
+    factors[1 : len(weights) + 1] = torch.tensor(weights, device=state.device, dtype=state.dtype)
+    return state * factors[None, :, None]

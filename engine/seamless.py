@@ -1,0 +1,66 @@
+"""Textures that tile: convolutions that see the opposite edge instead of zeros, on one axis or both.
+
+A network whose every convolution pads circularly commutes with rolling its input along that axis, so no column is an
+edge. Group norm and attention do so anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from diffusers.models.downsampling import Downsample2D
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@contextmanager
+def tiling(modules: Iterable[nn.Module], axes: str) -> Iterator[None]:
+    """Within it, `modules` pad circularly along `axes`: "", "x" (width), "y" (height) or "xy".
+
+    Overrides are set on instances and taken off again, whatever happened, so that nothing leaks into the next batch.
+    """
+    if not axes:
+        yield
+        return
+    changed: list[tuple[nn.Module, str]] = []
+    try:
+        for module in modules:
+            for part in module.modules():
+                if isinstance(part, nn.Conv2d) and part.padding not in (0, (0, 0)):
+                    part._conv_forward = partial(_circular_conv, part, axes)  # type: ignore[method-assign]
+                    changed.append((part, "_conv_forward"))
+                elif isinstance(part, Downsample2D) and part.use_conv and part.padding == 0:
+                    part.forward = partial(_circular_downsample, part, axes)
+                    changed.append((part, "forward"))
+        yield
+    finally:
+        for part, name in changed:
+            delattr(part, name)
+
+
+def _circular_conv(conv: nn.Conv2d, axes: str, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    assert isinstance(conv.padding, tuple)
+    height, width = conv.padding
+    x = _pad(x, axes, left=width, right=width, top=height, bottom=height)
+    return F.conv2d(x, weight, bias, conv.stride, 0, conv.dilation, conv.groups)
+
+
+def _circular_downsample(part: Downsample2D, axes: str, x: Tensor, *args: object, **kwargs: object) -> Tensor:
+    """The autoencoder's way: one column and one row more at the far edges, then a convolution without padding."""
+    if part.norm is not None:
+        x = part.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    return part.conv(_pad(x, axes, left=0, right=1, top=0, bottom=1))
+
+
+def _pad(x: Tensor, axes: str, *, left: int, right: int, top: int, bottom: int) -> Tensor:
+    """Widths in columns and rows. Concatenation, since F.pad's circular mode does not take one axis of four."""
+    if "x" in axes:
+        x = torch.cat([x[..., x.shape[-1] - left :], x, x[..., :right]], dim=-1)
+        left = right = 0
+    if "y" in axes:
+        x = torch.cat([x[..., x.shape[-2] - top :, :], x, x[..., :bottom, :]], dim=-2)
+        top = bottom = 0
+    return F.pad(x, (left, right, top, bottom)) if left or right or top or bottom else x

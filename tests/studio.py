@@ -1,0 +1,57 @@
+"""The small studio checkpoint for tests: the trained one of models/, or, until it is there, one with random weights.
+
+The random one is made once into .cache/ and has ControlNets and LoRAs that really act (nothing in them is zero).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from schemas.settings import ROOT
+
+TRAINED = ROOT / "models" / "studio-tiny"
+RANDOM = ROOT / ".cache" / "studio-random"
+
+
+@cache
+def catalogue_path() -> Path:
+    """A catalogue in which `studio-tiny`, `studio-tiny/canny`, `/depth` and `/style` can be loaded."""
+    if (TRAINED / "model_index.json").is_file():
+        return ROOT / "models" / "catalogue.yaml"
+    made = RANDOM / "catalogue.yaml"
+    if not made.is_file():
+        _make(RANDOM)
+        shipped = (ROOT / "models" / "catalogue.yaml").read_text(encoding="utf-8")
+        made.write_text(shipped.replace("path: studio-tiny/", "path: ./").replace("path: studio-tiny\n", "path: .\n"))
+    return made
+
+
+def _make(folder: Path) -> None:
+    import torch
+    from diffusers import ControlNetModel, StableDiffusionXLPipeline
+    from peft import LoraConfig
+    from peft.utils import get_peft_model_state_dict
+
+    from models.studio_tiny.architecture import main
+
+    main(str(folder))
+    torch.manual_seed(1)
+    for kind in ("canny", "depth"):
+        net = ControlNetModel.from_pretrained(folder / f"controlnet-{kind}")
+        for parameter in net.parameters():
+            if not parameter.any():
+                torch.nn.init.normal_(parameter, std=0.05)
+        net.save_pretrained(folder / f"controlnet-{kind}")
+    for name in ("lcm", "style"):
+        pipe = StableDiffusionXLPipeline.from_pretrained(folder, add_watermarker=False)
+        lora = LoraConfig(r=4, lora_alpha=4, init_lora_weights=False, target_modules=["to_q", "to_v", "conv1"])
+        text = LoraConfig(r=2, lora_alpha=2, init_lora_weights=False, target_modules=["q_proj", "v_proj"])
+        pipe.unet.add_adapter(lora)
+        pipe.text_encoder.add_adapter(text)
+        StableDiffusionXLPipeline.save_lora_weights(
+            folder / f"lora-{name}",
+            unet_lora_layers=get_peft_model_state_dict(pipe.unet),
+            text_encoder_lora_layers=get_peft_model_state_dict(pipe.text_encoder),
+            safe_serialization=True,
+        )
