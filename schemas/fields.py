@@ -146,9 +146,7 @@ Scheduler = Annotated[
 
 def _colour(value: Any) -> str:
     if value is None:
-        raise refusal(
-            "came nothing", "a colour in quotes, such as '#d62828' (without them YAML takes it for a comment)"
-        )
+        raise refusal("came nothing", "a colour in quotes, such as '#d62828' (bare, it is a comment in YAML)")
     if not isinstance(value, str) or not re.fullmatch(r"#[0-9a-fA-F]{6}", value):
         raise refusal(f"came {value!r}", "a colour such as '#d62828', in quotes")
     return value.lower()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from schemas.fields import (
     Alias,
@@ -32,7 +32,7 @@ from schemas.fields import (
     Whole,
 )
 from schemas.review import Criterion
-from schemas.spec import Kind, Tier
+from schemas.spec import Frozen, Sha256, Tier
 
 CONTROL_TYPES = (
     "canny", "lineart_standard", "shuffle",  # need no weights
@@ -107,7 +107,7 @@ class BrandGuide(Section):
 
 
 class Shared(Sampling):
-    """What `defaults` and every asset can say. Any field may be a list: then every value is made (see `zip`, `exclude`)."""
+    """What `defaults` and every asset can say. Any field may be a list: then every value is made."""
 
     size: Several[Size] | None = Field(None, description="px: 1024, or WIDTHxHEIGHT", examples=[1024, "1216x832"])
     tier: Several[Tier] | None = Field(None, description="draft: few steps, to choose from; final: to deliver")
@@ -120,8 +120,8 @@ class Shared(Sampling):
     strength: Several[Annotated[Number, Field(gt=0.0, le=1.0)]] | None = Field(
         None, description="textures: how far from the source, 0 to 1 (0.5 when not said)", examples=[[0.3, 0.5]]
     )
-    criteria: tuple[Criterion, ...] | None = Field(
-        None, description="what reviewers look at", examples=[["text", "brand"]]
+    criteria: Several[Criterion] | None = Field(
+        None, description="what reviewers look at; all at once, not an axis", examples=[["text", "brand"]]
     )
 
 
@@ -207,8 +207,8 @@ AssetRequest = Annotated[
 class Review(Section):
     """How the images are looked at. Every image is, whatever is said here."""
 
-    criteria: tuple[Criterion, ...] = Field(
-        (Criterion.HANDS, Criterion.TEXT, Criterion.BRAND), min_length=1, description="what reviewers look at"
+    criteria: Several[Criterion] = Field(
+        (Criterion.HANDS, Criterion.TEXT, Criterion.BRAND), description="what reviewers look at"
     )
     double_share: Part = Field(0.0, description="share of the images that two people must review, 0 to 1")
     max_retakes: Annotated[Whole, Field(ge=0, le=50)] | None = Field(
@@ -231,7 +231,7 @@ class DeliverySettings(Section):
     name: DeliveryName = Field(
         "T_{Asset}_{Variant}_BC.png",
         description="path with fields in braces",
-        examples=["{project}/{asset}_{seed}.png"],
+        examples=["{project}/{asset}.png"],
     )
     licence: Text = Field("", description="put into the sidecar", examples=["all rights reserved, Potion Shop Ltd"])
 
@@ -292,3 +292,13 @@ def _groups(value: Any) -> Any:
     if isinstance(value, list | tuple) and value and all(isinstance(item, str) for item in value):
         return [value]
     return value
+
+
+class FrozenFile(Frozen):
+    """A picture that a manifest names, as it was on the day of its submission. Sizes in pixels."""
+
+    digest: Sha256
+    key: str = ""
+    """Where it is in the object store; empty while it is only looked at."""
+    width: int
+    height: int

@@ -1,0 +1,250 @@
+"""How many images a manifest asks for, and which combination each of them is.
+
+An asset's matrix is the product of every field that is a list, seeds fastest; `zip` makes one axis of several fields
+and `exclude` takes combinations out. Sizes are multiplied, never enumerated, until the product is known to be allowed.
+Which sampling settings apply depends on the tier (schemas/manifest.py), so each tier of an asset is a block of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any
+
+from schemas.fields import pascal, placeholders
+from schemas.manifest import Asset, Loras, Manifest, RenderAsset, Sampling, Style, TextureVariants
+from schemas.spec import Tier
+
+SAMPLING = tuple(Sampling.model_fields)
+NO_STYLE = "none"
+BUILT_IN = ("asset", "project")
+"""Placeholders that every prompt has; a style's prompt has `prompt` as well."""
+
+Axes = dict[str, Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One image of an asset: `at` maps a field's path to its value, `variant` is its name within the asset."""
+
+    at: Mapping[str, Any]
+    variant: str
+
+
+class Matrix:
+    """Every combination of one asset, in a fixed order that does not depend on the order of keys in the file."""
+
+    def __init__(self, manifest: Manifest, asset: RenderAsset | TextureVariants) -> None:
+        self.manifest = manifest
+        self.asset = asset
+        self.tiers: tuple[Tier, ...] = asset.tier or manifest.defaults.tier or (Tier.FINAL,)
+        self.blocks = {tier: axes(manifest, asset, tier) for tier in dict.fromkeys(self.tiers)}
+
+    def product(self) -> int:
+        """Images before `exclude`, by multiplication alone."""
+        return sum(math.prod(len(rows) for _, rows in self._groups(tier)) for tier in self.blocks)
+
+    def count(self) -> int:
+        """Images. Enumerates only the axes that `exclude` names, so ask for `product` first."""
+        if not self.asset.exclude:
+            return self.product()
+        total = 0
+        for tier in self.blocks:
+            groups = self._groups(tier)
+            named = {path for rule in self.asset.exclude for path in rule}
+            touched = [(paths, rows) for paths, rows in groups if named.intersection(paths)]
+            rest = math.prod(len(rows) for paths, rows in groups if not named.intersection(paths))
+            total += rest * sum(not self._excluded(at) for at in _choices(touched))
+        return total
+
+    def __iter__(self) -> Iterator[Combination]:
+        for tier in self.blocks:
+            groups = self._groups(tier)
+            names = [self._names(paths, rows) for paths, rows in groups]
+            for indexes in itertools.product(*(range(len(rows)) for _, rows in groups)):
+                at: dict[str, Any] = {}
+                for (paths, rows), index in zip(groups, indexes, strict=True):
+                    at.update(zip(paths, rows[index], strict=True))
+                if not (self.asset.exclude and self._excluded(at)):
+                    parts = [labels[index] for labels, index in zip(names, indexes, strict=True) if labels]
+                    yield Combination(at, "_".join(parts))
+
+    def _names(self, paths: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> list[str]:
+        """What each row adds to the variant's name: nothing for an axis of one value, unless it is the seeds."""
+        labels = self._labels[paths]
+        return [labels[repr(row)] for row in rows] if len(labels) > 1 or "seeds" in paths else []
+
+    def _groups(self, tier: Tier) -> list[tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]]:
+        """The axes of a tier's block; zipped ones together, at the place of their first."""
+        block = self.blocks[tier]
+        done: set[str] = set()
+        groups: list[tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]] = []
+        for path, values in block.items():
+            if path in done:
+                continue
+            paths = next((group for group in self.asset.zip if path in group), (path,))
+            done.update(paths)
+            if len(paths) == 1:
+                groups.append((paths, [(tier,)] if path == "tier" else _Singles(values)))
+                continue
+            rows = list(zip(*(block[name] for name in paths), strict=True))
+            if "tier" in paths:
+                rows = [row for row in rows if row[paths.index("tier")] == tier]
+            groups.append((paths, rows))
+        return groups
+
+    def _excluded(self, at: Mapping[str, Any]) -> bool:
+        return any(
+            all(path in at and same(at[path], value) for path, value in rule.items()) for rule in self.asset.exclude
+        )
+
+    @cached_property
+    def _labels(self) -> dict[tuple[str, ...], dict[str, str]]:
+        """group of paths -> row's repr -> its part of the variant's name. Enumerates the axes, not their product."""
+        rows_of: dict[tuple[str, ...], dict[str, tuple[Any, ...]]] = {}
+        for tier in self.blocks:
+            for paths, rows in self._groups(tier):
+                rows_of.setdefault(paths, {}).update({repr(row): row for row in rows})
+        spoken = {paths: _label(paths, list(rows.values())) for paths, rows in rows_of.items()}
+        if sum(max(map(len, labels), default=0) + 1 for labels in spoken.values() if len(labels) > 1) > 100:
+            spoken = {paths: [f"{index + 1:02}" for index in range(len(rows))] for paths, rows in rows_of.items()}
+        return {paths: dict(zip(rows, spoken[paths], strict=True)) for paths, rows in rows_of.items()}
+
+
+class _Singles(Sequence[tuple[Any, ...]]):
+    """A sequence of values as rows of one; a range of 10^9 seeds stays a range."""
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        self._values = values
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, index: Any) -> Any:
+        return (self._values[index],)
+
+
+def product(manifest: Manifest) -> int:
+    """Images before `exclude`, over all assets, by multiplication alone."""
+    return sum(Matrix(manifest, asset).product() for asset in manifest.assets)
+
+
+def axes(manifest: Manifest, asset: RenderAsset | TextureVariants, tier: Tier) -> Axes:
+    """path -> values for every field that varies or could, slowest first. Fields that nobody set are absent."""
+    found: Axes = {"tier": asset.tier or manifest.defaults.tier or (Tier.FINAL,)}
+    found["model"] = asset.model or (manifest.model,)
+    if asset.vae or manifest.vae:
+        found["vae"] = asset.vae or (manifest.vae,)
+    for alias, weights in sorted(loras_of(manifest, asset).items()):
+        found[f"loras.{alias}"] = weights
+    found["style"] = asset.style or manifest.defaults.style or (NO_STYLE,)
+    if size := asset.size or manifest.defaults.size:
+        found["size"] = size
+    for field in SAMPLING:
+        if field != "scheduler_options" and (values := sampling(manifest, asset, tier, field)):
+            found[field] = values
+    if isinstance(asset, TextureVariants):
+        found["sources"] = asset.sources
+        if strength := asset.strength or manifest.defaults.strength:
+            found["strength"] = strength
+        found["seamless"] = asset.seamless
+    else:
+        for index, control in enumerate(asset.controls):
+            start = f"controls.{index}."
+            found[f"{start}picture"] = control.image or control.condition or ()
+            for field in ("controlnet_conditioning_scale", "control_guidance_start", "control_guidance_end"):
+                found[start + field] = getattr(control, field)
+    spoken = {**manifest.defaults.values, **asset.values}
+    for name in sorted(used(manifest, asset) & spoken.keys()):
+        found[f"values.{name}"] = spoken[name]
+    found["prompt"] = asset.prompt
+    for field in ("prompt_2", "negative_prompt", "negative_prompt_2"):
+        if values := getattr(asset, field) or getattr(manifest.defaults, field, None):
+            found[field] = values
+    seeds = asset.seeds if asset.seeds is not None else manifest.defaults.seeds
+    found["seeds"] = seeds if isinstance(seeds, tuple) else seeds_of(manifest.project, asset.name, seeds or 1)
+    return found
+
+
+def sampling(manifest: Manifest, asset: Asset, tier: Tier, field: str) -> Any:
+    """What the manifest says of a sampling field for a tier: asset, then `tiers`, then `defaults`; None if nothing.
+
+    What an asset or `defaults` says counts only for the tiers it names itself (final when it names none).
+    """
+    if tier in (asset.tier or manifest.defaults.tier or (Tier.FINAL,)) and getattr(asset, field) is not None:
+        return getattr(asset, field)
+    said = manifest.tiers.get(tier)
+    if said is not None and getattr(said, field) is not None:
+        return getattr(said, field)
+    if tier in (manifest.defaults.tier or (Tier.FINAL,)):
+        return getattr(manifest.defaults, field)
+    return None
+
+
+def loras_of(manifest: Manifest, asset: Asset) -> Loras:
+    """alias -> weights: the asset's own or the manifest's. A style's and a tier's are added in planning."""
+    return manifest.loras if asset.loras is None else asset.loras
+
+
+def styles_of(manifest: Manifest, asset: Asset) -> list[Style]:
+    names = asset.style or manifest.defaults.style or ()
+    return [manifest.styles[name] for name in names if name in manifest.styles]
+
+
+def used(manifest: Manifest, asset: Asset) -> set[str]:
+    """Every placeholder that the asset's prompts and styles ask for."""
+    texts = [*asset.prompt, *(asset.prompt_2 or ()), *(asset.negative_prompt_2 or ())]
+    texts += asset.negative_prompt or manifest.defaults.negative_prompt or ()
+    for style in styles_of(manifest, asset):
+        texts += [style.prompt, style.negative_prompt]
+    return {name for text in texts for name in placeholders(text)}
+
+
+def seeds_of(project: str, asset: str, count: int) -> range:
+    """`seeds: count` of an asset. The first n are the same whatever the count, so that more can be asked for later."""
+    first = int.from_bytes(hashlib.sha256(f"{project}/{asset}".encode()).digest()[:4]) >> 1
+    return range(first, first + count)
+
+
+def same(value: Any, wanted: Sequence[Any]) -> bool:
+    """Whether `value` is one of those that an `exclude` names; 1024 and "1024x1024" are the same size."""
+    spoken = {str(item) for item in wanted} | {f"{item}x{item}" for item in wanted if isinstance(item, int)}
+    return any(value == item for item in wanted) or str(value) in spoken
+
+
+def _choices(groups: Sequence[tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]]) -> Iterator[dict[str, Any]]:
+    for rows in itertools.product(*(rows for _, rows in groups)):
+        yield {
+            path: value
+            for (paths, _), row in zip(groups, rows, strict=True)
+            for path, value in zip(paths, row, strict=True)
+        }
+
+
+def _label(paths: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> list[str]:
+    """One short name a row, told apart even in capitals without punctuation; numbers from 01 where that fails."""
+    numbers = [f"{index + 1:02}" for index in range(len(rows))]
+    if paths == ("seeds",):
+        return numbers
+    for column, path in enumerate(paths):
+        if path != "seeds":
+            labels = [_spoken(path, row[column]) for row in rows]
+            plain = {pascal(label).casefold() for label in labels}
+            if len(plain) == len(rows) and all(label and len(label) <= 24 for label in labels):
+                return labels
+    word = re.sub(r"\W", "", paths[0].rsplit(".", 1)[-1])
+    return [word + number for number in numbers]
+
+
+def _spoken(path: str, value: Any) -> str:
+    if isinstance(value, bool | int | float):
+        return f"{re.split(r'[._/]', path)[-1]}{value:g}"
+    if path == "sources" or path.endswith(".picture"):
+        value = PurePosixPath(value).stem
+    return "-".join(re.findall(r"\w+", str(value)))

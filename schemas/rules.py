@@ -1,0 +1,202 @@
+"""What must hold between the fields of a manifest, beyond each field by itself.
+
+Every rule yields (path, what came, what is allowed); schemas/reading.py adds the place in the file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from schemas.fields import pascal, pixels, placeholders, snake
+from schemas.manifest import CONTROL_TYPES, Asset, Control, Manifest, RenderAsset, TextureVariants
+from schemas.matrix import BUILT_IN, NO_STYLE, Matrix, axes, same, sampling, used
+from schemas.schedulers import resolve
+from schemas.settings import Limits
+from schemas.tree import Path
+
+Broken = tuple[Path, str, str]
+
+
+def broken(manifest: Manifest, limits: Limits, *, looks: bool = True) -> Iterator[Broken]:
+    """Every broken rule. `looks` False leaves out styles and placeholders, when styles or defaults were unreadable."""
+    yield from _brand(manifest)
+    yield from _names(manifest)
+    if looks:
+        yield from _styles(manifest, manifest.defaults.style, ("defaults", "style"))
+    sound = True
+    for index, asset in enumerate(manifest.assets):
+        found = list(_asset(manifest, asset, ("assets", index), limits, looks=looks))
+        sound = sound and not found
+        yield from found
+    if sound:
+        yield from _counts(manifest, limits)
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """For an error: the names like this one, or all of them."""
+    known = sorted(names)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    rest = ", ".join(known) or "none is defined"
+    return f"did you mean {near[0]!r}? there is: {rest}" if near else f"one of: {rest}"
+
+
+def _brand(manifest: Manifest) -> Iterator[Broken]:
+    allowed = {word.casefold() for word in manifest.brand.allowed_words}
+    for index, word in enumerate(manifest.brand.forbidden_words):
+        if word.casefold() in allowed:
+            yield (
+                ("brand", "forbidden_words", index),
+                f"came {word!r}, which is allowed_words' as well",
+                "it in one of them",
+            )
+
+
+def _names(manifest: Manifest) -> Iterator[Broken]:
+    """Asset names, and the delivery names that can be known before a seed is."""
+    taken: dict[str, str] = {}
+    delivered: dict[str, str] = {}
+    for index, asset in enumerate(manifest.assets):
+        if asset.name.casefold() in taken:
+            yield ("assets", index, "name"), f"came {asset.name!r} again", "each asset's name once"
+            continue
+        taken[asset.name.casefold()] = asset.name
+        template = manifest.delivery_name_of(asset)
+        if re.search(r"\{(digest|seed)\}", template):
+            continue
+        name = template.replace("{Asset}", pascal(asset.name)).replace("{asset}", snake(asset.name)).casefold()
+        if name in delivered:
+            field = "delivery_name" if asset.delivery_name else "name"
+            came = f"came {template!r}, which names {asset.name!r} and {delivered[name]!r} alike"
+            yield ("assets", index, field), came, "names that differ, with {Asset} in the delivery name"
+        delivered.setdefault(name, asset.name)
+
+
+def _styles(manifest: Manifest, names: Sequence[str] | None, path: Path) -> Iterator[Broken]:
+    for index, name in enumerate(names or ()):
+        if name != NO_STYLE and name not in manifest.styles:
+            yield (*path, index), f"came the style {name!r}", nearest(name, [*manifest.styles, NO_STYLE])
+
+
+def _asset(
+    manifest: Manifest, asset: RenderAsset | TextureVariants, at: Path, limits: Limits, *, looks: bool
+) -> Iterator[Broken]:
+    if looks:
+        yield from _styles(manifest, asset.style, (*at, "style"))
+        yield from _placeholders(manifest, asset, at)
+    if isinstance(asset, RenderAsset):
+        if asset.strength is not None:
+            yield (*at, "strength"), "came a strength for a render", "strength for textures, which start from a picture"
+        for index, control in enumerate(asset.controls):
+            yield from _control(control, (*at, "controls", index))
+    for index, size in enumerate(asset.size or ()):
+        if max(pixels(size)) > limits.image_side:
+            yield (*at, "size", index), f"came {size}", f"sides of at most {limits.image_side} px"
+    for index, size in enumerate(manifest.defaults.size or ()):
+        if at[1] == 0 and max(pixels(size)) > limits.image_side:
+            yield ("defaults", "size", index), f"came {size}", f"sides of at most {limits.image_side} px"
+    yield from _scheduler_options(manifest, asset, at)
+    yield from _matrix(manifest, asset, at)
+
+
+def _placeholders(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:
+    values = {**manifest.defaults.values, **asset.values}
+    known = {*BUILT_IN, *values}
+    for name in asset.values:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in (*BUILT_IN, "prompt"):
+            yield (
+                (*at, "values", name),
+                f"came the name {name!r}",
+                "letters, digits and '_', but not asset, project, prompt",
+            )
+        elif name not in used(manifest, asset):
+            yield (*at, "values", name), f"came {name!r}, which no prompt uses", f"${name} in a prompt of this asset"
+    for field in ("prompt", "prompt_2", "negative_prompt", "negative_prompt_2"):
+        for index, text in enumerate(getattr(asset, field) or ()):
+            for name in placeholders(text):
+                if name not in known:
+                    yield (*at, field, index), f"came ${name}", f"a name under `values`: {nearest(name, known)}"
+    for text in manifest.defaults.negative_prompt or () if asset.negative_prompt is None else ():
+        for name in placeholders(text):
+            if name not in known:
+                came = f"came ${name}, to which {asset.name!r} gives no value"
+                yield ("defaults", "negative_prompt"), came, f"a name under `values`: {nearest(name, known)}"
+    for style in asset.style or manifest.defaults.style or ():
+        for field in ("prompt", "negative_prompt"):
+            text = getattr(manifest.styles.get(style), field, "")
+            for name in placeholders(text):
+                if name not in known and not (name == "prompt" and field == "prompt"):
+                    came = f"came ${name}, to which {asset.name!r} gives no value"
+                    yield ("styles", style, field), came, f"a name under `values`: {nearest(name, {*known, 'prompt'})}"
+
+
+def _control(control: Control, at: Path) -> Iterator[Broken]:
+    if not control.image and not control.condition:
+        yield at, f"came {control.type!r} without a picture", "`image`, or `condition` for a finished one"
+    if control.image and control.condition:
+        yield (*at, "condition"), "came both image and condition", "one of them"
+    if control.image and control.type not in CONTROL_TYPES:
+        yield (*at, "type"), f"came {control.type!r}", nearest(control.type, CONTROL_TYPES)
+    start, end = min(control.control_guidance_start), max(control.control_guidance_end)
+    if max(control.control_guidance_start) >= min(control.control_guidance_end):
+        yield (*at, "control_guidance_end"), f"came {end:g} with a start of {start:g}", "an end after the start"
+
+
+def _scheduler_options(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:
+    for tier in dict.fromkeys(asset.tier or manifest.defaults.tier or ("final",)):
+        options = sampling(manifest, asset, tier, "scheduler_options")  # type: ignore[arg-type]
+        names = sampling(manifest, asset, tier, "scheduler")  # type: ignore[arg-type]
+        for name in names or () if options else ():
+            try:
+                resolve(name, options)
+            except ValueError as wrong:
+                path = (*at, "scheduler_options") if asset.scheduler_options else ("defaults", "scheduler_options")
+                yield path, f"came {', '.join(options)} for {name!r}", str(wrong)
+
+
+def _matrix(manifest: Manifest, asset: RenderAsset | TextureVariants, at: Path) -> Iterator[Broken]:
+    """`zip` and `exclude` name fields that are there, lists of one length, values that occur."""
+    block = axes(manifest, asset, (asset.tier or manifest.defaults.tier or ("final",))[0])  # type: ignore[arg-type]
+    seen: set[str] = set()
+    for index, group in enumerate(asset.zip):
+        known = [path for path in group if path in block]
+        for position, path in enumerate(group):
+            if path not in block:
+                yield (*at, "zip", index, position), f"came {path!r}", nearest(path, block)
+            elif path in seen:
+                yield (*at, "zip", index, position), f"came {path!r} again", "each field in one group"
+            seen.add(path)
+        lengths = {path: len(block[path]) for path in known}
+        if len(set(lengths.values())) > 1:
+            said = ", ".join(f"{path} has {length}" for path, length in lengths.items())
+            yield (*at, "zip", index), f"came lists of unequal length ({said})", "lists of one length"
+        if len(group) == 1:
+            yield (*at, "zip", index), f"came {group[0]!r} alone", "two fields or more"
+    for index, rule in enumerate(asset.exclude):
+        if not rule:
+            yield (*at, "exclude", index), "came an empty rule", "fields with values, such as {style: pixel}"
+        for path, values in rule.items():
+            if path not in block:
+                yield (*at, "exclude", index, path), f"came {path!r}", nearest(path, block)
+            elif len(block[path]) < 10_000:
+                for value in values:
+                    if not any(same(item, (value,)) for item in block[path]):
+                        there = ", ".join(str(item) for item in block[path][:10])
+                        yield (*at, "exclude", index, path), f"came {value!r}", f"a value of the field: {there}"
+
+
+def _counts(manifest: Manifest, limits: Limits) -> Iterator[Broken]:
+    """Multiplied, not enumerated, so that 10^9 images are refused at once."""
+    total = 0
+    for index, asset in enumerate(manifest.assets):
+        matrix = Matrix(manifest, asset)
+        many = matrix.product()
+        total += many
+        if many > limits.images:
+            yield ("assets", index), f"came {many} images", f"at most {limits.images} in a manifest"
+        elif matrix.count() == 0:
+            yield ("assets", index, "exclude"), "came rules that exclude every image", "at least one image"
+        if many <= limits.images < total:
+            yield ("assets",), f"came {total} images or more", f"at most {limits.images} in a manifest"
+            return

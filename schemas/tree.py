@@ -1,0 +1,93 @@
+"""Plain values and the place of each in the file they were read from; what YAML, JSON and CSV reading share.
+
+Scalars follow YAML 1.2's core schema: `no` and `2026-12-01` are text, `1e3` is a number.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from schemas.errors import ManifestError, Problem
+from schemas.settings import Limits
+
+Path = tuple[str | int, ...]
+
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_CONSTANTS: dict[str, bool | None] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
+_CONSTANTS |= {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Lines and columns count from 1. In a CSV the column is the spreadsheet's."""
+
+    file: str
+    line: int
+    column: int
+
+
+@dataclass
+class Tree:
+    """Plain values and where they stand. `keys` has the place of a mapping's key, `values` of what it maps to."""
+
+    data: Any = None
+    values: dict[Path, Place] = field(default_factory=dict)
+    keys: dict[Path, Place] = field(default_factory=dict)
+
+    def nearest(self, path: Path) -> tuple[Path, Place]:
+        """The longest beginning of `path` that stands in the file, and its place."""
+        for end in range(len(path), -1, -1):
+            if path[:end] in self.values:
+                return path[:end], self.values[path[:end]]
+        raise KeyError(path)
+
+
+def spell(path: Path) -> str:
+    """("assets", 2, "controls", 0, "type") -> "assets[2].controls[0].type"; the whole is "manifest"."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".") or "manifest"
+
+
+def decoded(data: bytes, name: str, limits: Limits) -> str:
+    """UTF-8 text, without a byte order mark."""
+    if len(data) > limits.manifest_bytes:
+        refuse(Place(name, 1, 1), (), f"came {len(data)} bytes", f"at most {limits.manifest_bytes} bytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as wrong:
+        before = data[: wrong.start]
+        line = before.count(b"\n") + 1
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+        refuse(Place(name, line, column), (), f"came the byte 0x{data[wrong.start]:02x}", "text in UTF-8")
+
+
+def refuse(place: Place, path: Path, came: str, allowed: str) -> NoReturn:
+    raise ManifestError([problem(place, path, came, allowed)])
+
+
+def problem(place: Place, path: Path, came: str, allowed: str) -> Problem:
+    return Problem(place.file, place.line, place.column, spell(path), came, allowed)
+
+
+def scalar(text: str) -> Any:
+    """A plain scalar's meaning: nothing, true or false, a number, or the text itself."""
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if len(text) <= 40:
+        if _INTEGER.fullmatch(text):
+            return int(text)
+        if _FLOAT.fullmatch(text):
+            return float(text)
+    return text
+
+
+def unstorable(text: str) -> str | None:
+    """What a database would refuse in this text: NUL, or half of a surrogate pair."""
+    if "\0" in text:
+        return "a NUL character"
+    if not text.isascii() and re.search("[\ud800-\udfff]", text):
+        return "half of a surrogate pair"
+    return None
