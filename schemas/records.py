@@ -97,8 +97,14 @@ class Job(Row):
     """The work on one spec that has no image yet. A lease that ran out may be taken by anyone."""
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("ix_jobs_open", "spec", sqlite_where=text("done_at IS NULL AND set_aside_at IS NULL"),
-                            postgresql_where=text("done_at IS NULL AND set_aside_at IS NULL")),)
+    __table_args__ = (
+        Index(
+            "ix_jobs_open",
+            "spec",
+            sqlite_where=text("done_at IS NULL AND set_aside_at IS NULL"),
+            postgresql_where=text("done_at IS NULL AND set_aside_at IS NULL"),
+        ),
+    )
 
     spec: Mapped[str] = mapped_column(ForeignKey("specs.digest"), primary_key=True)
     leased_by: Mapped[str | None] = mapped_column(Name, comment="worker and process")
@@ -133,7 +139,9 @@ class Night(Row):
     started_by: Mapped[str] = mapped_column(Name)
     flow_run: Mapped[str | None] = mapped_column(String(36))
     planned: Mapped[int] = mapped_column(default=0)
-    outcome: Mapped[str | None] = mapped_column(String(32), comment="complete, window closed, budget spent, stopped, failed")
+    outcome: Mapped[str | None] = mapped_column(
+        String(32), comment="complete, window closed, budget spent, stopped, failed"
+    )
     report_key: Mapped[str | None] = mapped_column(Text, comment="Markdown in the object store")
     totals: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
@@ -155,7 +163,9 @@ class Image(Row):
     bytes: Mapped[int] = mapped_column(BigInteger)
     width: Mapped[int] = mapped_column(comment="px")
     height: Mapped[int] = mapped_column(comment="px")
-    conditions: Mapped[list[Any]] = mapped_column(default=list, comment="object keys of the conditions used, as controls")
+    conditions: Mapped[list[Any]] = mapped_column(
+        default=list, comment="object keys of the conditions used, as controls"
+    )
     models: Mapped[dict[str, Any]] = mapped_column(comment="alias -> digest, checked at load")
     versions: Mapped[dict[str, Any]] = mapped_column(comment="library -> version")
     device: Mapped[str] = mapped_column(Name)
@@ -190,9 +200,23 @@ class InboxEntry(Row):
 
     __tablename__ = "inbox"
     __table_args__ = (
-        Index("ix_inbox_waiting", "rank", "queued_at", "image", sqlite_where=text("waiting"), postgresql_where=text("waiting")),
-        Index("ix_inbox_project_waiting", "project", "rank", "queued_at", "image",
-              sqlite_where=text("waiting"), postgresql_where=text("waiting")),
+        Index(
+            "ix_inbox_waiting",
+            "rank",
+            "queued_at",
+            "image",
+            sqlite_where=text("waiting"),
+            postgresql_where=text("waiting"),
+        ),
+        Index(
+            "ix_inbox_project_waiting",
+            "project",
+            "rank",
+            "queued_at",
+            "image",
+            sqlite_where=text("waiting"),
+            postgresql_where=text("waiting"),
+        ),
     )
 
     image: Mapped[str] = mapped_column(ForeignKey("images.digest"), primary_key=True)

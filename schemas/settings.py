@@ -39,7 +39,9 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".dailies"), description="state of the one-machine set-up: database, objects, reports")
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in `home`")
     object_store: str = Field("", description="s3://bucket/prefix or a folder; empty: a folder in `home`")
-    s3_endpoint_url: str | None = Field(None, description="for SeaweedFS, MinIO, Ceph; credentials come from the AWS chain")
+    s3_endpoint_url: str | None = Field(
+        None, description="for SeaweedFS, MinIO, Ceph; credentials come from the AWS chain"
+    )
     s3_region: str = "us-east-1"
     catalogue: Path = Field(ROOT / "models" / "catalogue.yaml", description="model aliases")
     condition_models: Path | None = Field(None, description="folder of detector weights for depth, pose, hed, ...")
@@ -49,7 +51,9 @@ class Settings(BaseSettings):
     # how to render
     device: str = Field("auto", description="auto, cpu, cuda, cuda:0, mps")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    batch_size: int = Field(8, ge=1, le=256, description="images in one forward pass at most; halved when out of memory")
+    batch_size: int = Field(
+        8, ge=1, le=256, description="images in one forward pass at most; halved when out of memory"
+    )
     image_format: Literal["png", "webp", "jxl"] = "png"
     max_attempts: int = Field(3, ge=1, description="failures before a spec is set aside")
     same_error_limit: int = Field(5, ge=1, description="specs in a row failing alike before the shift stops")
