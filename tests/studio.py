@@ -29,19 +29,29 @@ def catalogue_path() -> Path:
 
 def _make(folder: Path) -> None:
     import torch
-    from diffusers import ControlNetModel, StableDiffusionXLPipeline
+    from diffusers import ControlNetModel, StableDiffusionXLPipeline, UNet2DConditionModel
     from peft import LoraConfig
     from peft.utils import get_peft_model_state_dict
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
     from models.studio_tiny.architecture import main
 
     main(str(folder))
     torch.manual_seed(1)
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet")
+    for name, parameter in unet.named_parameters():
+        if "attn2" in name and parameter.ndim == 2:
+            parameter.data *= 5  # so that words matter as much as in a trained one
+    unet.save_pretrained(folder / "unet")
+    for name, cls in (("text_encoder", CLIPTextModel), ("text_encoder_2", CLIPTextModelWithProjection)):
+        encoder = cls.from_pretrained(folder / name)
+        encoder.get_input_embeddings().weight.data *= 8
+        encoder.save_pretrained(folder / name)
     for kind in ("canny", "depth"):
         net = ControlNetModel.from_pretrained(folder / f"controlnet-{kind}")
         for parameter in net.parameters():
             if not parameter.any():
-                torch.nn.init.normal_(parameter, std=0.05)
+                torch.nn.init.normal_(parameter, std=0.2)
         net.save_pretrained(folder / f"controlnet-{kind}")
     for name in ("lcm", "style"):
         pipe = StableDiffusionXLPipeline.from_pretrained(folder, add_watermarker=False)
