@@ -74,8 +74,8 @@ class Sampling(Section):
 class TierSettings(Sampling):
     """Sampling of one tier, and the LoRAs that make it possible (a distilled one for drafts)."""
 
-    loras: Loras = Field(
-        default_factory=dict, description="added to the other LoRAs in this tier", examples=[{"studio-tiny/lcm": 1.0}]
+    loras: dict[Alias, Weight] | None = Field(
+        None, description="instead of those that the model has for this tier", examples=[{"studio-tiny/lcm": 1.0}]
     )
 
 
@@ -88,7 +88,7 @@ class Style(Section):
         examples=["$prompt, flat style, on a white background"],
     )
     negative_prompt: Prompt = Field("", description="put before the asset's own", examples=["text, watermark"])
-    loras: Loras = Field(
+    loras: dict[Alias, Weight] = Field(
         default_factory=dict, description="LoRAs this look needs", examples=[{"studio-tiny/style": 0.8}]
     )
 

@@ -157,7 +157,7 @@ def axes(manifest: Manifest, asset: RenderAsset | TextureVariants, tier: Tier) -
     else:
         for index, control in enumerate(asset.controls):
             start = f"controls.{index}."
-            found[f"{start}picture"] = control.image or control.condition or ()
+            found[start + ("image" if control.image else "condition")] = control.image or control.condition or ()
             for field in ("controlnet_conditioning_scale", "control_guidance_start", "control_guidance_end"):
                 found[start + field] = getattr(control, field)
     spoken = {**manifest.defaults.values, **asset.values}
@@ -245,6 +245,6 @@ def _label(paths: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> list[str]
 def _spoken(path: str, value: Any) -> str:
     if isinstance(value, bool | int | float):
         return f"{re.split(r'[._/]', path)[-1]}{value:g}"
-    if path == "sources" or path.endswith(".picture"):
+    if path == "sources" or path.endswith((".image", ".condition")):
         value = PurePosixPath(value).stem
     return "-".join(re.findall(r"\w+", str(value)))

@@ -11,10 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from schemas.fields import pascal, pixels, placeholders, snake
 from schemas.manifest import CONTROL_TYPES, Asset, Control, Manifest, RenderAsset, TextureVariants
-from schemas.matrix import BUILT_IN, NO_STYLE, Matrix, axes, same, sampling, used
+from schemas.matrix import BUILT_IN, NO_STYLE, Matrix, axes, same, sampling, styles_of, used
 from schemas.schedulers import resolve
 from schemas.settings import Limits
 from schemas.tree import Path
+
+LONGEST_PROMPT = 8000
+"""Letters; SDXL's text encoders read about 300 of them."""
 
 Broken = tuple[Path, str, str]
 
@@ -85,6 +88,7 @@ def _asset(
     if looks:
         yield from _styles(manifest, asset.style, (*at, "style"))
         yield from _placeholders(manifest, asset, at)
+        yield from _lengths(manifest, asset, at)
     if isinstance(asset, RenderAsset):
         if asset.strength is not None:
             yield (*at, "strength"), "came a strength for a render", "strength for textures, which start from a picture"
@@ -129,6 +133,25 @@ def _placeholders(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken
                 if name not in known and not (name == "prompt" and field == "prompt"):
                     came = f"came ${name}, to which {asset.name!r} gives no value"
                     yield ("styles", style, field), came, f"a name under `values`: {nearest(name, {*known, 'prompt'})}"
+
+
+def _lengths(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:
+    """The longest prompt that filling in can give; a few placeholders could otherwise make megabytes of each image."""
+    values = {**manifest.defaults.values, **asset.values}
+    longest = {name: max(map(len, texts)) for name, texts in values.items()} | {"asset": 80, "project": 80}
+    for field in ("prompt", "prompt_2", "negative_prompt", "negative_prompt_2"):
+        for index, text in enumerate(getattr(asset, field) or ()):
+            length = filled(text, longest)
+            for style in styles_of(manifest, asset) if field == "prompt" else ():
+                length = max(length, filled(style.prompt, {**longest, "prompt": length}))
+            if length > LONGEST_PROMPT:
+                yield (*at, field, index), f"came text of {length} letters when filled in", f"at most {LONGEST_PROMPT}"
+
+
+def filled(text: str, longest: dict[str, int]) -> int:
+    """Letters of a template with its placeholders filled in, at most."""
+    names = re.findall(r"\$\{?(\w+)", text)
+    return len(text) + sum(longest.get(name, 0) for name in names)
 
 
 def _control(control: Control, at: Path) -> Iterator[Broken]:

@@ -1,0 +1,114 @@
+"""Which models a manifest asks for, and what planning must know of them. Reads the catalogue; loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from engine.catalogue import Catalogue, Kind
+from schemas.errors import ModelError
+from schemas.manifest import Manifest, RenderAsset
+from schemas.rules import Broken, nearest
+from schemas.spec import Tier
+from schemas.tree import Path
+from tasks.plan import Models, tier_loras
+
+
+@dataclass
+class Lookup:
+    """`missing`: one sentence for each model whose weights are not on this machine; their digests are stand-ins."""
+
+    models: Models
+    missing: list[str] = field(default_factory=list)
+
+
+def unknown_models(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]:
+    """Aliases that the catalogue does not have, or has for something else, and controls that no ControlNet serves."""
+    for path, alias, kind in named_models(manifest):
+        entry = catalogue.entries.get(alias)
+        if entry is None or entry.kind != kind:
+            said = f", which is a {entry.kind}" if entry else ""
+            there = (name for name, entry in catalogue.entries.items() if entry.kind == kind)
+            yield path, f"came the {kind} {alias!r}{said}", nearest(alias, there)
+    for index, asset in enumerate(manifest.assets):
+        for number, control in enumerate(asset.controls if isinstance(asset, RenderAsset) else ()):
+            for model in asset.model or (manifest.model,) if control.model is None else ():
+                if model in catalogue.entries and catalogue.entries[model].kind == "checkpoint":
+                    try:
+                        catalogue.controlnet(model, control.type, asker=asset.name)
+                    except ModelError as wrong:
+                        allowed = str(wrong).rsplit("; ", 1)[-1]
+                        yield ("assets", index, "controls", number, "type"), f"came {control.type!r}", allowed
+
+
+def named_models(manifest: Manifest) -> Iterator[tuple[Path, str, Kind]]:
+    """(path, alias, kind) for every alias that stands in the manifest."""
+    yield ("model",), manifest.model, "checkpoint"
+    if manifest.vae:
+        yield ("vae",), manifest.vae, "vae"
+    for alias in manifest.loras:
+        yield ("loras", alias), alias, "lora"
+    for name, style in manifest.styles.items():
+        for alias in style.loras:
+            yield ("styles", name, "loras", alias), alias, "lora"
+    for tier, settings in manifest.tiers.items():
+        for alias in settings.loras or ():
+            yield ("tiers", tier.value, "loras", alias), alias, "lora"
+    for index, asset in enumerate(manifest.assets):
+        at: Path = ("assets", index)
+        for number, alias in enumerate(asset.model or ()):
+            yield (*at, "model", number), alias, "checkpoint"
+        for number, alias in enumerate(asset.vae or ()):
+            yield (*at, "vae", number), alias, "vae"
+        for alias in asset.loras or ():
+            yield (*at, "loras", alias), alias, "lora"
+        for number, control in enumerate(asset.controls if isinstance(asset, RenderAsset) else ()):
+            if control.model:
+                yield (*at, "controls", number, "model"), control.model, "controlnet"
+
+
+def models_for(manifest: Manifest, catalogue: Catalogue, pins: Mapping[str, str]) -> Lookup:
+    """Digests by alias: the pinned one, else of the weights on this machine, else a stand-in that is told.
+
+    Raises ModelMissing for an alias or control that the catalogue does not have (`unknown_models` says where).
+    """
+    # 1. What the catalogue says of every checkpoint named
+    checkpoints = {manifest.model: manifest.project}
+    for asset in manifest.assets:
+        checkpoints |= dict.fromkeys(asset.model or (), asset.name)
+    entries = {alias: catalogue.entry(alias, asker=who, kind="checkpoint") for alias, who in checkpoints.items()}
+    tiers = {alias: entry.tiers for alias, entry in entries.items()}
+    sizes = {alias: entry.size for alias, entry in entries.items() if entry.size}
+    known = Models({}, {}, tiers, sizes)
+
+    # 2. Every alias that planning can need, promotions included, and who asks for it
+    askers: dict[str, str] = dict(checkpoints)
+    controlnets: dict[tuple[str, str], str] = {}
+    for _, alias, _ in named_models(manifest):
+        askers.setdefault(alias, manifest.project)
+    for asset in manifest.assets:
+        wanted = set(asset.tier or manifest.defaults.tier or (Tier.FINAL,))
+        if manifest.promotion.when != "never" and Tier.DRAFT in wanted:
+            wanted.add(Tier.FINAL)
+        for model in asset.model or (manifest.model,):
+            for tier in wanted:
+                askers |= dict.fromkeys(tier_loras(manifest, tier, model, known), asset.name)
+            for control in asset.controls if isinstance(asset, RenderAsset) else ():
+                if control.model is None:
+                    alias = catalogue.controlnet(model, control.type, asker=asset.name).alias
+                    controlnets[model, control.type] = alias
+                    askers[alias] = asset.name
+
+    # 3. Their digests
+    digests: dict[str, str] = {}
+    missing: list[str] = []
+    for alias, who in askers.items():
+        if alias in pins:
+            digests[alias] = pins[alias]
+            continue
+        try:
+            digests[alias] = catalogue.digest(alias, asker=who)
+        except ModelError as wrong:
+            missing.append(str(wrong))
+            digests[alias] = "0" * 64
+    return Lookup(Models(digests, controlnets, tiers, sizes), missing)

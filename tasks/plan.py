@@ -1,0 +1,227 @@
+"""Manifest -> one ImageSpec per image. Pure: no GPU, no database, no clock, no file.
+
+The same manifest, files and models give the same specs in the same order, whatever the order of keys in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from string import Template
+from typing import Any
+
+from engine.catalogue import TierDefaults
+from schemas.fields import pixels
+from schemas.manifest import (
+    HOUSE_SIZE,
+    HOUSE_STRENGTH,
+    HOUSE_TIERS,
+    FrozenFile,
+    Manifest,
+    RenderAsset,
+    Sampling,
+    Style,
+    TextureVariants,
+)
+from schemas.matrix import Matrix, sampling
+from schemas.review import Changes, retaken
+from schemas.schedulers import resolve
+from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef, Tier
+
+_SEAMLESS = {"none": "", "x": "x", "y": "y", "both": "xy"}
+
+
+@dataclass(frozen=True)
+class Models:
+    """What planning must know of the models, all of it known without opening one."""
+
+    digests: Mapping[str, str]
+    """alias -> SHA-256 of its weights"""
+    controlnets: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """(checkpoint's alias, control type) -> alias of the ControlNet that serves it"""
+    tiers: Mapping[str, Mapping[Tier, TierDefaults]] = field(default_factory=dict)
+    """checkpoint's alias -> what its catalogue entry says of the tiers"""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """checkpoint's alias -> px of the side it was trained at"""
+
+    def ref(self, alias: str) -> ModelRef:
+        return ModelRef(alias=alias, digest=self.digests[alias])
+
+
+def count(manifest: Manifest) -> int:
+    """Images that `expand` would give. Only the axes that an `exclude` names are enumerated."""
+    return sum(Matrix(manifest, asset).count() for asset in manifest.assets)
+
+
+def expand(manifest: Manifest, files: Mapping[str, FrozenFile], models: Models) -> Iterator[ImageSpec]:
+    """Every image of the manifest, asset by asset. Raises KeyError for a file or a model that was not looked up."""
+    for asset in manifest.assets:
+        yield from expand_asset(manifest, asset, files, models)
+
+
+def expand_asset(
+    manifest: Manifest, asset: RenderAsset | TextureVariants, files: Mapping[str, FrozenFile], models: Models
+) -> Iterator[ImageSpec]:
+    """The images of one asset, in the order of its matrix."""
+    plain = Style()
+    refs = {alias: models.ref(alias) for alias in models.digests}
+    shared = {**manifest.defaults.values, **asset.values}
+    negative = asset.negative_prompt or manifest.defaults.negative_prompt or ("",)
+    for combination in Matrix(manifest, asset):
+        at = combination.at
+        tier, model = at["tier"], at["model"]
+        style = manifest.styles.get(at["style"], plain)
+
+        # 1. Words
+        words = {"asset": asset.name, "project": manifest.project}
+        words |= {name: at.get(f"values.{name}", texts[0]) for name, texts in shared.items()}
+        asked = _filled(at["prompt"], words)
+        avoided = _filled(style.negative_prompt, words), _filled(at.get("negative_prompt", negative[0]), words)
+
+        # 2. Sampling, from the manifest or else from the model or the house
+        settings = {name: _setting(name, at, tier, model, models) for name in ("num_inference_steps", "guidance_scale")}
+        options = sampling(manifest, asset, tier, "scheduler_options")
+        scheduler, scheduler_options = _resolved(
+            _setting("scheduler", at, tier, model, models), tuple(sorted((options or {}).items()))
+        )
+        settings |= {name: at[name] for name in ("guidance_rescale", "clip_skip") if name in at}
+        width, height = pixels(at.get("size") or _own_size(model, models))
+
+        # 3. Pictures
+        if isinstance(asset, TextureVariants):
+            settings |= {
+                "source": files[at["sources"]].digest,
+                "strength": at.get("strength", HOUSE_STRENGTH),
+                "seamless": _SEAMLESS[at["seamless"]],
+            }
+        else:
+            settings["controls"] = _controls(asset, at, files, models, refs)
+
+        loras: dict[str, float] = tier_loras(manifest, tier, model, models) | style.loras
+        loras |= {path.removeprefix("loras."): at[path] for path in at if path.startswith("loras.")}
+        yield ImageSpec(
+            project=manifest.project,
+            asset=asset.name,
+            variant=combination.variant,
+            kind=asset.kind,
+            tier=tier,
+            prompt=_filled(style.prompt, {**words, "prompt": asked}),
+            negative_prompt=", ".join(text for text in avoided if text),
+            prompt_2=_filled(at["prompt_2"], words) if "prompt_2" in at else None,
+            negative_prompt_2=_filled(at["negative_prompt_2"], words) if "negative_prompt_2" in at else None,
+            seed=at["seeds"],
+            width=width,
+            height=height,
+            scheduler=scheduler,
+            scheduler_options=scheduler_options,
+            model=refs[model],
+            vae=refs[at["vae"]] if "vae" in at else None,
+            loras=_lora_refs(loras, models),
+            **settings,
+        )
+
+
+def promoted(
+    spec: ImageSpec, changes: Changes, manifest: Manifest, models: Models, *, picture: str, tier: Tier = Tier.FINAL
+) -> ImageSpec:
+    """The final of an approved draft: img2img over it (`picture`: SHA-256 of its bytes) with the same seed.
+
+    Sampling and LoRAs are those that the manifest gives this asset's finals; everything else stays the draft's, but for
+    what `changes` says.
+    """
+    asset, model = manifest.asset(spec.asset), spec.model.alias
+    kept = changes.model_copy(update={"tier": None, "keep_seed": changes.seed is None})
+    final = retaken(spec, kept, picture=picture)
+    said = {name: sampling(manifest, asset, tier, name) for name in Sampling.model_fields}
+    at = {name: values[0] for name, values in said.items() if values and name != "scheduler_options"}
+    options = said["scheduler_options"] or {}
+    scheduler, scheduler_options = resolve(_setting("scheduler", at, tier, model, models), options)
+    loras = {lora.alias: lora.weight for lora in spec.loras}
+    for alias in tier_loras(manifest, spec.tier, model, models):
+        loras.pop(alias, None)
+    update = {
+        "tier": tier,
+        "source": picture,
+        "mask": None,
+        "strength": changes.strength or manifest.promotion.strength,
+        "scheduler": scheduler,
+        "scheduler_options": scheduler_options,
+        "num_inference_steps": changes.num_inference_steps or _setting("num_inference_steps", at, tier, model, models),
+        "guidance_scale": _setting("guidance_scale", at, tier, model, models)
+        if changes.guidance_scale is None
+        else changes.guidance_scale,
+        "guidance_rescale": at.get("guidance_rescale", 0.0),
+        "loras": _lora_refs(tier_loras(manifest, tier, model, models) | loras, models),
+    }
+    return ImageSpec.model_validate(final.model_copy(update=update).model_dump())
+
+
+def _controls(
+    asset: RenderAsset,
+    at: Mapping[str, Any],
+    files: Mapping[str, FrozenFile],
+    models: Models,
+    refs: Mapping[str, ModelRef],
+) -> tuple[ControlSpec, ...]:
+    made = []
+    for index, control in enumerate(asset.controls):
+        start = f"controls.{index}."
+        made.append(
+            ControlSpec(
+                type=control.type,
+                image=files[at[start + ("image" if control.image else "condition")]].digest,
+                model=refs[control.model or models.controlnets[at["model"], control.type]],
+                precomputed=control.image is None,
+                params=tuple(sorted(control.params.items())),
+                controlnet_conditioning_scale=at[start + "controlnet_conditioning_scale"],
+                control_guidance_start=at[start + "control_guidance_start"],
+                control_guidance_end=at[start + "control_guidance_end"],
+            )
+        )
+    return tuple(made)
+
+
+def _setting(name: str, at: Mapping[str, Any], tier: Tier, model: str, models: Models) -> Any:
+    """The manifest's, or the model's for this tier, or the house's."""
+    if name in at:
+        return at[name]
+    own = getattr(models.tiers.get(model, {}).get(tier), name, None)
+    return getattr(HOUSE_TIERS[tier], name)[0] if own is None else own
+
+
+def _own_size(model: str, models: Models) -> str:
+    side = models.sizes.get(model)
+    return f"{side}x{side}" if side else HOUSE_SIZE
+
+
+def tier_loras(manifest: Manifest, tier: Tier, model: str, models: Models) -> dict[str, float]:
+    """alias -> weight: what the manifest says of this tier, or else the model's catalogue entry."""
+    said = manifest.tiers.get(tier)
+    if said is not None and said.loras is not None:
+        return dict(said.loras)
+    own = models.tiers.get(model, {}).get(tier)
+    return dict(own.loras) if own else {}
+
+
+def _lora_refs(loras: Mapping[str, float], models: Models) -> tuple[LoraRef, ...]:
+    """By alias; a weight of 0 is no LoRA at all."""
+    return tuple(
+        LoraRef(alias=alias, digest=models.digests[alias], weight=weight)
+        for alias, weight in sorted(loras.items())
+        if weight
+    )
+
+
+@lru_cache(maxsize=1024)
+def _resolved(name: str, options: tuple[tuple[str, Any], ...]) -> Any:
+    return resolve(name, dict(options))
+
+
+@lru_cache(maxsize=1024)
+def _template(text: str) -> Template:
+    return Template(text)
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    return _template(text).substitute(words) if "$" in text else text
