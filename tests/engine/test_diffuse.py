@@ -155,10 +155,28 @@ def test_a_changed_model_is_not_used(engine, studio):
         engine.render([studio.spec(0, model=other)])
 
 
-@pytest.mark.parametrize(
-    "name", ["Euler a", "Heun", "DDIM", "DPM++ 2M Karras", "DPM++ 2M SDE", "DPM++ 3M SDE Karras", "DPM2 a", "LMS", "UniPC",
-             "DEIS", "DDPM", "PNDM", "LCM", "TCD", "DPM++ 2S", "DPM++ 2M Beta", "DPM++ 2M Exponential"],
-)  # fmt: skip
+SAMPLERS = [
+    "Euler a",
+    "Heun",
+    "DDIM",
+    "DPM++ 2M Karras",
+    "DPM++ 2M SDE",
+    "DPM++ 3M SDE Karras",
+    "DPM2 a",
+    "LMS",
+    "UniPC",
+    "DEIS",
+    "DDPM",
+    "PNDM",
+    "LCM",
+    "TCD",
+    "DPM++ 2S",
+    "DPM++ 2M Beta",
+    "DPM++ 2M Exponential",
+]
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
 def test_samplers_draw_from_each_rows_own_generator(engine, studio, name):
     fields = {"scheduler": name, "num_inference_steps": 5}
     specs = [studio.spec(n, **fields) for n in (0, 1)]

@@ -1,0 +1,175 @@
+"""Faults in a real UNet and VAE: only the culprit fails, and what was done about it is said."""
+
+import numpy as np
+import pytest
+import torch
+
+from engine.guards import reason_of
+from schemas.errors import DeviceLost, NotFinite, OutOfMemory, RenderError
+
+
+@pytest.fixture
+def unet(engine, studio):
+    """The real UNet, whose `forward` a test may wrap; put back afterwards."""
+    studio.render(engine, [studio.spec(0)])
+    engine.room.clear()
+    unet = engine.models._base.unet
+    yield unet
+    unet.__dict__.pop("forward", None)
+    engine.room.clear()
+
+
+def wrap(module, before=None, after=None):
+    """Runs `before(given)` and `after(said)` around the module's real forward."""
+    real = type(module).forward
+
+    def forward(*given, **named):
+        if before:
+            before(given[0])
+        said = real(module, *given, **named)
+        return after(said) if after else said
+
+    module.forward = forward
+
+
+@pytest.mark.parametrize("fits", [1, 2, 3, 5])
+def test_out_of_memory_halves_the_batch_and_says_so(engine, studio, unet, fits):
+    specs = [studio.spec(n) for n in range(6)]
+    expected = [row.pixels for row in studio.render(engine, specs)]
+    sizes = []
+
+    def full(sample):
+        sizes.append(sample.shape[0] // 2)
+        if sample.shape[0] // 2 > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    wrap(unet, before=full)
+    rows = studio.render(engine, specs)
+    assert all(row.error is None for row in rows)
+    assert max(row.batch_size for row in rows) <= fits
+    for row, picture in zip(rows, expected, strict=True):
+        assert np.abs(row.pixels.astype(int) - picture.astype(int)).max() <= 1
+        assert "no room for 6 at once; made in batches of 3" in row.notes
+    sizes.clear()
+    again = studio.render(engine, specs)  # what fits is remembered: nothing is tried in vain a second time
+    assert max(sizes) <= fits and all(row.error is None for row in again)
+
+
+def test_no_room_for_a_single_row_is_that_rows_error(engine, studio, unet):
+    def full(sample):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    wrap(unet, before=full)
+    rows = studio.render(engine, [studio.spec(n) for n in range(2)])
+    assert [type(row.error) for row in rows] == [OutOfMemory, OutOfMemory]
+    assert all(row.pixels is None for row in rows)
+
+
+def test_memory_is_tried_again_only_after_the_exception_is_gone(engine, studio, unet):
+    """The exception of a failed forward holds its tensors; if it were alive at the second try, so would they be."""
+    import weakref
+
+    held = []
+
+    def full(sample):
+        if held:
+            assert held[0]() is None
+        if sample.shape[0] // 2 > 1:
+            big = torch.zeros(1000, 1000)
+            held.append(weakref.ref(big))
+            raise torch.OutOfMemoryError("out of memory")
+
+    wrap(unet, before=full)
+    rows = studio.render(engine, [studio.spec(n) for n in range(2)])
+    assert held and all(row.error is None for row in rows)
+
+
+@pytest.mark.parametrize("poisoned", [0, 1, 2])
+def test_a_row_that_is_not_finite_fails_alone(engine, studio, unet, poisoned):
+    specs = [studio.spec(n) for n in range(3)]
+    expected = [row.pixels for row in studio.render(engine, specs)]
+
+    def poison(said):
+        said[0][[poisoned, poisoned + 3]] = float("nan")
+        return said
+
+    wrap(unet, after=poison)
+    rows = studio.render(engine, specs)
+    for number, row in enumerate(rows):
+        if number == poisoned:
+            assert row.pixels is None and isinstance(row.error, NotFinite)
+        else:
+            assert np.abs(row.pixels.astype(int) - expected[number].astype(int)).max() <= 1
+
+
+def test_a_poisonous_prompt_fails_alone(engine, studio, unet):
+    """Weights so large that the encoders' states overflow: one row's own embeddings, in a batch with sound ones."""
+    rows = studio.render(engine, [studio.spec(0), studio.spec(1, prompt="(a boat:1e39)".replace("1e39", "9" * 39))])
+    assert rows[0].error is None
+    assert isinstance(rows[1].error, NotFinite)
+
+
+def test_a_vae_that_overflows_is_tried_once_in_float32(catalogue, studio):
+    from engine.diffuse import Engine
+
+    engine = Engine(catalogue, device="cpu", dtype="bfloat16")
+    spec = studio.spec(0)
+    sound = studio.render(engine, [spec])[0].pixels
+    vae = engine.models._base.vae
+    real, tried = vae.decode, []
+
+    def overflow(latents, **named):
+        tried.append(latents.dtype)
+        said = real(latents, **named)
+        return (said[0] * float("nan"),) if latents.dtype == torch.bfloat16 else said
+
+    vae.decode = overflow
+    row = studio.render(engine, [spec])[0]
+    assert row.error is None and np.abs(row.pixels.astype(int) - sound.astype(int)).mean() < 4
+    assert tried == [torch.bfloat16, torch.float32]
+    assert vae.dtype == torch.bfloat16
+
+
+def test_a_row_that_raises_fails_alone(engine, studio, unet):
+    specs = [studio.spec(n) for n in range(3)]
+    studio.render(engine, specs)
+    noise = torch.randn(1, 4, 12, 16, generator=torch.Generator().manual_seed(specs[1].seed))
+
+    def picky(sample):
+        scale = sample[0].norm() / noise.norm()
+        if any(torch.allclose(row / scale, noise[0], atol=0.2) for row in sample):
+            raise ValueError("this row cannot be had")
+
+    wrap(unet, before=picky)
+    rows = studio.render(engine, specs)
+    assert [row.error is None for row in rows] == [True, False, True]
+    assert isinstance(rows[1].error, RenderError) and "ValueError: this row cannot be had" in str(rows[1].error)
+    assert all("its rows were made one by one" in row.notes[0] for row in rows)
+
+
+def test_a_lost_device_ends_the_batch(engine, studio, unet):
+    def lost(sample):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    wrap(unet, before=lost)
+    with pytest.raises(DeviceLost, match="illegal memory access"):
+        studio.render(engine, [studio.spec(n) for n in range(2)])
+
+
+def test_nearly_one_colour_is_noted(engine, studio, unet):
+    studio.render(engine, [studio.spec(0)])
+    vae = engine.models._base.vae
+    vae.decode = lambda latents, **named: (torch.full((len(latents), 3, 48, 64), 0.3),)
+    try:
+        row = studio.render(engine, [studio.spec(0)])[0]
+    finally:
+        del vae.__dict__["decode"]
+    assert row.error is None and row.notes == ("nearly one colour",)
+
+
+def test_reasons():
+    assert isinstance(reason_of(torch.OutOfMemoryError("x")), OutOfMemory)
+    assert isinstance(reason_of(RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)")), OutOfMemory)
+    assert isinstance(reason_of(torch.AcceleratorError("CUDA error: unspecified launch failure")), DeviceLost)
+    assert isinstance(reason_of(NotFinite("x")), NotFinite)
+    assert type(reason_of(TypeError("x"))) is RenderError

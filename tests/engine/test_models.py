@@ -1,0 +1,76 @@
+"""LoRAs on and off without reloading the base; nothing left behind; ControlNets skipped where their scale is 0."""
+
+import numpy as np
+import pytest
+
+from schemas.errors import ModelMissing
+
+
+def pixels(engine, studio, **fields):
+    row = studio.render(engine, [studio.spec(0, **fields)])[0]
+    assert row.error is None, row.error
+    return row.pixels
+
+
+def test_loras_change_the_picture_and_leave_no_trace(engine, studio):
+    plain = pixels(engine, studio)
+    loads = engine.models.loads
+    style = pixels(engine, studio, loras=(studio.lora(weight=0.8),))
+    half = pixels(engine, studio, loras=(studio.lora(weight=0.4),))
+    both = pixels(engine, studio, loras=(studio.lora(weight=0.8), studio.lora("studio-tiny/lcm", 0.5)))
+    off = pixels(engine, studio, loras=(studio.lora(weight=0.0),))
+    again = pixels(engine, studio, loras=(studio.lora(weight=0.8),))
+    after = pixels(engine, studio)
+    for other in (style, half, both):
+        assert (other != plain).any()
+    assert (style != half).any() and (style != both).any()
+    np.testing.assert_array_equal(style, again)
+    np.testing.assert_array_equal(plain, after)
+    assert np.abs(off.astype(int) - plain.astype(int)).max() <= 1
+    assert engine.models.loads == loads
+    assert not any("lora" in name for name, _ in engine.models._base.unet.named_parameters())
+
+
+def test_a_loras_text_encoder_part_counts(engine, studio):
+    lora = studio.lora()
+    plain = engine.encoder
+    studio.render(engine, [studio.spec(0)])
+    studio.render(engine, [studio.spec(0, loras=(lora,))])
+    keys = [key for key in plain._known if key[1] == studio.spec(0).prompt]
+    worn = {key[0][1] for key in keys}
+    assert () in worn and ((lora.digest, 1.0),) in worn
+    states = [plain._known[key].states for key in keys if key[0][1] in ((), ((lora.digest, 1.0),))]
+    assert (states[0] != states[1]).any()
+
+
+def test_a_failed_change_of_loras_is_not_taken_for_done(engine, studio, monkeypatch):
+    plain = pixels(engine, studio)
+    base = engine.models._base
+    with monkeypatch.context() as patch:
+        patch.setattr(base, "set_adapters", lambda *_: (_ for _ in ()).throw(ModelMissing("broken")))
+        with pytest.raises(ModelMissing):
+            studio.render(engine, [studio.spec(0, loras=(studio.lora(weight=0.9),))])
+    np.testing.assert_array_equal(pixels(engine, studio), plain)
+
+
+def test_no_controlnet_forward_where_its_scale_is_zero(engine, studio):
+    def forwards(**fields):
+        control = studio.control(**fields)
+        studio.render(engine, [studio.spec(0, controls=(control,))])
+        net, calls = engine.models._nets[control.model.digest], []
+        hooks = [net.register_forward_hook(lambda *_: calls.append("net"))]
+        hooks.append(net.controlnet_cond_embedding.embedding.register_forward_hook(lambda *_: calls.append("cond")))
+        made = pixels(engine, studio, controls=(control,), num_inference_steps=6)
+        for hook in hooks:
+            hook.remove()
+        return calls.count("net"), calls.count("cond"), made
+
+    plain = pixels(engine, studio, num_inference_steps=6)
+    none = forwards(controlnet_conditioning_scale=0.0)
+    half = forwards(control_guidance_end=0.5)
+    late = forwards(control_guidance_start=0.5)
+    full = forwards()
+    assert (none[0], half[0], late[0], full[0]) == (0, 3, 3, 6)
+    assert (none[1], full[1]) == (0, 1)  # the condition is embedded once, not at every step
+    np.testing.assert_array_equal(none[2], plain)
+    assert (half[2] != full[2]).any() and (half[2] != plain).any()

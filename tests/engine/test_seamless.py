@@ -1,0 +1,78 @@
+"""Tiling as a property: a network without edges commutes with rolling its input, and only while it is asked to."""
+
+import numpy as np
+import pytest
+import torch
+
+from engine.seamless import tiling
+
+
+@pytest.fixture(scope="module")
+def parts(engine, studio):
+    studio.render(engine, [studio.spec(0, controls=(studio.control(),))])
+    net = engine.models._nets[studio.control().model.digest]
+    return engine.models._base.unet, engine.models._base.vae, net
+
+
+def distance(a, b):
+    return float((a - b).norm() / b.norm())
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("axes", "dims"), [("x", [-1]), ("y", [-2]), ("xy", [-1, -2])])
+@pytest.mark.parametrize("closed", [True, False])
+def test_decoder_encoder_and_unet_roll_along_the_asked_axes_only(parts, axes, dims, closed):
+    axes = axes if closed else {"x": "y", "y": "x", "xy": ""}[axes]
+    unet, vae, _ = parts
+    factor = 2 ** (len(vae.config.block_out_channels) - 1)
+    latents = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    shift, picture_shift = [8] * len(dims), [8 * factor] * len(dims)
+    time_ids = torch.tensor([[64.0, 64, 0, 0, 64, 64]])
+    pooled = unet.config.projection_class_embeddings_input_dim - 6 * unet.config.addition_time_embed_dim
+    added = {"text_embeds": torch.zeros(1, pooled), "time_ids": time_ids}
+    words = torch.randn(1, 5, unet.config.cross_attention_dim, generator=torch.Generator().manual_seed(1))
+    with tiling([unet, vae], axes):
+        decoded = [vae.decode(z, return_dict=False)[0] for z in (latents, latents.roll(shift, dims))]
+        encoded = [vae.encode(x).latent_dist.mean for x in (decoded[0], decoded[0].roll(picture_shift, dims))]
+        answers = [
+            unet(z, 500, encoder_hidden_states=words, added_cond_kwargs=added).sample
+            for z in (latents, latents.roll(shift, dims))
+        ]
+    for plain, rolled, by in ((*decoded, picture_shift), (*encoded, shift), (*answers, shift)):
+        assert (distance(rolled, plain.roll(by, dims)) < 1e-4) is closed
+
+
+def test_nothing_leaks_into_the_next_batch(engine, studio):
+    specs = [studio.spec(0), studio.spec(1)]
+    before = [row.pixels for row in studio.render(engine, specs)]
+    tiled = [row.pixels for row in studio.render(engine, [studio.spec(0, seamless="xy")])]
+    after = [row.pixels for row in studio.render(engine, specs)]
+    np.testing.assert_array_equal(before, after)
+    assert (tiled[0] != before[0]).any()
+
+
+def test_a_failure_inside_takes_the_overrides_off_too(parts):
+    unet = parts[0]
+    with pytest.raises(KeyError), tiling(parts, "x"):
+        assert any("_conv_forward" in part.__dict__ for part in unet.modules())
+        raise KeyError
+    assert not any({"_conv_forward", "forward"} & set(part.__dict__) for network in parts for part in network.modules())
+
+
+def seam(picture, axis):
+    """Step across the edge against the steps inside, along an axis."""
+    x = picture.astype(float)
+    steps = np.abs(np.diff(x, axis=axis)).mean()
+    ends = np.abs(np.take(x, 0, axis) - np.take(x, -1, axis)).mean()
+    return ends / steps
+
+
+def test_texture_variants_tile_with_and_without_controls(engine, studio):
+    """With circular padding the edge is like any other pair of columns."""
+    source = np.zeros((48, 64, 3), np.uint8)
+    source[...] = (np.sin(np.arange(64) / 64 * 2 * np.pi * 4) * 90 + 120).astype(np.uint8)[None, :, None]
+    for extra in ({}, {"controls": (studio.control(),)}):
+        spec = studio.spec(0, source="8" * 64, strength=0.6, seamless="xy", **extra)
+        row = engine.render([spec], sources={"8" * 64: source}, conditions=studio.conditions)[0]
+        assert row.error is None
+        assert seam(row.pixels, 1) < 2 and seam(row.pixels, 0) < 2
