@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from schemas.schedulers import ALIASES, SCHEDULERS, resolve
+from schemas.schedulers import resolve
 from schemas.spec import ImageSpec, Real
 
 T = TypeVar("T")
@@ -140,7 +140,7 @@ Scheduler = Annotated[
     str,
     Field(strict=True, examples=["Euler", "DPM++ 2M Karras"]),
     AfterValidator(_scheduler),
-    WithJsonSchema({"anyOf": [{"enum": [*ALIASES, *SCHEDULERS]}, {"type": "string"}]}),
+    WithJsonSchema({"type": "string", "format": "scheduler"}),  # schemas/published.py lists the names, once
 ]
 
 
@@ -155,7 +155,7 @@ def _colour(value: Any) -> str:
 Colour = Annotated[str, BeforeValidator(_colour), WithJsonSchema({"type": "string", "pattern": "^#[0-9a-fA-F]{6}$"})]
 
 
-def _picture(value: str) -> str:
+def picture_path(value: str) -> str:
     allowed = "a file under the manifest's folder, such as sources/brick.png"
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", value)
     if scheme and scheme[1].lower() == "s3":
@@ -174,7 +174,7 @@ def _picture(value: str) -> str:
     return str(path)
 
 
-Picture = Annotated[str, Field(strict=True, examples=["sources/brick.png"]), AfterValidator(_picture)]
+Picture = Annotated[str, Field(strict=True, examples=["sources/brick.png"]), AfterValidator(picture_path)]
 """A picture by its path from the manifest's folder, or s3://bucket/key where the settings allow it."""
 
 

@@ -1,0 +1,235 @@
+"""A manifest and the files that it names: looked at, and frozen by content into the object store.
+
+Only files under the manifest's folder can be reached (or those that came with an upload, or an s3:// prefix that the
+settings allow). A picture is opened when its bytes and pixels are known to be within the limits, never before.
+"""
+
+from __future__ import annotations
+
+import errno
+import getpass
+import hashlib
+import io
+import os
+import posixpath
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from PIL import Image
+from pydantic_core import PydanticCustomError
+
+from schemas.errors import DailiesError, InputError
+from schemas.fields import picture_path
+from schemas.manifest import FrozenFile
+from schemas.reading import Reading, examine
+from schemas.settings import Limits, Settings
+from schemas.spec import canonical
+
+if TYPE_CHECKING:  # SQLAlchemy and boto3 cost half of the time that `dailies check` may take
+    from schemas.records import Submission
+    from storage.ledger import Ledger
+    from storage.objects import Store
+
+FORMATS = {
+    "PNG": ("png", "image/png"),
+    "JPEG": ("jpg", "image/jpeg"),
+    "WEBP": ("webp", "image/webp"),
+    "TIFF": ("tiff", "image/tiff"),
+    "BMP": ("bmp", "image/bmp"),
+}
+"""Pillow's name of a format -> ending and media type."""
+
+
+class Files(Protocol):
+    """Where the files that a manifest names are."""
+
+    def read(self, path: str, most: int) -> bytes:
+        """Raises InputError, which completes "came 'x': ...", when there is none or it has more than `most` bytes."""
+
+
+class Folder:
+    """The files under a folder; a symbolic link that leads out of it is refused."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+
+    def read(self, path: str, most: int) -> bytes:
+        try:
+            real = (self.root / path).resolve()
+            if not real.is_relative_to(self.root):
+                raise InputError("a link that leads out of the manifest's folder")
+            opened = os.open(real, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
+        except (FileNotFoundError, NotADirectoryError):
+            raise InputError("there is no such file") from None
+        except (OSError, ValueError, RuntimeError) as wrong:
+            code = errno.errorcode.get(getattr(wrong, "errno", None) or 0, type(wrong).__name__)
+            raise InputError(f"it cannot be read ({code})") from None
+        with os.fdopen(opened, "rb") as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise InputError("it is not a file")
+            if about.st_size > most:
+                raise InputError(f"it has {about.st_size} bytes")
+            return file.read(most + 1)[:most]
+
+
+class Upload:
+    """The files that came with a manifest through a browser, by name."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self.files = files
+
+    def read(self, path: str, most: int) -> bytes:
+        data = self.files.get(path, self.files.get(posixpath.basename(path)))
+        if data is None:
+            raise InputError("it was not uploaded with the manifest")
+        if len(data) > most:
+            raise InputError(f"it has {len(data)} bytes")
+        return data
+
+
+@dataclass
+class Looked:
+    """A manifest with everything that it names. `frozen` has no keys before `freeze`."""
+
+    reading: Reading
+    frozen: dict[str, FrozenFile] = field(default_factory=dict)
+    data: dict[str, bytes] = field(default_factory=dict)
+    media: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+
+def look(data: bytes, name: str, files: Files, settings: Settings) -> Looked:
+    """Reads a manifest and opens every picture in it; `reading.problems` has what is wrong with either.
+
+    Raises ManifestError at once for what is not even YAML, JSON or CSV.
+    """
+    limits = settings.limits
+    looked = Looked(examine(data, name, limits, beside=lambda path: files.read(path, limits.manifest_bytes)))
+    refused: dict[str, str] = {}
+    for at, text in looked.reading.pictures():
+        try:
+            path = picture_path(text)
+        except PydanticCustomError:
+            continue  # the reading has complained of it
+        if path not in looked.frozen and path not in refused:
+            try:
+                source = _Buckets(settings) if path.startswith("s3://") else files
+                picture = source.read(path, limits.source_bytes)
+                looked.frozen[path], looked.media[path] = _examined(picture, limits)
+                looked.data[path] = picture
+            except InputError as wrong:
+                refused[path] = str(wrong)
+        if path in refused:
+            most = f"of at most {limits.source_bytes} bytes and {limits.source_pixels} pixels"
+            looked.reading.complain(at, f"came {text!r}: {refused[path]}", f"a picture ({', '.join(FORMATS)}) {most}")
+    return looked
+
+
+def look_at(path: Path, settings: Settings) -> Looked:
+    """`look` for a manifest on disk. Raises InputError when it cannot be read."""
+    try:
+        data = Folder(path.parent).read(path.name, settings.limits.manifest_bytes)
+    except InputError as wrong:
+        raise InputError(f"{path}: {wrong}; a manifest of at most {settings.limits.manifest_bytes} bytes") from None
+    return look(data, str(path), Folder(path.parent), settings)
+
+
+def submission_digest(looked: Looked) -> str:
+    """SHA-256 over the manifest's bytes and those of every file that it names."""
+    reading = looked.reading
+    body = {
+        "manifest": hashlib.sha256(reading.data).hexdigest(),
+        "files": {path: frozen.digest for path, frozen in looked.frozen.items()},
+        "rows": {path: hashlib.sha256(data).hexdigest() for path, data in reading.beside.items()},
+    }
+    return hashlib.sha256(canonical(body)).hexdigest()
+
+
+def freeze(looked: Looked, *, store: Store, ledger: Ledger, submitted_by: str = "") -> tuple[Submission, bool]:
+    """Puts everything by content, then writes the record. False when the very same was submitted before.
+
+    Raises ManifestError with every problem when there is any.
+    """
+    from schemas.records import Submission
+
+    reading = looked.reading
+    manifest = reading.sound()
+    digest = submission_digest(looked)
+
+    # 1. Bytes first: pictures, the CSV, the manifest as it was sent
+    files: dict[str, FrozenFile] = {}
+    for path, frozen in looked.frozen.items():
+        ending, media_type = looked.media[path]
+        key = store.put_content("sources", looked.data[path], extension=ending, media_type=media_type)
+        files[path] = frozen.model_copy(update={"key": key})
+    for path, data in reading.beside.items():
+        key = store.put_content("manifests", data, extension="csv", media_type="text/csv")
+        files[path] = FrozenFile(digest=hashlib.sha256(data).hexdigest(), key=key, width=0, height=0)
+    ending = "json" if reading.name.lower().endswith(".json") else "yaml"
+    key = store.put_content("manifests", reading.data, extension=ending, media_type=f"application/{ending}")
+
+    # 2. The record last
+    submission = Submission(
+        digest=digest,
+        name=os.path.basename(reading.name)[:200],
+        project=manifest.project,
+        object_key=key,
+        body=manifest.model_dump(mode="json"),
+        files={path: frozen.model_dump(mode="json") for path, frozen in files.items()},
+        priority=manifest.priority,
+        due=manifest.due,
+        submitted_by=(submitted_by or manifest.asked_by or local_name())[:200],
+        submitted_at=datetime.now(UTC),
+    )
+    return submission, ledger.submit(submission)
+
+
+def local_name() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+def _examined(data: bytes, limits: Limits) -> tuple[FrozenFile, tuple[str, str]]:
+    """Decodes it whole, so that a broken picture is found before the night and not in it."""
+    try:
+        with Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as picture:
+            width, height = picture.size
+            if width * height > limits.source_pixels:
+                raise InputError(f"it has {width}x{height} pixels")
+            picture.load()
+            media = FORMATS[picture.format or "PNG"]
+    except InputError:
+        raise
+    except Exception as wrong:  # Pillow raises a dozen kinds for what it cannot read
+        raise InputError(f"it is no picture that can be read ({type(wrong).__name__})") from None
+    return FrozenFile(digest=hashlib.sha256(data).hexdigest(), width=width, height=height), media
+
+
+class _Buckets:
+    """Pictures in S3, under the prefixes that the settings allow."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def read(self, path: str, most: int) -> bytes:
+        prefixes = [prefix.rstrip("/") + "/" for prefix in self.settings.allowed_s3_prefixes]
+        if not any(path.startswith(prefix) for prefix in prefixes):
+            raise InputError(f"the settings allow s3:// pictures under {', '.join(prefixes) or 'no prefix'}")
+        from storage.objects import open_store
+
+        bucket, key = path.removeprefix("s3://").split("/", 1)
+        try:
+            store = open_store(self.settings.model_copy(update={"object_store": f"s3://{bucket}"}))
+            if (size := store.size(key)) > most:
+                raise InputError(f"it has {size} bytes")
+            return store.get(key)
+        except InputError:
+            raise
+        except DailiesError as wrong:
+            raise InputError(str(wrong)) from None

@@ -1,0 +1,94 @@
+"""What a manifest would make: images, batches, megabytes, GPU time. Pure; the history comes from the ledger."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from schemas.spec import ImageSpec, Task
+
+PaceKey = tuple[str, int, int, int, str, int]
+"""model alias, width, height, num_inference_steps, task, number of controls"""
+
+# Teraflop of SDXL at 1024x1024 (docs/engine.md counts them): a UNet forward, a ControlNet forward, VAE decode.
+UNET, CONTROLNET, DECODE = 6.76, 3.02, 10.47
+GUESSED_SPEED = 200.0
+"""Teraflop a second that a guess supposes: about a quarter of an H100's."""
+PNG_BYTES_PER_PIXEL = 1.9
+"""A PNG of a photograph-like image with its preview and thumbnail."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One asset of the table. `made` is None where it is not known."""
+
+    asset: str
+    kind: str
+    images: int
+    sizes: tuple[str, ...]
+    made: int | None
+    batches: int
+    megabytes: float
+    gpu_seconds: float
+    guessed: bool
+
+
+def pace_key(spec: ImageSpec) -> PaceKey:
+    alias, task = spec.model.alias, spec.task.value
+    return alias, spec.width, spec.height, spec.num_inference_steps, task, len(spec.controls)
+
+
+def work(key: PaceKey, *, guided: bool = True) -> float:
+    """Teraflop of one image, were the model SDXL. Of use as a ratio between images of one model."""
+    _, width, height, steps, task, controls = key
+    forwards = steps * (2 if guided else 1) * (0.5 if task != Task.TXT2IMG.value else 1.0)
+    return (forwards * (UNET + controls * CONTROLNET) + DECODE) * width * height / 1024**2
+
+
+def seconds_for(key: PaceKey, pace: Mapping[PaceKey, float], *, guided: bool = True) -> tuple[float, bool]:
+    """GPU seconds of one image, and whether that is a guess.
+
+    What was measured for the same kind of image; else what was measured for the same model, by the ratio of work;
+    else the work at GUESSED_SPEED.
+    """
+    if key in pace:
+        return pace[key], False
+    speeds = [work(other) / seconds for other, seconds in pace.items() if other[0] == key[0] and seconds > 0]
+    return work(key, guided=guided) / (statistics.median(speeds) if speeds else GUESSED_SPEED), True
+
+
+def table(
+    specs: Iterable[ImageSpec], *, pace: Mapping[PaceKey, float], made: set[str] | None, batch_size: int
+) -> list[Row]:
+    """A row per asset, in the order of the specs. Batches that assets share are counted where they fill up."""
+    groups: dict[str, list[ImageSpec]] = {}
+    for spec in specs:
+        groups.setdefault(spec.asset, []).append(spec)
+    rows = []
+    filled: Counter[str] = Counter()
+    for asset, asked in groups.items():
+        left = [spec for spec in asked if made is None or spec.digest not in made]
+        batches = 0
+        for key, many in Counter(spec.batch_key for spec in left).items():
+            before = filled[key]
+            filled[key] += many
+            batches += math.ceil(filled[key] / batch_size) - math.ceil(before / batch_size)
+        kinds = Counter((pace_key(spec), spec.guidance_scale > 1) for spec in left)
+        times = [(many, *seconds_for(key, pace, guided=guided)) for (key, guided), many in kinds.items()]
+        rows.append(
+            Row(
+                asset=asset,
+                kind=asked[0].kind.value,
+                images=len(asked),
+                sizes=tuple(sorted({f"{spec.width}x{spec.height}" for spec in asked})),
+                made=None if made is None else len(asked) - len(left),
+                batches=batches,
+                megabytes=sum(spec.width * spec.height for spec in left) * PNG_BYTES_PER_PIXEL / 1e6,
+                gpu_seconds=sum(many * seconds for many, seconds, _ in times),
+                guessed=any(guess for *_, guess in times),
+            )
+        )
+    return rows

@@ -1,0 +1,135 @@
+"""From a manifest on disk to planned work: check it, submit it, plan what was submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.catalogue import Catalogue
+from schemas.errors import LedgerError, ModelMissing
+from schemas.manifest import FrozenFile, Manifest
+from schemas.settings import Settings
+from schemas.spec import ImageSpec
+from storage.frozen import Looked, freeze, look_at
+from tasks.estimate import PaceKey, Row, table
+from tasks.lookup import models_for, unknown_models
+from tasks.plan import expand
+
+if TYPE_CHECKING:  # `dailies check` on a broken manifest needs neither SQLAlchemy nor boto3
+    from storage.ledger import Ledger, PlanCount
+    from storage.objects import Store
+
+    from schemas.records import Submission
+
+
+@dataclass
+class Report:
+    """What `dailies check` says of a sound manifest. Times are GPU seconds; `notes` are sentences."""
+
+    manifest: Manifest
+    rows: list[Row]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def images(self) -> int:
+        return sum(row.images for row in self.rows)
+
+
+def catalogue_of(settings: Settings) -> Catalogue:
+    """The catalogue, with digests remembered between commands."""
+    return Catalogue.read(settings.catalogue, digests=settings.home / "digests.json")
+
+
+def read_sound(path: Path, settings: Settings, catalogue: Catalogue) -> tuple[Looked, Manifest]:
+    """Raises ManifestError with everything that is wrong: the manifest, its pictures, its models."""
+    looked = look_at(path, settings)
+    return looked, judged(looked, catalogue)
+
+
+def judged(looked: Looked, catalogue: Catalogue) -> Manifest:
+    """The manifest, when its models are in the catalogue too."""
+    if looked.reading.manifest is not None:
+        for broken in unknown_models(looked.reading.manifest, catalogue):
+            looked.reading.complain(*broken)
+    return looked.reading.sound()
+
+
+def check(path: Path, settings: Settings) -> Report:
+    """What a manifest would make. Opens no weights; makes no database where there is none.
+
+    Raises ManifestError with every problem.
+    """
+    catalogue = catalogue_of(settings)
+    looked, manifest = read_sound(path, settings, catalogue)
+    return report(manifest, looked.frozen, settings, catalogue)
+
+
+def report(manifest: Manifest, files: Mapping[str, FrozenFile], settings: Settings, catalogue: Catalogue) -> Report:
+    """The table for a sound manifest."""
+    ledger, notes = _history(settings)
+    pins = ledger.pins() if ledger else {}
+    pace: Mapping[PaceKey, float] = ledger.pace() if ledger else {}
+    lookup = models_for(manifest, catalogue, pins)
+    specs = list(expand(manifest, files, lookup.models))
+    made: set[str] | None = set()
+    if lookup.missing:
+        made = None
+        notes += [f"not on this machine: {sentence}" for sentence in lookup.missing]
+    elif ledger:
+        made = ledger.made(spec.digest for spec in specs)
+    rows = table(specs, pace=pace, made=made, batch_size=settings.batch_size)
+    if any(row.guessed for row in rows):
+        notes.append("GPU times marked ~ are guesses: the ledger has no images of that kind yet")
+    return Report(manifest, rows, notes)
+
+
+def submit(
+    path: Path, *, settings: Settings, catalogue: Catalogue, ledger: Ledger, store: Store, submitted_by: str = ""
+) -> tuple[Submission, bool]:
+    """Freezes a manifest and everything that it names. False when the very same was submitted before."""
+    looked, _ = read_sound(path, settings, catalogue)
+    return freeze(looked, store=store, ledger=ledger, submitted_by=submitted_by)
+
+
+def plan_submission(ledger: Ledger, catalogue: Catalogue, digest: str) -> PlanCount:
+    """Expands a submission and writes its specs, orders and jobs. Doing it again changes nothing.
+
+    Raises ModelMissing, with every missing model, rather than plan with a digest that is not known.
+    """
+    submission = ledger.submission(digest)
+    manifest = Manifest.model_validate(submission.body)
+    files = {path: FrozenFile.model_validate(body) for path, body in submission.files.items()}
+    return ledger.plan(
+        submission.digest,
+        planned_specs(manifest, files, catalogue, ledger.pins()),
+        priority=submission.priority,
+        due=submission.due,
+        submitted_by=submission.submitted_by,
+    )
+
+
+def planned_specs(
+    manifest: Manifest, files: Mapping[str, FrozenFile], catalogue: Catalogue, pins: Mapping[str, str]
+) -> list[ImageSpec]:
+    """Every spec of a manifest. Raises ModelMissing for models that are neither pinned nor on this machine."""
+    lookup = models_for(manifest, catalogue, pins)
+    if lookup.missing:
+        raise ModelMissing("; ".join(lookup.missing))
+    return list(expand(manifest, files, lookup.models))
+
+
+def _history(settings: Settings) -> tuple[Ledger | None, list[str]]:
+    """The ledger, when there is one: a check must not make a database."""
+    if settings.database.startswith("sqlite:///") and not Path(settings.database.removeprefix("sqlite:///")).exists():
+        return None, []
+    from storage.database import open_database
+    from storage.ledger import Ledger
+
+    try:
+        ledger = Ledger(open_database(settings.database))
+        ledger.pins()
+        return ledger, []
+    except LedgerError as wrong:
+        return None, [f"the ledger does not answer, so what exists already is not known: {wrong}"]
