@@ -45,7 +45,7 @@ class Parts:
 def build_vae() -> AutoencoderKL:
     return AutoencoderKL(
         in_channels=3, out_channels=3, latent_channels=LATENT_CHANNELS, layers_per_block=1, norm_num_groups=8,
-        block_out_channels=(24, 48, 64), down_block_types=("DownEncoderBlock2D",) * 3,
+        block_out_channels=(16, 48, 64), down_block_types=("DownEncoderBlock2D",) * 3,
         up_block_types=("UpDecoderBlock2D",) * 3, sample_size=SIZE, mid_block_add_attention=False, force_upcast=False,
         scaling_factor=1.0,
     )  # fmt: skip

@@ -73,7 +73,7 @@ def encode_all(folder: Path, vae: AutoencoderKL, *, size: int, device: torch.dev
         if size != batch.shape[1]:
             batch = np.stack([cv2.resize(b, (size, size), interpolation=cv2.INTER_AREA) for b in batch])
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            mean = vae.encode(to_tensor(batch).to(device, memory_format=torch.channels_last)).latent_dist.mean
+            mean = vae.encode(to_tensor(batch).to(device)).latent_dist.mean
         out[i : i + len(batch)] = (mean.float() * vae.config.scaling_factor).cpu().numpy()
     np.save(path, out)
     return out

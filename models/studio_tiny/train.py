@@ -1,6 +1,6 @@
 """Trains each part of studio-tiny. Every part can be stopped and goes on where it was.
 
-    python -m models.studio_tiny.train data|vae|decoder|unet|controlnet|lora|draft --run DIR --minutes N
+    python -m models.studio_tiny.train data|vae|decoder|text|unet|controlnet|lora|draft --run DIR --minutes N
 
 DIR holds the drawn pictures, the latents, a checkpoint (.pt), a loss curve (.csv) and sample sheets (.png) of each part.
 It runs on a GPU when there is one, otherwise on the CPU in bf16 autocast.
@@ -20,7 +20,7 @@ PICTURES = 24_000
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["data", "vae", "decoder", "unet", "controlnet", "lora", "draft"])
+    parser.add_argument("part", choices=["data", "vae", "decoder", "text", "unet", "controlnet", "lora", "draft"])
     parser.add_argument("--run", type=Path, default=DEFAULT_RUN)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--size", type=int, default=128, help="pixels; 64 first teaches words and colours four times as fast")
@@ -30,7 +30,7 @@ def main() -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    module = {"data": "dataset", "vae": "train_vae", "decoder": "train_vae", "unet": "train_unet"}.get(
+    module = {"data": "dataset", "vae": "train_vae", "decoder": "train_vae", "text": "train_text", "unet": "train_unet", "draft": "train_draft"}.get(
         args.part, "train_adapters"
     )
     trainer = importlib.import_module(f"models.studio_tiny.{module}")
@@ -44,8 +44,8 @@ def main() -> None:
         trainer.train_controlnet(args.run, condition=args.condition, minutes=args.minutes)
     elif args.part == "lora":
         trainer.train_lora(args.run, minutes=args.minutes)
-    else:
-        trainer.train_draft(args.run, minutes=args.minutes)
+    else:  # text, draft
+        trainer.train(args.run, minutes=args.minutes)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from models.studio_tiny.draw import sheet
 from models.studio_tiny.loop import Run, device
 
 CROP = 64  # pixels: the autoencoder is convolutional, so crops teach it as well as whole pictures
-BATCH = 24
+BATCH = 16
 KL = 2e-6
 
 
@@ -38,7 +38,7 @@ def reconstruction_loss(made: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
 def train(folder: Path, *, minutes: float, decoder_only: bool = False) -> None:
     """Trains into folder/vae.pt (decoder_only: folder/decoder.pt, from the EMA of vae.pt, latents left as they are)."""
     where = device()
-    vae = build_vae().to(where, memory_format=torch.channels_last)
+    vae = build_vae().to(where)
     trained = list(vae.parameters())
     if decoder_only:
         vae.load_state_dict(torch.load(folder / "vae.pt", map_location=where, weights_only=True)["ema"])
@@ -50,7 +50,7 @@ def train(folder: Path, *, minutes: float, decoder_only: bool = False) -> None:
     images, _ = pictures(folder)
     rng = np.random.default_rng(run.step)
     for step in run.steps():
-        true = crops(images, rng, BATCH).to(where, memory_format=torch.channels_last)
+        true = crops(images, rng, BATCH).to(where)
         with torch.autocast(where.type, dtype=torch.bfloat16):
             posterior = vae.encode(true).latent_dist
             made = vae.decode(posterior.sample()).sample
@@ -77,7 +77,7 @@ def reconstruct(vae: AutoencoderKL, images: np.ndarray, path: Path) -> None:
 def trained_vae(folder: Path) -> AutoencoderKL:
     """The averaged weights, with the scaling factor that gives the training latents unit variance."""
     where = device()
-    vae = build_vae().to(where, memory_format=torch.channels_last)
+    vae = build_vae().to(where)
     refined = folder / "decoder.pt"
     vae.load_state_dict(torch.load(folder / "vae.pt", map_location=where, weights_only=True)["ema"])
     if refined.exists():

@@ -1,0 +1,47 @@
+"""Measures on pixels that the checkpoint benchmark and the tests share. Plain numpy and OpenCV, no networks."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from models.studio_tiny.world import COLOURS
+
+SUBJECT = 10.0  # CIE Lab distance from the border at which a pixel counts as the subject's
+
+
+def lab(pixels: np.ndarray) -> np.ndarray:
+    """[..., 3] uint8 RGB -> [n, 3] CIE Lab, L in 0..100."""
+    return cv2.cvtColor(pixels.reshape(1, -1, 3).astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[0]
+
+
+def named_colour(image: np.ndarray) -> str:
+    """[h, w, 3] uint8, a subject on a plain background -> the name in COLOURS that most of its pixels are nearest to."""
+    border = np.concatenate([image[:3].reshape(-1, 3), image[-3:].reshape(-1, 3), image[:, :3].reshape(-1, 3)])
+    around = np.median(lab(border), axis=0)
+    pixels = lab(image)
+    subject = np.linalg.norm(pixels - around, axis=1) > SUBJECT
+    if subject.sum() < 40:
+        subject[:] = True
+    names = np.array(list(COLOURS.values()), np.uint8)
+    nearest = np.linalg.norm(pixels[subject][:, None] - lab(names)[None], axis=2).argmin(1)
+    return list(COLOURS)[int(np.bincount(nearest, minlength=len(names)).argmax())]
+
+
+def edge_f1(made: np.ndarray, asked: np.ndarray, *, tolerance: int = 2) -> float:
+    """F1 of two edge maps [h, w] (non-zero is edge); an edge within `tolerance` pixels of the other's counts as found."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * tolerance + 1, 2 * tolerance + 1))
+    made, asked = (made > 0).astype(np.uint8), (asked > 0).astype(np.uint8)
+    if not made.any() or not asked.any():
+        return float(made.any() == asked.any())
+    precision = (made & cv2.dilate(asked, disc)).sum() / made.sum()
+    recall = (asked & cv2.dilate(made, disc)).sum() / asked.sum()
+    return float(2 * precision * recall / max(precision + recall, 1e-9))
+
+
+def seam_ratio(image: np.ndarray) -> float:
+    """Mean step in brightness across the wrapped border over the mean step inside; 1 is a seam that cannot be seen."""
+    x = image.astype(np.float32)
+    seam = np.abs(x[0] - x[-1]).mean() + np.abs(x[:, 0] - x[:, -1]).mean()
+    inside = np.abs(np.diff(x, axis=0)).mean() + np.abs(np.diff(x, axis=1)).mean()
+    return float(seam / max(inside, 1e-6))

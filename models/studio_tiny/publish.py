@@ -1,0 +1,56 @@
+"""From a training run to the folder that ships.
+
+    python -m models.studio_tiny.publish --run DIR [--out models/studio-tiny]
+
+Whatever the run has is written: the base, each ControlNet, the style LoRA, the draft LoRA; the rest is left as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusionXLPipeline
+
+from models.studio_tiny import architecture, train_draft
+from models.studio_tiny.train_adapters import adapter_state, controlnet_of
+from models.studio_tiny.train_unet import trained
+from models.studio_tiny.world import LORA_STYLE
+
+LIMIT = 48_000_000  # bytes, everything together
+
+
+def publish(run: Path, out: Path) -> int:
+    """Returns the bytes in `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    architecture.write_tokenizers(out)
+    parts = trained(run)
+    architecture.save(parts, out)
+    for condition in ("canny", "depth"):
+        if (run / f"controlnet-{condition}.pt").exists():
+            architecture.save_controlnet(controlnet_of(run, condition, parts.unet), out / f"controlnet-{condition}")
+    for name, folder, rank in (("lora", f"lora-{LORA_STYLE}", 8), ("draft", "lcm-lora", train_draft.RANK)):
+        if (run / f"{name}.pt").exists():
+            state = adapter_state(run, name, trained(run).unet, rank=rank)
+            half = {k: v.to(torch.float16) for k, v in state.items()}
+            StableDiffusionXLPipeline.save_lora_weights(out / folder, unet_lora_layers=half, safe_serialization=True)
+    total = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
+    if total > LIMIT:
+        raise SystemExit(f"{out} has {total / 1e6:.1f} MB; {LIMIT / 1e6:.0f} MB are allowed")
+    return total
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("models/studio-tiny"))
+    args = parser.parse_args()
+    print(f"{args.out}: {publish(args.run, args.out) / 1e6:.1f} MB")
+    for sheet in sorted(args.run.glob("unet-128-*.png"))[-1:]:
+        shutil.copy(sheet, args.run / "latest.png")
+
+
+if __name__ == "__main__":
+    main()
