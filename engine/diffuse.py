@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from engine.catalogue import Catalogue
 from engine.guards import free, reason_of
+from engine.guidance import guided
 from engine.models import Models, eta_of
 from engine.pixels import Picture, Sources, decoded, fit, near_constant, pasted, tensor
 from engine.prompts import Encoder, Words
@@ -208,7 +209,7 @@ class Engine:
                     "control_guidance_end": [c.control_guidance_end for c in spec.controls],
                 }
             # 4. denoise
-            with clock("denoise"):
+            with clock("denoise"), guided(pipe, spec, rows=len(rows)):
                 latents = pipe(**call, generator=generators, output_type="latent", return_dict=False)[0]
             # 5. decode, row by row finite or not
             with clock("decode"):
@@ -321,10 +322,6 @@ def _shared_arguments(spec: ImageSpec, rows: list[Row], progress: Progress | Non
         "guidance_scale": spec.guidance_scale,
         "eta": eta_of(spec),
     }
-    if not spec.controls:  # diffusers' ControlNet pipelines know no guidance_rescale
-        call["guidance_rescale"] = spec.guidance_rescale
-    elif spec.guidance_rescale:
-        raise RenderError(f"{spec.asset}: guidance_rescale cannot be had with controls")
     negatives = [word.negative for word in words if word.negative is not None]
     if negatives:
         call["negative_prompt_embeds"] = torch.cat([text.states for text in negatives])

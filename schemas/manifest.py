@@ -66,6 +66,10 @@ class Sampling(Section):
         None, description="classifier-free guidance; 1 or less switches it off", examples=[6.5]
     )
     guidance_rescale: Several[Part] | None = Field(None, description="0 to 1, against overexposure", examples=[0.0])
+    guidance_start: Several[Part] | None = Field(None, description="guide from this part of the steps on, 0 to 1")
+    guidance_end: Several[Part] | None = Field(
+        None, description="guide to this part of the steps; a step without guidance costs half", examples=[0.8]
+    )
     clip_skip: Several[Annotated[Whole, Field(ge=1, le=11)]] | None = Field(
         None, description="layers of the text encoders to leave out", examples=[1]
     )

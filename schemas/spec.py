@@ -91,7 +91,9 @@ class ControlSpec(Frozen):
 
     def condition_key(self, width: int, height: int) -> str:
         """Where the condition for an image of this size is kept in the object store; computed once per source."""
-        recipe = (self.image, self.type, self.params, width, height)
+        recipe: tuple[object, ...] = (self.image, self.type, self.params, width, height)
+        if self.precomputed:  # the same picture may be a source for one control and a condition for another
+            recipe = (*recipe, "precomputed")
         name = hashlib.sha256(canonical(recipe)).hexdigest()
         return f"conditions/{name[:2]}/{name}.png"
 
@@ -119,6 +121,9 @@ class ImageSpec(Frozen):
     num_inference_steps: int
     guidance_scale: Real
     guidance_rescale: Real = 0.0
+    guidance_start: Real = 0.0
+    guidance_end: Real = 1.0
+    """Guidance only from and to these parts of the steps; outside, the negative prompt is not computed."""
     clip_skip: int | None = None
 
     model: ModelRef
@@ -160,7 +165,8 @@ class ImageSpec(Frozen):
             self.task,
             (self.width, self.height),
             (self.scheduler, self.scheduler_options, self.num_inference_steps),
-            (self.guidance_scale, self.guidance_rescale, self.clip_skip, self.strength, self.seamless),
+            (self.guidance_scale, self.guidance_rescale, self.guidance_start, self.guidance_end),
+            (self.clip_skip, self.strength, self.seamless),
             [
                 (c.controlnet_conditioning_scale, c.control_guidance_start, c.control_guidance_end)
                 for c in self.controls

@@ -29,6 +29,7 @@ from schemas.review import Changes, retaken
 from schemas.schedulers import resolve
 from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef, Tier
 
+_AS_SAID = ("guidance_rescale", "guidance_start", "guidance_end", "clip_skip")
 _SEAMLESS = {"none": "", "x": "x", "y": "y", "both": "xy"}
 
 
@@ -85,7 +86,7 @@ def expand_asset(
         scheduler, scheduler_options = _resolved(
             _setting("scheduler", at, tier, model, models), tuple(sorted((options or {}).items()))
         )
-        settings |= {name: at[name] for name in ("guidance_rescale", "clip_skip") if name in at}
+        settings |= {name: at[name] for name in _AS_SAID if name in at}
         width, height = pixels(at.get("size") or _own_size(model, models))
 
         # 3. Pictures
@@ -152,6 +153,8 @@ def promoted(
         if changes.guidance_scale is None
         else changes.guidance_scale,
         "guidance_rescale": at.get("guidance_rescale", 0.0),
+        "guidance_start": at.get("guidance_start", 0.0),
+        "guidance_end": at.get("guidance_end", 1.0),
         "loras": _lora_refs(tier_loras(manifest, tier, model, models) | loras, models),
     }
     return ImageSpec.model_validate(final.model_copy(update=update).model_dump())
