@@ -1,0 +1,322 @@
+"""Bytes by key, written once: in a folder, or in any S3. The only boto3 of the house.
+
+Both stores keep the same promises. An object appears whole or not at all, is never changed, and putting it again with
+the same bytes is harmless while other bytes are an `ObjectConflict`. What is read back is what was put. There is no
+delete. Nothing here logs a URL or a credential.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from schemas.errors import ObjectConflict, ObjectMissing, SettingsError, StoreError, StoreUnavailable
+from schemas.settings import Settings
+from storage.failpoint import failpoint
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+KINDS = ("manifests", "sources", "conditions", "images", "previews", "thumbs", "masks", "shifts", "reports", "delivery")
+
+
+def content_key(kind: str, data: bytes, *, extension: str) -> str:
+    """`kind/ab/<sha256>.extension`: the same bytes always have the same key."""
+    digest = hashlib.sha256(data).hexdigest()
+    return f"{kind}/{digest[:2]}/{digest}.{extension}"
+
+
+def checked_key(key: str) -> str:
+    """The key itself; StoreError when it could mean another place in one store than in another."""
+    parts = key.split("/")
+    wrong = (
+        any(not part or part.startswith(".") or part.endswith((" ", ".")) or len(part.encode()) > 200 for part in parts)
+        or any(ord(letter) < 32 or letter in '\\:*?"<>|' for letter in key)
+        or len(key.encode()) > 900
+    )
+    if wrong:
+        raise StoreError(
+            f"object key {key!r}: allowed is folder/name with no empty, hidden or '..' part, none of \\ : * ? \" < > |, "
+            "at most 200 bytes a part and 900 in all"
+        )
+    return key
+
+
+class FolderStore:
+    """Objects as files under `root`, which must be on one file system that has hard links."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+
+    def put_once(self, key: str, data: bytes, *, media_type: str) -> bool:
+        """True: written. False: these bytes were there. Durable (fsync) when this returns."""
+        path = self.path(key)
+        with self._translated(key):
+            # 1. All of it under a hidden name beside its place.
+            _make_folder(path.parent)
+            unborn = path.with_name(f".{os.getpid()}-{secrets.token_hex(8)}.part")
+            try:
+                with unborn.open("xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                failpoint("objects.before_link")
+                # 2. A hard link is made or refused, never half, and never replaces.
+                try:
+                    os.link(unborn, path)
+                except FileExistsError:
+                    pass
+                else:
+                    _sync_folder(path.parent)
+                    failpoint("objects.after_link")
+                    return True
+            finally:
+                unborn.unlink(missing_ok=True)
+            # 3. Somebody was first.
+            if path.read_bytes() != data:
+                raise ObjectConflict(f"{key}: other bytes are already kept under this key")
+            return False
+
+    def put_content(self, kind: str, data: bytes, *, extension: str, media_type: str) -> str:
+        """Puts under `content_key` and returns that."""
+        key = content_key(kind, data, extension=extension)
+        self.put_once(key, data, media_type=media_type)
+        return key
+
+    def get(self, key: str) -> bytes:
+        with self._translated(key):
+            return self.path(key).read_bytes()
+
+    def exists(self, key: str) -> bool:
+        with self._translated(key):
+            return self.path(key).is_file()
+
+    def size(self, key: str) -> int:
+        """Bytes."""
+        with self._translated(key):
+            return self.path(key).stat().st_size
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Keys that start with `prefix`."""
+        within = prefix.rpartition("/")[0]
+        folder = self.root / (checked_key(within) if within else "")
+        for where, folders, names in os.walk(folder):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            at = Path(where).relative_to(self.root).as_posix()
+            for name in sorted(names):
+                key = name if at == "." else f"{at}/{name}"
+                if not name.startswith(".") and key.startswith(prefix):
+                    yield key
+
+    def url(self, key: str, *, seconds: int = 3600) -> str:
+        """A path on this machine; whoever serves pages must serve the file."""
+        return str(self.path(key))
+
+    def path(self, key: str) -> Path:
+        return self.root / checked_key(key)
+
+    @contextlib.contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise ObjectMissing(f"{key}: there is no such object in {self.root}") from None
+        except OSError as error:
+            links = error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV)
+            hint = "; the object folder must be on one file system that has hard links" if links else ""
+            raise StoreUnavailable(f"{key}: {error.strerror or type(error).__name__} in {self.root}{hint}") from error
+
+
+class S3Store:
+    """Objects in a bucket, under `prefix`. Conditional writes and SHA-256 checksums are the server's to enforce."""
+
+    def __init__(self, bucket: str, prefix: str, client: S3Client) -> None:
+        self.bucket, self.prefix, self._client = bucket, prefix.strip("/"), client
+
+    def put_once(self, key: str, data: bytes, *, media_type: str) -> bool:
+        """True: written. False: these bytes were there, perhaps by an earlier try whose answer was lost."""
+        digest = hashlib.sha256(data).digest()
+        for _ in range(5):
+            failpoint("objects.before_put")
+            try:
+                with self._translated(key):
+                    self._client.put_object(
+                        Bucket=self.bucket,
+                        Key=self._name(key),
+                        Body=data,
+                        ContentType=media_type,
+                        IfNoneMatch="*",
+                        ChecksumSHA256=b64encode(digest).decode(),
+                    )
+                failpoint("objects.after_put")
+                return True
+            except _Refused as refused:
+                if refused.code in ("409", "ConditionalRequestConflict"):
+                    continue  # another put of this key is under way; its outcome decides
+            try:
+                there = self.get(key)
+            except ObjectMissing:
+                continue
+            if there != data:
+                raise ObjectConflict(f"{key}: other bytes are already kept under this key")
+            return False
+        raise StoreUnavailable(f"{key}: somebody else keeps putting it, and it never appears")
+
+    def put_content(self, kind: str, data: bytes, *, extension: str, media_type: str) -> str:
+        """Puts under `content_key` and returns that."""
+        key = content_key(kind, data, extension=extension)
+        self.put_once(key, data, media_type=media_type)
+        return key
+
+    def get(self, key: str) -> bytes:
+        for again in (True, True, False):
+            try:
+                with self._translated(key):
+                    found = self._client.get_object(Bucket=self.bucket, Key=self._name(key), ChecksumMode="ENABLED")
+                    return found["Body"].read()
+            except StoreUnavailable:  # a connection that broke while the body came is not among botocore's own retries
+                if not again:
+                    raise
+        raise AssertionError("not reached")
+
+    def exists(self, key: str) -> bool:
+        try:
+            self.size(key)
+        except ObjectMissing:
+            return False
+        return True
+
+    def size(self, key: str) -> int:
+        """Bytes."""
+        with self._translated(key):
+            return self._client.head_object(Bucket=self.bucket, Key=self._name(key))["ContentLength"]
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Keys that start with `prefix`."""
+        under = f"{self.prefix}/" if self.prefix else ""
+        with self._translated(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=under + prefix)
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    yield found["Key"].removeprefix(under)
+
+    def url(self, key: str, *, seconds: int = 3600) -> str:
+        """A presigned URL (SigV4): whoever has it can read this one object until it expires. Not to be logged."""
+        return self._client.generate_presigned_url(
+            "get_object", Params={"Bucket": self.bucket, "Key": self._name(key)}, ExpiresIn=seconds
+        )
+
+    def make_bucket(self, *, region: str) -> None:
+        """Makes the bucket when there is none; one that is there, or may not be looked for, is left alone."""
+        from botocore.exceptions import ClientError
+
+        with self._translated("bucket"):
+            try:
+                self._client.head_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 404:
+                    return
+                try:
+                    if region == "us-east-1":
+                        self._client.create_bucket(Bucket=self.bucket)
+                    else:
+                        self._client.create_bucket(
+                            Bucket=self.bucket,
+                            CreateBucketConfiguration={"LocationConstraint": region},  # type: ignore[typeddict-item]
+                        )
+                except ClientError as made:
+                    if made.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                        raise
+
+    def _name(self, key: str) -> str:
+        return f"{self.prefix}/{checked_key(key)}" if self.prefix else checked_key(key)
+
+    @contextlib.contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        """Messages are ours: botocore's can carry addresses. `from None` for the same reason."""
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
+
+        at = f"{key} in s3://{self.bucket}/{self.prefix}"
+        try:
+            yield
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code", "unknown"))
+            if code in ("404", "NoSuchKey"):
+                raise ObjectMissing(f"{at}: there is no such object") from None
+            if code in ("412", "PreconditionFailed", "409", "ConditionalRequestConflict"):
+                raise _Refused(code) from None
+            raise StoreUnavailable(f"{at}: {error.operation_name} was answered with {code}") from None
+        except NoCredentialsError:
+            raise StoreUnavailable(f"{at}: no credentials; give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") from None
+        except (BotoCoreError, HTTPClientError, OSError) as error:
+            raise StoreUnavailable(f"{at}: {type(error).__name__}; is DAILIES_S3_ENDPOINT_URL right?") from None
+
+
+Store: TypeAlias = FolderStore | S3Store
+
+
+class _Refused(Exception):
+    """A conditional put that the server did not carry out."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that `settings.objects` names. An S3 bucket that is not there yet is made."""
+    place = settings.objects
+    if not place.startswith("s3://"):
+        if "://" in place:
+            raise SettingsError(
+                f"object_store: {place.partition('://')[0]}:// came; allowed is s3://bucket/prefix or a folder"
+            )
+        return FolderStore(Path(place))
+    bucket, _, prefix = place.removeprefix("s3://").partition("/")
+    if not bucket:
+        raise SettingsError("object_store: s3:// without a bucket came; allowed is s3://bucket/prefix")
+    store = S3Store(bucket, prefix, s3_client(endpoint_url=settings.s3_endpoint_url, region=settings.s3_region))
+    store.make_bucket(region=settings.s3_region)
+    return store
+
+
+def s3_client(*, endpoint_url: str | None, region: str) -> S3Client:
+    """Safe to share between threads. Credentials come from the AWS chain; transient errors are tried six times."""
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        signature_version="s3v4",
+        connect_timeout=5,
+        read_timeout=60,
+        retries={"mode": "standard", "total_max_attempts": 6},
+        max_pool_connections=32,
+        s3={"addressing_style": "path"} if endpoint_url else {},
+    )
+    return boto3.session.Session().client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+
+
+def _make_folder(folder: Path) -> None:
+    """As mkdir -p, but what it makes survives a power cut."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return  # NTFS journals its directories, and Windows opens none
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
