@@ -6,36 +6,23 @@ storage/frozen.py, which adds its own problems.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import posixpath
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from schemas.complaints import complaint, kind_of, plain
 from schemas.csv_text import read_csv
 from schemas.errors import InputError, ManifestError, Problem
 from schemas.json_text import read_json
-from schemas.manifest import Manifest, RenderAsset, TextureVariants
-from schemas.rules import broken, nearest
+from schemas.manifest import Manifest
+from schemas.rules import Broken, broken
 from schemas.settings import Limits
-from schemas.tree import Path, Tree, decoded, problem, refuse
+from schemas.tree import Path, Tree, decoded, problem, refuse, spell
 from schemas.yaml_text import read_yaml
-
-_KINDS: dict[str, type[BaseModel]] = {"render": RenderAsset, "texture": TextureVariants}
-_WANTED = {
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "string_type": "text",
-    "bool_type": "true or false",
-    "dict_type": "a mapping of names to values",
-    "model_type": "a mapping of fields to values",
-    "model_attributes_type": "a mapping of fields to values",
-    "tuple_type": "a list",
-    "list_type": "a list",
-}
 
 
 @dataclass
@@ -49,10 +36,27 @@ class Reading:
     problems: list[Problem] = field(default_factory=list)
     beside: dict[str, bytes] = field(default_factory=dict)
     """The CSV files that it names, by path."""
+    rest: Manifest | None = None
+    """The manifest, or what is left of it without the fields that are wrong by themselves."""
+    removed: set[Path] = field(default_factory=set)
+    """What `rest` lacks, or has stand-ins for."""
+    kept: list[int] = field(default_factory=list)
+    """Which of the file's assets `rest` has."""
 
     def complain(self, path: Path, came: str, allowed: str) -> None:
         there, place = self.tree.nearest(path)
         self.problems.append(problem(place, there, came, allowed))
+
+    def judge(self, found: Iterable[Broken]) -> None:
+        """Complains of broken rules of `rest`, but not of what is missing there, nor twice of one field."""
+        known = {(problem.line, problem.field) for problem in self.problems}
+        for path, came, allowed in found:
+            if path[:1] == ("assets",) and len(path) > 1 and isinstance(path[1], int) and self.kept:
+                path = ("assets", self.kept[path[1]], *path[2:])
+            there, place = self.tree.nearest(path)
+            if path[:1] in self.removed or path[:3] in self.removed or (place.line, spell(there)) in known:
+                continue
+            self.problems.append(problem(place, there, came, allowed))
 
     def sound(self) -> Manifest:
         """The manifest. Raises ManifestError with every problem, by place, when there is any."""
@@ -92,7 +96,7 @@ def examine(data: bytes, name: str, limits: Limits, *, beside: Callable[[str], b
         refuse(read_csv(text, name, limits).values[()], (), "came the assets without the rest", allowed)
     reading = Reading(name, data, (read_json if ending == "json" else read_yaml)(text, name, limits))
     if not isinstance(reading.tree.data, dict):
-        reading.complain((), f"came {_kind(reading.tree.data)}", "a mapping that begins with `project:`")
+        reading.complain((), f"came {kind_of(reading.tree.data)}", "a mapping that begins with `project:`")
         return reading
     reading.tree.data.pop("$schema", None)
 
@@ -105,12 +109,11 @@ def examine(data: bytes, name: str, limits: Limits, *, beside: Callable[[str], b
         reading.manifest = Manifest.model_validate(reading.tree.data)
     except ValidationError as wrong:
         errors = wrong.errors(include_url=False)
-        for error in errors:
-            _translate(reading, error)
+        reading.problems += [found for error in errors if (found := complaint(error, reading.tree))]
         _judge_the_rest(reading, errors, limits)
     else:
-        for broke in broken(reading.manifest, limits):
-            reading.complain(*broke)
+        reading.rest = reading.manifest
+        reading.judge(broken(reading.manifest, limits))
     return reading
 
 
@@ -125,12 +128,13 @@ def _add_rows(reading: Reading, limits: Limits, beside: Callable[[str], bytes] |
         return False
     try:
         reading.beside[name] = data = beside(name)
-        rows = read_csv(decoded(data, name, limits), name, limits)
+        shown = posixpath.join(posixpath.dirname(reading.name), name)
+        rows = read_csv(decoded(data, shown, limits), shown, limits)
     except ManifestError as wrong:
         reading.problems += wrong.problems
         return False
     except InputError as wrong:
-        reading.complain(("assets",), str(wrong), "a .csv file under the manifest's folder")
+        reading.complain(("assets",), f"came {name!r}: {wrong}", "a .csv file under the manifest's folder")
         return False
     reading.tree.data["assets"] = rows.data
     reading.tree.values.update({("assets", *path): place for path, place in rows.values.items() if path})
@@ -139,99 +143,38 @@ def _add_rows(reading: Reading, limits: Limits, beside: Callable[[str], bytes] |
 
 
 def _judge_the_rest(reading: Reading, errors: list[ErrorDetails], limits: Limits) -> None:
-    """The rules between fields, without the assets and sections that are wrong by themselves."""
-    data = dict(reading.tree.data)
-    wrong = {error["loc"][:2] if error["loc"][:1] == ("assets",) else error["loc"][:1] for error in errors}
-    sections = {path[0] for path in wrong if len(path) == 1}
-    for section in sections:
-        data.pop(section, None)
-    data.setdefault("project", "project")
-    data.setdefault("model", "model")
+    """The rules between fields, for what is left without the fields that are wrong by themselves."""
+    wrong = {plain(error["loc"]) for error in errors}
+    reading.removed = {path[:1] for path in wrong if path[:1] != ("assets",)}
+    data = {key: value for key, value in reading.tree.data.items() if (key,) not in reading.removed}
+    data = {"project": "project", "model": "model"} | data
     if not isinstance(data.get("assets"), list):
         return
-    kept = [index for index in range(len(data["assets"])) if ("assets", index) not in wrong]
-    data["assets"] = [data["assets"][index] for index in kept]
+    assets: list[Any] = []
+    hazy: set[int] = set()
+    for index, asset in enumerate(data["assets"]):
+        fields = {str(path[2]) for path in wrong if path[:2] == ("assets", index) and len(path) > 2}
+        if ("assets", index) in wrong or "kind" in fields:
+            continue
+        if fields:
+            stand_ins = {"name": f"asset {index}", "prompt": "x", "sources": "x.png"}
+            left = {key: value for key, value in asset.items() if key not in {*fields, "zip", "exclude"}}
+            asset = left | {key: value for key, value in stand_ins.items() if key in fields and key in _needed(asset)}
+            reading.removed |= {("assets", index, name) for name in fields}
+            if fields & {"prompt", "prompt_2", "negative_prompt", "negative_prompt_2", "style", "values", "name"}:
+                hazy.add(len(assets))
+        assets.append(asset)
+        reading.kept.append(index)
     try:
-        rest = Manifest.model_validate(data)
+        reading.rest = Manifest.model_validate(data | {"assets": assets})
     except ValidationError:
         return
-    for path, came, allowed in broken(rest, limits, looks=not sections & {"styles", "defaults"}):
-        if path[0] == "assets" and len(path) > 1 and isinstance(path[1], int):
-            path = ("assets", kept[path[1]], *path[2:])
-        reading.complain(path, came, allowed)
+    looks = not reading.removed & {("styles",), ("defaults",)}
+    reading.judge(broken(reading.rest, limits, looks=looks, hazy=hazy))
 
 
-def _translate(reading: Reading, error: ErrorDetails) -> None:
-    """One of pydantic's errors as a Problem."""
-    kind, context = error["type"], error.get("ctx", {})
-    if kind == "too_short" and error["input"]:
-        return  # pydantic's echo of items that are wrong by themselves
-    path = tuple(part for part in _plain(error["loc"]) if part != "[key]")
-    there, place = reading.tree.nearest(path)
-    came = _spoken(error["input"])
-    if kind == "missing":
-        reading.problems.append(problem(place, path, "came nothing", f"it is needed: {_described(path, error['loc'])}"))
-    elif kind == "extra_forbidden":
-        place = reading.tree.keys.get(path, place)
-        fields = _model_at(path[:-1], error["loc"])
-        allowed = nearest(str(path[-1]), fields.model_fields if fields else ())
-        reading.problems.append(problem(place, path, "came an unknown field", allowed))
-    elif kind == "refused":
-        reading.problems.append(problem(place, there, str(context["came"]), str(context["allowed"])))
-    elif kind in ("enum", "literal_error"):
-        expected = "render, texture" if path[-1] == "kind" else str(context["expected"])
-        names = expected.replace("'", "").replace(" or ", ", ").split(", ")
-        reading.problems.append(problem(place, there, came, nearest(str(error["input"]), names)))
-    else:
-        wanted = _WANTED.get(kind) or error["msg"].replace("Input should be ", "").replace("Value should", "it should")
-        if kind == "string_type" and isinstance(error["input"], bool | int | float):
-            wanted += f" (in quotes: '{error['input']}')"
-        reading.problems.append(problem(place, there, came, wanted))
-
-
-def _plain(loc: tuple[int | str, ...]) -> Path:
-    """Without the tag that the union of assets puts behind the index."""
-    return (*loc[:2], *loc[3:]) if loc[:1] == ("assets",) and len(loc) > 2 and loc[2] in _KINDS else loc
-
-
-def _spoken(value: Any) -> str:
-    if isinstance(value, str):
-        return f"came {value if len(value) <= 60 else value[:57] + '...'!r}"
-    return f"came {_kind(value)}"
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list | tuple):
-        return f"a list of {len(value)}"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _model_at(path: Path, loc: tuple[int | str, ...]) -> type[BaseModel] | None:
-    """The model whose fields stand at `path`. `loc` is pydantic's, which has the kind of the asset in it."""
-    model: type[BaseModel] | None = Manifest
-    for part in path:
-        if isinstance(part, int) or model is None or part not in model.model_fields:
-            continue
-        model = _inner(model.model_fields[part].annotation)
-        if model is RenderAsset:
-            model = _KINDS[str(loc[2])]
-    return model
-
-
-def _inner(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _inner(part))), None)
-
-
-def _described(path: Path, loc: tuple[int | str, ...]) -> str:
-    model = _model_at(path[:-1], loc)
-    info = model.model_fields.get(str(path[-1])) if model else None
-    return (info.description if info else None) or "see the schema"
+def _needed(asset: dict[str, Any]) -> set[str]:
+    return {"name", "prompt", "sources"} if asset.get("kind") == "texture" else {"name", "prompt"}
 
 
 def _texts(section: Any, at: Path, fields: tuple[str, ...]) -> Iterator[tuple[Path, str]]:

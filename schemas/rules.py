@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from schemas.fields import pascal, pixels, placeholders, snake
 from schemas.manifest import CONTROL_TYPES, Asset, Control, Manifest, RenderAsset, TextureVariants
@@ -22,25 +22,25 @@ LONGEST_PROMPT = 8000
 Broken = tuple[Path, str, str]
 
 
-def broken(manifest: Manifest, limits: Limits, *, looks: bool = True) -> Iterator[Broken]:
-    """Every broken rule. `looks` False leaves out styles and placeholders, when styles or defaults were unreadable."""
+def broken(manifest: Manifest, limits: Limits, *, looks: bool = True, hazy: Collection[int] = ()) -> Iterator[Broken]:
+    """Every broken rule. Styles and placeholders are left out when `looks` is False, and for the assets in `hazy`."""
     yield from _brand(manifest)
     yield from _names(manifest)
     if looks:
         yield from _styles(manifest, manifest.defaults.style, ("defaults", "style"))
     sound = True
     for index, asset in enumerate(manifest.assets):
-        found = list(_asset(manifest, asset, ("assets", index), limits, looks=looks))
+        found = list(_asset(manifest, asset, ("assets", index), limits, looks=looks and index not in hazy))
         sound = sound and not found
         yield from found
     if sound:
         yield from _counts(manifest, limits)
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """For an error: the names like this one, or all of them."""
+def nearest(name: str, names: Iterable[str], *, meant: str | None = None) -> str:
+    """For an error: the name like this one (or `meant`, if it is one of them), and all of them."""
     known = sorted(names)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    near = [meant] if meant in known else difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     rest = ", ".join(known) or "none is defined"
     return f"did you mean {near[0]!r}? there is: {rest}" if near else f"one of: {rest}"
 

@@ -69,7 +69,13 @@ def refuse(place: Place, path: Path, came: str, allowed: str) -> NoReturn:
 
 
 def problem(place: Place, path: Path, came: str, allowed: str) -> Problem:
-    return Problem(place.file, place.line, place.column, spell(path), came, allowed)
+    return Problem(place.file, place.line, place.column, _shown(spell(path)), _shown(came), _shown(allowed))
+
+
+def _shown(text: str) -> str:
+    """On one line, without what could steer a terminal, and not endless."""
+    text = text if len(text) <= 1000 else text[:997] + "..."
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def scalar(text: str) -> Any:

@@ -13,6 +13,7 @@ import io
 import os
 import posixpath
 import stat
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -198,7 +199,9 @@ def local_name() -> str:
 def _examined(data: bytes, limits: Limits) -> tuple[FrozenFile, tuple[str, str]]:
     """Decodes it whole, so that a broken picture is found before the night and not in it."""
     try:
-        with Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as picture:
+        with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
+            opened = Image.open(io.BytesIO(data), formats=tuple(FORMATS))
+        with opened as picture:
             width, height = picture.size
             if width * height > limits.source_pixels:
                 raise InputError(f"it has {width}x{height} pixels")
@@ -206,6 +209,8 @@ def _examined(data: bytes, limits: Limits) -> tuple[FrozenFile, tuple[str, str]]
             media = FORMATS[picture.format or "PNG"]
     except InputError:
         raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise InputError("it has too many pixels") from None
     except Exception as wrong:  # Pillow raises a dozen kinds for what it cannot read
         raise InputError(f"it is no picture that can be read ({type(wrong).__name__})") from None
     return FrozenFile(digest=hashlib.sha256(data).hexdigest(), width=width, height=height), media

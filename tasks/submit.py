@@ -19,9 +19,9 @@ from tasks.plan import expand
 
 if TYPE_CHECKING:  # `dailies check` on a broken manifest needs neither SQLAlchemy nor boto3
     from storage.ledger import Ledger, PlanCount
-    from storage.objects import Store
 
     from schemas.records import Submission
+    from storage.objects import Store
 
 
 @dataclass
@@ -50,9 +50,8 @@ def read_sound(path: Path, settings: Settings, catalogue: Catalogue) -> tuple[Lo
 
 def judged(looked: Looked, catalogue: Catalogue) -> Manifest:
     """The manifest, when its models are in the catalogue too."""
-    if looked.reading.manifest is not None:
-        for broken in unknown_models(looked.reading.manifest, catalogue):
-            looked.reading.complain(*broken)
+    if looked.reading.rest is not None:
+        looked.reading.judge(unknown_models(looked.reading.rest, catalogue))
     return looked.reading.sound()
 
 
