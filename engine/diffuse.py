@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from engine.catalogue import Catalogue
 from engine.guards import free, reason_of
 from engine.guidance import guided
+from engine.hires import two_passes
 from engine.models import Models, eta_of
 from engine.pixels import Picture, Sources, decoded, fit, near_constant, pasted, tensor
 from engine.prompts import Encoder, Words
@@ -96,6 +97,9 @@ class Engine:
             raise ValueError("specs of several batch keys came; render takes the specs of one")
         if not specs:
             return []
+        if specs[0].hires is not None:
+            pictures = {"sources": sources or {}, "masks": masks or {}, "progress": progress}
+            return two_passes(self.render, specs, conditions=conditions or {}, **pictures)
         done: dict[int, Rendered] = {}
         # 1. pictures to size; a row without its pictures fails here
         rows: dict[int, Row] = {}

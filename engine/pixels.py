@@ -22,6 +22,8 @@ Picture = NDArray[np.uint8]
 
 DECODE_PIXELS = 2**20
 """Decoded in one pass at most: one 1024 x 1024 picture, or sixteen of 256 x 256."""
+TILED_PIXELS = 2**22
+"""Above this one picture goes through the autoencoder in overlapping tiles, blended: 1024 x 1024 fp32 takes 5 GB."""
 SOURCES_KEPT = 32
 FEATHER = 8  # px, inside a mask's edge
 
@@ -59,6 +61,7 @@ class Sources:
             if vae.config.force_upcast:
                 vae.to(torch.float32)
             image = tensor([picture], device=vae.device).to(vae.dtype) * 2 - 1
+            _tile(vae, image.shape[-2] * image.shape[-1])
             self._known[key] = vae.encode(image).latent_dist.parameters
             vae.to(dtype)
             if len(self._known) > SOURCES_KEPT:
@@ -100,12 +103,17 @@ def _decode(vae: Any, latents: Tensor, dtype: torch.dtype) -> Tensor:
     if dtype != kept:
         vae.to(dtype)
     try:
+        _tile(vae, latents.shape[-2] * latents.shape[-1] * 4 ** (len(vae.config.block_out_channels) - 1))
         mean, std = _statistics(vae, latents)
         scaled = latents * std / vae.config.scaling_factor + mean
         return vae.decode(scaled.to(dtype), return_dict=False)[0]
     finally:
         if dtype != kept:
             vae.to(kept)
+
+
+def _tile(vae: Any, pixels: int) -> None:
+    vae.enable_tiling() if pixels > TILED_PIXELS else vae.disable_tiling()
 
 
 def _statistics(vae: Any, like: Tensor) -> tuple[Tensor | float, Tensor | float]:

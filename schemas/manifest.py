@@ -110,6 +110,16 @@ class BrandGuide(Section):
     )
 
 
+class HiresPass(Section):
+    """For pictures larger than the model was trained at: composed small, then enlarged and drawn over."""
+
+    first_size: Size = Field(description="px, of the first pass; the asset's size is the last one's", examples=[1024])
+    strength: Annotated[Number, Field(gt=0.0, le=1.0)] = Field(0.35, description="how far from the enlarged picture")
+    num_inference_steps: Annotated[Whole, Field(ge=1, le=500)] | None = Field(
+        None, description="of the second pass; else as many as the first"
+    )
+
+
 class Shared(Sampling):
     """What `defaults` and every asset can say. Any field may be a list: then every value is made."""
 
@@ -124,6 +134,7 @@ class Shared(Sampling):
     strength: Several[Annotated[Number, Field(gt=0.0, le=1.0)]] | None = Field(
         None, description="textures: how far from the source, 0 to 1 (0.5 when not said)", examples=[[0.3, 0.5]]
     )
+    hires: HiresPass | None = Field(None, description="a second pass for large finals; drafts do without")
     criteria: Several[Criterion] | None = Field(
         None, description="what reviewers look at; all at once, not an axis", examples=[["text", "brand"]]
     )

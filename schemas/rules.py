@@ -100,8 +100,22 @@ def _asset(
     for index, size in enumerate(manifest.defaults.size or ()):
         if at[1] == 0 and max(pixels(size)) > limits.image_side:
             yield ("defaults", "size", index), f"came {size}", f"sides of at most {limits.image_side} px"
+    yield from _hires(manifest, asset, at)
     yield from _scheduler_options(manifest, asset, at)
     yield from _matrix(manifest, asset, at)
+
+
+def _hires(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:
+    """A second pass enlarges, and keeps the proportions."""
+    hires = asset.hires or manifest.defaults.hires
+    if hires is None:
+        return
+    where = (*at, "hires", "first_size") if asset.hires else ("defaults", "hires", "first_size")
+    width, height = pixels(hires.first_size)
+    for size in asset.size or manifest.defaults.size or ():
+        large, tall = pixels(size)
+        if large < width or tall < height or large * height != tall * width:
+            yield where, f"came {hires.first_size} for an image of {size}", "a smaller size of the same proportions"
 
 
 def _placeholders(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:

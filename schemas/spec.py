@@ -98,6 +98,16 @@ class ControlSpec(Frozen):
         return f"conditions/{name[:2]}/{name}.png"
 
 
+class Hires(Frozen):
+    """A first pass at this size (px), enlarged and drawn over with `strength` at the size of the image."""
+
+    width: int
+    height: int
+    strength: Real
+    num_inference_steps: int | None = None
+    """Of the second pass; None: as many as the first."""
+
+
 class ImageSpec(Frozen):
     """One image, completely. Sizes in pixels; names are diffusers' own."""
 
@@ -135,6 +145,7 @@ class ImageSpec(Frozen):
     strength: Real | None = None
     mask: Sha256 | None = None
     seamless: Literal["", "x", "y", "xy"] = ""
+    hires: Hires | None = None
 
     parent: Sha256 | None = None
     """Digest of the spec this one was made again from (a retake or a promotion)."""
@@ -166,7 +177,7 @@ class ImageSpec(Frozen):
             (self.width, self.height),
             (self.scheduler, self.scheduler_options, self.num_inference_steps),
             (self.guidance_scale, self.guidance_rescale, self.guidance_start, self.guidance_end),
-            (self.clip_skip, self.strength, self.seamless),
+            (self.clip_skip, self.strength, self.seamless, self.hires.model_dump() if self.hires else None),
             [
                 (c.controlnet_conditioning_scale, c.control_guidance_start, c.control_guidance_end)
                 for c in self.controls

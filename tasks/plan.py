@@ -27,7 +27,7 @@ from schemas.manifest import (
 from schemas.matrix import Matrix, sampling
 from schemas.review import Changes, retaken
 from schemas.schedulers import resolve
-from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef, Tier
+from schemas.spec import ControlSpec, Hires, ImageSpec, LoraRef, ModelRef, Tier
 
 _AS_SAID = ("guidance_rescale", "guidance_start", "guidance_end", "clip_skip")
 _SEAMLESS = {"none": "", "x": "x", "y": "y", "both": "xy"}
@@ -88,6 +88,13 @@ def expand_asset(
         )
         settings |= {name: at[name] for name in _AS_SAID if name in at}
         width, height = pixels(at.get("size") or _own_size(model, models))
+
+        hires = asset.hires or manifest.defaults.hires
+        if hires is not None and tier is Tier.FINAL:
+            first = pixels(hires.first_size)
+            settings["hires"] = Hires(
+                width=first[0], height=first[1], strength=hires.strength, num_inference_steps=hires.num_inference_steps
+            )
 
         # 3. Pictures
         if isinstance(asset, TextureVariants):

@@ -1,0 +1,92 @@
+"""A large picture in two passes: composed at the size the model knows, then enlarged and drawn over (img2img).
+
+Both passes are ordinary renders. The first is the spec itself at `hires`'s size; its picture, enlarged, is the second's
+source. Conditions are computed at the final size and shrunk for the first pass.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+
+from engine.pixels import Picture, fit
+from schemas.spec import ImageSpec
+
+EDGE = 16  # px wrapped around a seamless picture while it is enlarged
+
+
+def two_passes(
+    render: Callable[..., list[Any]],
+    specs: Sequence[ImageSpec],
+    *,
+    conditions: Mapping[str, Picture],
+    **pictures: Any,
+) -> list[Any]:
+    """One `Rendered` a spec, in order; `render` is the engine's own."""
+    # 1. small
+    small = [_first(spec) for spec in specs]
+    shrunk = {
+        control.condition_key(first.width, first.height): fit(
+            conditions[control.condition_key(spec.width, spec.height)], width=first.width, height=first.height
+        )
+        for spec, first in zip(specs, small, strict=True)
+        for control in spec.controls
+        if control.condition_key(spec.width, spec.height) in conditions
+    }
+    firsts = render(small, conditions=shrunk, **pictures)
+    # 2. large, over what became something
+    seconds: list[tuple[int, ImageSpec]] = []
+    sources: dict[str, Picture] = {}
+    for number, (spec, first) in enumerate(zip(specs, firsts, strict=True)):
+        if first.pixels is not None:
+            large = enlarged(first.pixels, width=spec.width, height=spec.height, axes=spec.seamless)
+            name = hashlib.sha256(large.tobytes()).hexdigest()
+            sources[name] = large
+            seconds.append((number, _second(spec, name)))
+    progress = {"progress": pictures.get("progress")}
+    made = render([spec for _, spec in seconds], sources=sources, conditions=conditions, **progress)
+    # 3. together
+    out = [replace(first, digest=spec.digest) for spec, first in zip(specs, firsts, strict=True)]
+    for (number, _), second in zip(seconds, made, strict=True):
+        first = firsts[number]
+        spent = {name: first.timings.get(name, 0.0) + second.timings.get(name, 0.0) for name in second.timings}
+        out[number] = replace(
+            second, digest=specs[number].digest, timings=spent, notes=tuple(dict.fromkeys(first.notes + second.notes))
+        )
+    return out
+
+
+def enlarged(picture: Picture, *, width: int, height: int, axes: str = "") -> Picture:
+    """Lanczos; what is seamless stays so, since its edges are wrapped while it is resampled."""
+    had_height, had_width = picture.shape[:2]
+    left, top = (EDGE if "x" in axes else 0), (EDGE if "y" in axes else 0)
+    wrapped = np.pad(picture, ((top, top), (left, left), (0, 0)), mode="wrap")
+    scale_x, scale_y = width / had_width, height / had_height
+    size = (round(wrapped.shape[1] * scale_x), round(wrapped.shape[0] * scale_y))
+    large = cv2.resize(wrapped, size, interpolation=cv2.INTER_LANCZOS4)
+    x, y = round(left * scale_x), round(top * scale_y)
+    return np.ascontiguousarray(large[y : y + height, x : x + width])
+
+
+def _first(spec: ImageSpec) -> ImageSpec:
+    assert spec.hires is not None
+    small = {"hires": None, "width": spec.hires.width, "height": spec.hires.height}
+    return ImageSpec.model_validate(spec.model_dump() | small)
+
+
+def _second(spec: ImageSpec, source: str) -> ImageSpec:
+    assert spec.hires is not None
+    steps = spec.hires.num_inference_steps or spec.num_inference_steps
+    over = {
+        "hires": None,
+        "source": source,
+        "strength": spec.hires.strength,
+        "num_inference_steps": steps,
+        "mask": None,
+    }
+    return ImageSpec.model_validate(spec.model_dump() | over)
