@@ -54,6 +54,14 @@ Several = Annotated[
 """One value or a list; a list is an axis of the asset's matrix."""
 
 Text = Annotated[str, Field(strict=True, max_length=4000)]
+
+
+def _said(value: Any) -> Any:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Spoken = Annotated[Text, BeforeValidator(_said), WithJsonSchema({"type": ["string", "number"]})]
+"""Text; a number is the text that it is written as."""
 Whole = Annotated[int, Field(strict=True)]
 Number = Annotated[Real, Field(strict=True)]
 Part = Annotated[Number, Field(ge=0.0, le=1.0)]

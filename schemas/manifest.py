@@ -28,6 +28,7 @@ from schemas.fields import (
     Seeds,
     Several,
     Size,
+    Spoken,
     Text,
     Whole,
 )
@@ -128,7 +129,7 @@ class Shared(Sampling):
     seeds: Seeds | None = Field(None, description="how many (4), or which ones ([11, 12])", examples=[4, [11, 12]])
     style: Several[Alias] | None = Field(None, description="a name under `styles`; none for none", examples=["icon"])
     negative_prompt: Several[Prompt] | None = Field(None, description="what to keep out", examples=["blurry"])
-    values: dict[Alias, Several[Annotated[Text, BeforeValidator(lambda v: _spoken(v))]]] = Field(
+    values: dict[Alias, Several[Spoken]] = Field(
         default_factory=dict, description="what $placeholders stand for", examples=[{"colour": ["red", "blue"]}]
     )
     strength: Several[Annotated[Number, Field(gt=0.0, le=1.0)]] | None = Field(
@@ -154,7 +155,9 @@ class Control(Section):
     params: dict[Alias, Number] = Field(
         default_factory=dict, description="the detector's own", examples=[{"low_threshold": 80, "high_threshold": 160}]
     )
-    controlnet_conditioning_scale: Several[Annotated[Number, Field(ge=0.0, le=4.0)]] = (1.0,)
+    controlnet_conditioning_scale: Several[Annotated[Number, Field(ge=0.0, le=4.0)]] = Field(
+        (1.0,), description="how strongly it is followed", examples=[0.8]
+    )
     control_guidance_start: Several[Part] = Field((0.0,), description="from this part of the steps on, 0 to 1")
     control_guidance_end: Several[Part] = Field((1.0,), description="to this part of the steps, 0 to 1")
 
@@ -265,7 +268,7 @@ class Manifest(Section):
     vae: Alias | None = Field(None, description="another VAE than the model's own, by alias")
     loras: Loras = Field(default_factory=dict, description="alias: weight", examples=[{"studio-tiny/style": 0.8}])
     styles: dict[Alias, Style] = Field(default_factory=dict, description="looks, by name")
-    brand: BrandGuide = Field(default_factory=BrandGuide)
+    brand: BrandGuide = Field(default_factory=BrandGuide, description="what is on brand")
     tiers: dict[Tier, TierSettings] = Field(default_factory=dict, description="sampling of draft and final")
     defaults: Defaults = Field(default_factory=Defaults)
     review: Review = Field(default_factory=Review)
@@ -295,11 +298,6 @@ HOUSE_TIERS: dict[Tier, Sampling] = {
 }
 HOUSE_SIZE = "1024x1024"
 HOUSE_STRENGTH = 0.5
-
-
-def _spoken(value: Any) -> Any:
-    """Numbers in `values` become the text that they are written as."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _groups(value: Any) -> Any:

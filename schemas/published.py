@@ -24,6 +24,11 @@ def manifest_schema() -> dict[str, Any]:
     properties["$schema"] = {"type": "string", "description": "where this schema is, for editors of JSON"}
     rows = {"type": "string", "pattern": r"\.csv$", "description": "a CSV of assets, one a row"}
     assets = properties["assets"]
+    assets["items"] = {
+        "if": {"properties": {"kind": {"const": "texture"}}, "required": ["kind"]},
+        "then": {"$ref": "#/$defs/TextureVariants"},
+        "else": {"$ref": "#/$defs/RenderAsset"},
+    }
     properties["assets"] = {
         "description": assets.pop("description"),
         "anyOf": [assets, rows],
