@@ -22,7 +22,19 @@ from engine.guards import free, reason_of
 from engine.guidance import guided
 from engine.hires import two_passes
 from engine.models import Models, eta_of
-from engine.pixels import Picture, Sources, decoded, fit, near_constant, pasted, tensor
+from engine.pixels import (
+    Box,
+    Picture,
+    Sources,
+    cut,
+    decoded,
+    fit,
+    near_constant,
+    pasted,
+    put_back,
+    surroundings,
+    tensor,
+)
 from engine.prompts import Encoder, Words
 from engine.seamless import tiling
 from schemas.errors import ConditionError, DeviceLost, ModelError, OutOfMemory, RenderError
@@ -59,6 +71,8 @@ class Row:
     source: Picture | None = None
     mask: Picture | None = None
     conditions: list[Picture] = field(default_factory=list)
+    whole: tuple[Picture, Picture, Box] | None = None
+    """Source and mask before they were cut to a box, and the box."""
     words: Words | None = None
     notes: tuple[str, ...] = ()
 
@@ -225,7 +239,10 @@ class Engine:
             if isinstance(picture, RenderError):
                 out.append(replace(self._failed(row, picture), batch_size=len(rows), row=number, timings=clock.shares))
                 continue
-            if row.mask is not None and row.source is not None:
+            if row.whole is not None:
+                source, mask, box = row.whole
+                picture = pasted(put_back(picture, source, box), source, mask)
+            elif row.mask is not None and row.source is not None:
                 picture = pasted(picture, row.source, row.mask)
             notes = row.notes + (("nearly one colour",) if near_constant(picture) else ())
             out.append(
@@ -314,6 +331,12 @@ def _row(
                 f"{condition.shape[0]}; {spec.width}x{spec.height} with 3 channels is allowed"
             )
         row.conditions.append(condition)
+    if spec.padding_mask_crop is not None and row.source is not None and row.mask is not None:
+        box = surroundings(row.mask, padding=spec.padding_mask_crop, **size)
+        if box is not None:
+            row.whole = row.source, row.mask, box
+            row.source, row.mask = cut(row.source, box, **size), cut(row.mask, box, **size)
+            row.conditions = [cut(condition, box, **size) for condition in row.conditions]
     return row
 
 

@@ -134,6 +134,41 @@ def pasted(picture: Picture, source: Picture, mask: Picture) -> Picture:
     return np.where(inside[..., None] == 1, mixed, source)
 
 
+Box = tuple[int, int, int, int]
+
+
+def surroundings(mask: Picture, *, padding: int, width: int, height: int) -> Box | None:
+    """(left, top, right, bottom) in px: the mask with `padding` around it, in the proportions of width to height.
+
+    None when that is the whole picture. Inside the picture always; the mask's own box is never cut.
+    """
+    rows, columns = np.flatnonzero((mask > 127).any(1)), np.flatnonzero((mask > 127).any(0))
+    if not len(rows):
+        return None
+    tall, wide = mask.shape[:2]
+    left, right = max(0, int(columns[0]) - padding), min(wide, int(columns[-1]) + 1 + padding)
+    top, bottom = max(0, int(rows[0]) - padding), min(tall, int(rows[-1]) + 1 + padding)
+    scale = max((right - left) / width, (bottom - top) / height)
+    want_w, want_h = min(wide, round(width * scale)), min(tall, round(height * scale))
+    left = min(max(0, (left + right - want_w) // 2), wide - want_w)
+    top = min(max(0, (top + bottom - want_h) // 2), tall - want_h)
+    return None if (want_w, want_h) == (wide, tall) else (left, top, left + want_w, top + want_h)
+
+
+def cut(picture: Picture, box: Box, *, width: int, height: int) -> Picture:
+    """The box, at this size."""
+    left, top, right, bottom = box
+    return fit(np.ascontiguousarray(picture[top:bottom, left:right]), width=width, height=height)
+
+
+def put_back(picture: Picture, source: Picture, box: Box) -> Picture:
+    """`source` with `picture` in the box, at the box's size."""
+    left, top, right, bottom = box
+    whole = source.copy()
+    whole[top:bottom, left:right] = fit(picture, width=right - left, height=bottom - top)
+    return whole
+
+
 def near_constant(picture: Picture) -> bool:
     """A picture of one colour: no channel spreads over more than two levels."""
     return bool((picture.reshape(-1, 3).max(0).astype(int) - picture.reshape(-1, 3).min(0)).max() <= 2)

@@ -134,6 +134,10 @@ class Choice(Frozen):
         return self
 
 
+REPAIR_CONTEXT = 32
+"""px around a region that its repair sees; the place is enlarged to the image's size while it is repainted."""
+
+
 def derived_seed(parent: str, take: int) -> int:
     """The seed of a retake that names none: fixed by its parent, so that planning it twice plans one image."""
     return int.from_bytes(hashlib.sha256(f"{parent}/{take}".encode()).digest()[:4])
@@ -167,4 +171,5 @@ def retaken(spec: ImageSpec, changes: Changes, *, picture: str, mask: str | None
         if mask is None:
             raise ValueError("repairing a region needs its mask")
         update |= {"source": picture, "mask": mask, "strength": changes.strength or 0.75}
+        update |= {"padding_mask_crop": REPAIR_CONTEXT, "hires": None}
     return ImageSpec.model_validate(spec.model_copy(update=update).model_dump())

@@ -144,6 +144,8 @@ class ImageSpec(Frozen):
     source: Sha256 | None = None
     strength: Real | None = None
     mask: Sha256 | None = None
+    padding_mask_crop: int | None = None
+    """Inpaint only the mask's surroundings, with so many px of context, enlarged to the image's size and put back."""
     seamless: Literal["", "x", "y", "xy"] = ""
     hires: Hires | None = None
 
@@ -178,6 +180,7 @@ class ImageSpec(Frozen):
             (self.scheduler, self.scheduler_options, self.num_inference_steps),
             (self.guidance_scale, self.guidance_rescale, self.guidance_start, self.guidance_end),
             (self.clip_skip, self.strength, self.seamless, self.hires.model_dump() if self.hires else None),
+            self.padding_mask_crop is not None,
             [
                 (c.controlnet_conditioning_scale, c.control_guidance_start, c.control_guidance_end)
                 for c in self.controls
