@@ -14,7 +14,6 @@ import hashlib
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,48 +24,11 @@ os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")  # detectors come as
 import cv2
 import numpy as np
 
+from engine.detectors import DEPTH_FOLDER, DETECTORS, TYPES, folder_with
 from engine.pixels import Picture, fit
 from schemas.errors import ConditionError
 from schemas.spec import ControlSpec
 
-
-@dataclass(frozen=True)
-class Detector:
-    """A class of controlnet_aux, the files it wants in the folder, and its own parameters that a manifest may set."""
-
-    class_name: str
-    files: tuple[str, ...] = ()
-    load: Mapping[str, str] | None = None
-    call: Mapping[str, Any] | None = None
-    params: tuple[str, ...] = ()
-
-
-DETECTORS: dict[str, Detector] = {
-    "canny": Detector("CannyDetector", params=("low_threshold", "high_threshold")),
-    "lineart_standard": Detector("LineartStandardDetector", params=("gaussian_sigma", "intensity_threshold")),
-    "shuffle": Detector("ContentShuffleDetector", params=("f", "seed")),
-    "hed": Detector("HEDdetector", ("ControlNetHED.pth",), params=("safe",)),
-    "softedge": Detector("HEDdetector", ("ControlNetHED.pth",), call={"safe": True}),
-    "scribble": Detector("HEDdetector", ("ControlNetHED.pth",), call={"scribble": True}, params=("safe",)),
-    "pidinet": Detector("PidiNetDetector", ("table5_pidinet.pth",), params=("safe", "apply_filter")),
-    "lineart": Detector("LineartDetector", ("sk_model.pth", "sk_model2.pth"), params=("coarse",)),
-    "lineart_anime": Detector("LineartAnimeDetector", ("netG.pth",)),
-    "mlsd": Detector("MLSDdetector", ("mlsd_large_512_fp32.pth",), params=("thr_v", "thr_d")),
-    "normal": Detector("NormalBaeDetector", ("scannet.pt",)),
-    "depth_midas": Detector("MidasDetector", ("dpt_hybrid-midas-501f0c75.pt",), params=("a", "bg_th")),
-    "depth_zoe": Detector("ZoeDetector", ("ZoeD_M12_N.pt",)),
-    "pose": Detector(
-        "OpenposeDetector",
-        ("body_pose_model.pth", "hand_pose_model.pth", "facenet.pth"),
-        params=("include_body", "include_hand", "include_face"),
-    ),
-    "teed": Detector("TEEDdetector", ("7_model.pth",), load={"filename": "7_model.pth"}, params=("safe_steps",)),
-    "anyline": Detector("AnylineDetector", ("MTEED.pth",), load={"filename": "MTEED.pth"}, params=("gaussian_sigma",)),
-}
-"""`type` of a control -> how its condition is made. `depth` is made by transformers, from DEPTH_FOLDER."""
-
-DEPTH_FOLDER = "depth_anything"
-TYPES = tuple(sorted([*DETECTORS, "depth"]))
 _SPELT = {"gaussian_sigma": "guassian_sigma"}  # controlnet_aux's own spelling
 
 
@@ -89,7 +51,7 @@ def condition(
     if detector is None:
         raise ConditionError(f"{said} has no detector; there is {', '.join(TYPES)}; or give a precomputed condition")
     _check_params(params, detector.params, said)
-    detect = _loaded(control.type, _folder(detector.files, models_folder, said))
+    detect = _loaded(control.type, folder_with(detector.files, models_folder, said))
     padded = _padded(fitted)
     call = dict(detector.call or {}) | {_SPELT.get(name, name): value for name, value in params.items()}
     call["detect_resolution"] = min(padded.shape[:2])
@@ -105,32 +67,6 @@ def condition(
     except Exception as error:
         raise ConditionError(f"{said} could not be computed: {type(error).__name__}: {error}") from error
     return _three(found[:height, :width])
-
-
-def missing(control: str, models_folder: Path | None, *, asker: str) -> str | None:
-    """What stands in the way of computing conditions of this type; None when nothing does. Reads no weights."""
-    said = f"{asker}: control {control!r}"
-    try:
-        if control == "depth":
-            _folder((f"{DEPTH_FOLDER}/config.json", f"{DEPTH_FOLDER}/model.safetensors"), models_folder, said)
-        elif control in DETECTORS:
-            _folder(DETECTORS[control].files, models_folder, said)
-        else:
-            return f"{said} has no detector; there is {', '.join(TYPES)}"
-    except ConditionError as reason:
-        return str(reason)
-    return None
-
-
-def _folder(files: tuple[str, ...], folder: Path | None, said: str) -> Path | None:
-    if not files:
-        return None
-    if folder is None:
-        raise ConditionError(f"{said} needs {', '.join(files)}, and the setting condition_models names no folder")
-    for name in files:
-        if not (folder / name).is_file():
-            raise ConditionError(f"{said} needs {folder / name}, which is not there")
-    return folder
 
 
 def _check_params(params: Mapping[str, float], allowed: tuple[str, ...], said: str) -> None:
@@ -169,7 +105,7 @@ def _depth(image: Picture, models_folder: Path | None, said: str) -> Picture:
     import torch
 
     wanted = (f"{DEPTH_FOLDER}/config.json", f"{DEPTH_FOLDER}/model.safetensors")
-    folder = _folder(wanted, models_folder, said)
+    folder = folder_with(wanted, models_folder, said)
     assert folder is not None
     try:
         processor, model = _depth_model(folder / DEPTH_FOLDER)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.control import DETECTORS, condition, missing
+from engine.control import condition
+from engine.detectors import DETECTORS, missing
 from schemas.errors import ConditionError
 from schemas.spec import ControlSpec, ModelRef
 
