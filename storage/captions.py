@@ -1,0 +1,181 @@
+"""What a file says of itself: A1111's parameter text, the whole spec, XMP, and a manifest that makes it again.
+
+Pure text from a spec; storage/pictures.py puts it into files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from html import escape
+from typing import Any
+
+import yaml
+
+from schemas.schedulers import ALIASES, SIGMAS
+from schemas.spec import ENGINE_VERSION, ControlSpec, ImageSpec, Kind, canonical
+
+DIGITAL_SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+"""IPTC's word for media made by a trained model (IPTC NewsCodes, Digital Source Type)."""
+
+NAMESPACE = "urn:dailies:1.0/"
+_SCHEDULES = dict(zip(SIGMAS, ("Karras", "Exponential", "Beta"), strict=True))
+
+
+def spec_text(spec: ImageSpec) -> str:
+    """The canonical form, whose SHA-256 is the spec's digest."""
+    body = spec.model_dump(mode="json", exclude_defaults=True)
+    return canonical({**body, "engine_version": spec.engine_version}).decode()
+
+
+def parameters_text(spec: ImageSpec) -> str:
+    """A1111's `parameters`, keys in the order of its own `create_infotext` (AUTOMATIC1111, modules/processing.py).
+
+    Hashes are the first ten letters of ours, over every file of a model, so they match no other tool's hash of one.
+    """
+    sampler, schedule = _sampler(spec)
+    settings: dict[str, Any] = {
+        "Steps": spec.num_inference_steps,
+        "Sampler": sampler,
+        "Schedule type": schedule,
+        "CFG scale": spec.guidance_scale,
+        "Seed": spec.seed,
+        "Size": f"{spec.width}x{spec.height}",
+        "Model hash": spec.model.digest[:10],
+        "Model": spec.model.alias,
+        "VAE hash": spec.vae.digest[:10] if spec.vae else None,
+        "VAE": spec.vae.alias if spec.vae else None,
+        "Denoising strength": spec.strength,
+        "Clip skip": spec.clip_skip,
+        "Init image hash": spec.source[:10] if spec.source else None,
+        "Tiling": "True" if spec.seamless else None,
+    }
+    settings |= {f"ControlNet {index}": _controlnet(control) for index, control in enumerate(spec.controls)}
+    settings["CFG rescale"] = spec.guidance_rescale or None
+    settings["Lora hashes"] = ", ".join(f"{lora.alias}: {lora.digest[:10]}" for lora in spec.loras) or None
+    settings["Version"] = f"Dailies engine {spec.engine_version}"
+    loras = "".join(f" <lora:{lora.alias}:{lora.weight:g}>" for lora in spec.loras)
+    lines = [spec.prompt + loras]
+    if spec.negative_prompt:
+        lines.append(f"Negative prompt: {spec.negative_prompt}")
+    lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in settings.items() if value is not None))
+    return "\n".join(lines).replace("\0", "\ufffd")  # a text chunk ends at a zero
+
+
+def xmp_packet(spec: ImageSpec, *, with_spec: bool = False) -> bytes:
+    """XMP (ISO 16684-1): made by a trained model (IPTC's DigitalSourceType), by this tool; the whole spec if wanted."""
+    own = f"\n   <dailies:spec>{_xml(spec_text(spec))}</dailies:spec>" if with_spec else ""
+    return f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/">
+ <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+  <rdf:Description rdf:about=""
+    xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+    xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+    xmlns:dailies="{NAMESPACE}">
+   <Iptc4xmpExt:DigitalSourceType>{DIGITAL_SOURCE}</Iptc4xmpExt:DigitalSourceType>
+   <xmp:CreatorTool>Dailies engine {spec.engine_version}</xmp:CreatorTool>
+   <dailies:digest>{spec.digest}</dailies:digest>{own}
+  </rdf:Description>
+ </rdf:RDF>
+</x:xmpmeta>
+<?xpacket end="r"?>""".encode()
+
+
+def snippet(spec: ImageSpec) -> str:
+    """A manifest (YAML) that makes this picture again: same words, seed, sampling, models and pictures.
+
+    Pictures are named by their SHA-256, to be put beside it. What a manifest cannot say (a repaired region, weights by
+    digest, controls over a source) stands in comments at its head; nothing is left out without a word.
+    """
+    remarks = [f"makes image {spec.digest} again"]
+    for ref in (spec.model, spec.vae, *spec.loras, *(control.model for control in spec.controls)):
+        if ref is not None:
+            remarks.append(f"{ref.alias} was {ref.digest}")
+    if spec.engine_version != ENGINE_VERSION:
+        remarks.append(f"it was made by engine {spec.engine_version}; this one is {ENGINE_VERSION}")
+    if spec.parent:
+        remarks.append(f"it was take {spec.take} of {spec.parent}, which a manifest does not say")
+    if spec.mask:
+        remarks.append(f"CANNOT BE SAID HERE: only the white of mask {spec.mask} was repainted")
+    if spec.source and spec.controls:
+        remarks.append("CANNOT BE SAID HERE: it had controls over its source as well")
+
+    asset: dict[str, Any] = {"name": spec.asset, "kind": "texture" if spec.source else "render"}
+    asset |= _words(spec)
+    asset |= {"size": f"{spec.width}x{spec.height}", "tier": spec.tier.value, "seeds": [spec.seed]}
+    asset |= {"scheduler": spec.scheduler, "num_inference_steps": spec.num_inference_steps}
+    asset |= {"guidance_scale": spec.guidance_scale, "guidance_rescale": spec.guidance_rescale}
+    if spec.scheduler_options:
+        asset["scheduler_options"] = dict(spec.scheduler_options)
+    if spec.clip_skip is not None:
+        asset["clip_skip"] = spec.clip_skip
+    asset["loras"] = {lora.alias: lora.weight for lora in spec.loras}
+    if spec.source:
+        seamless = {"": "none", "xy": "both"}.get(spec.seamless, spec.seamless)
+        asset |= {"sources": f"pictures/{spec.source}", "strength": spec.strength, "seamless": seamless}
+    elif spec.seamless:
+        remarks.append(f"CANNOT BE SAID HERE: it was seamless in {spec.seamless} without a source")
+    if spec.controls and not spec.source:
+        asset["controls"] = [_control(control) for control in spec.controls]
+    if spec.kind == Kind.RENDER and spec.source:
+        remarks.append("it was a render asset, started from a picture")
+    remarks += [
+        f"put the picture with SHA-256 {digest} at pictures/{digest}" for digest in sorted(spec.digests_needed())
+    ]
+
+    body: dict[str, Any] = {"version": 1, "project": spec.project, "model": spec.model.alias}
+    if spec.vae:
+        body["vae"] = spec.vae.alias
+    body["tiers"] = {spec.tier.value: {"loras": {}}}  # every LoRA is the asset's own here, the tier's included
+    body["assets"] = [asset]
+    head = "".join(f"# {remark}\n" for remark in remarks)
+    return head + yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=110)
+
+
+def _words(spec: ImageSpec) -> dict[str, str]:
+    names = ("prompt", "negative_prompt", "prompt_2", "negative_prompt_2")
+    said = {name: getattr(spec, name) for name in names}
+    return {name: text.replace("$", "$$") for name, text in said.items() if text is not None}
+
+
+def _control(control: ControlSpec) -> dict[str, Any]:
+    said: dict[str, Any] = {"type": control.type, "model": control.model.alias}
+    said["condition" if control.precomputed else "image"] = f"pictures/{control.image}"
+    if control.params:
+        said["params"] = dict(control.params)
+    for name in ("controlnet_conditioning_scale", "control_guidance_start", "control_guidance_end"):
+        said[name] = getattr(control, name)
+    return said
+
+
+def _sampler(spec: ImageSpec) -> tuple[str, str | None]:
+    """A1111's names of the sampler and of its schedule; diffusers' class name where A1111 has none."""
+    options = dict(spec.scheduler_options)
+    schedule = next((_SCHEDULES[name] for name in SIGMAS if options.get(name)), None)
+    rest = {name: value for name, value in options.items() if name not in SIGMAS}
+    exact = (alias for alias, (name, brought) in ALIASES.items() if name == spec.scheduler and dict(brought) == rest)
+    loose = (alias for alias, (name, brought) in ALIASES.items() if name == spec.scheduler and not brought)
+    return next(exact, None) or next(loose, spec.scheduler), schedule
+
+
+def _controlnet(control: ControlSpec) -> str:
+    """Without the ControlNet extension's own "Model: ...", which simpler readers take for the checkpoint's."""
+    scale, start, end = (
+        control.controlnet_conditioning_scale,
+        control.control_guidance_start,
+        control.control_guidance_end,
+    )
+    made = "precomputed " if control.precomputed else ""
+    name = f"{control.model.alias} [{control.model.digest[:10]}]"
+    return f"{made}{control.type} by {name} weight {scale:g} from {start:g} to {end:g}"
+
+
+def _quoted(value: Any) -> str:
+    """A1111's quoting: JSON where the text has a comma, a colon or a line break."""
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return json.dumps(text, ensure_ascii=False) if any(mark in text for mark in ",:\n") else text
+
+
+def _xml(text: str) -> str:
+    """Escaped, without the control characters that XML 1.0 forbids (JSON keeps those as \\uXXXX already)."""
+    return re.sub(r"[\ud800-\udfff\ufffe\uffff]", "\ufffd", escape(text, quote=False))

@@ -1,0 +1,261 @@
+"""Pixels <-> files: encoders, previews, and a decoder that looks at a picture's size before it decodes anything.
+
+Every file says where it came from, in words that other tools read as well:
+  * PNG: `parameters` (A1111's text), `dailies` (the whole spec) and an XMP packet with IPTC's DigitalSourceType, each
+    a text chunk before the pixels.
+  * WebP and JPEG XL have no text chunks: the same three are EXIF's UserComment (where A1111 itself puts its text in
+    a WebP) and the XMP packet, whose `dailies:spec` is the whole spec.
+All formats are lossless: what is decoded is what was made. Colour profiles are not converted; pixels are sRGB.
+bench/encoders.py measured the encoders.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import unescape
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from schemas.errors import InputError, SettingsError
+from schemas.settings import Limits
+from schemas.spec import ImageSpec
+from storage.captions import parameters_text, snippet, spec_text, xmp_packet
+
+__all__ = ["Encoded", "decode", "encode", "parameters_text", "preview", "read_spec", "snippet"]
+
+Picture = NDArray[np.uint8]
+
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
+"""Pillow's names of what is decoded; JPEG XL beside them, where imagecodecs is installed."""
+
+PNG_HEADER = b"\x89PNG\r\n\x1a\n"
+JXL_HEADER = b"\x00\x00\x00\x0cJXL \r\n\x87\n"
+JXL_STREAM = b"\xff\x0a"
+_EXIF_IFD, _USER_COMMENT = 0x8769, 0x9286
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A file's bytes, and what they are."""
+
+    data: bytes
+    media_type: str
+    extension: str
+
+
+def encode(pixels: Picture, spec: ImageSpec, *, image_format: Literal["png", "webp", "jxl"] = "png") -> Encoded:
+    """uint8 [height, width, 3] -> a lossless file that carries its spec. SettingsError for jxl without imagecodecs."""
+    if image_format == "webp":
+        exif, xmp = _exif(spec), xmp_packet(spec, with_spec=True)
+        return Encoded(
+            _saved(pixels, "WEBP", lossless=True, quality=0, method=0, exif=exif, xmp=xmp), "image/webp", "webp"
+        )
+    codecs = _imagecodecs()
+    if image_format == "jxl":
+        if codecs is None:
+            raise SettingsError("image_format jxl needs imagecodecs, which the [generate] install brings")
+        stream = codecs.jpegxl_encode(_plain(pixels), lossless=True, effort=1, numthreads=1)
+        return Encoded(_jxl_file(stream, spec), "image/jxl", "jxl")
+    if codecs is None:  # the light install; it makes no images, and re-encodes few
+        data = _saved(pixels, "PNG", compress_level=1)
+    else:  # Paeth and run lengths: twice as fast as OpenCV's level 1 on a photograph, and smaller
+        data = codecs.png_encode(
+            _plain(pixels), level=1, filter=codecs.PNG.FILTER.PAETH, strategy=codecs.PNG.STRATEGY.RLE
+        )
+    return Encoded(_with_texts(data, spec), "image/png", "png")
+
+
+def preview(pixels: Picture, longest: int) -> bytes:
+    """WebP of uint8 [height, width, 3], its longest side at most `longest` px; never enlarged."""
+    picture = Image.fromarray(_plain(pixels))
+    picture.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    out = io.BytesIO()
+    picture.save(out, "WEBP", quality=85, method=2)
+    return out.getvalue()
+
+
+def decode(data: bytes, *, limits: Limits) -> Picture:
+    """uint8 [height, width, 3] of a PNG, JPEG, WebP, TIFF, BMP or JPEG XL; the first frame of several.
+
+    Bytes and pixels are held against `limits` before anything is decoded. Turned as its EXIF says; grey becomes three
+    channels, 16 bits become 8, transparent places are laid on white. Raises InputError.
+    """
+    if len(data) > limits.source_bytes:
+        raise InputError(f"a picture of {len(data)} bytes came; allowed are {limits.source_bytes}")
+    if data[:2] == JXL_STREAM or data[:12] == JXL_HEADER:
+        return _decode_jxl(data, limits)
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            _hold(picture.size, limits)
+            return _rgb(ImageOps.exif_transpose(picture))
+    except InputError:
+        raise
+    except Exception as wrong:  # Pillow raises a dozen kinds for what it cannot read
+        allowed = ", ".join(FORMATS)
+        raise InputError(
+            f"this is no picture that can be read ({type(wrong).__name__}: {wrong}); allowed are {allowed}"
+        ) from None
+
+
+def read_spec(data: bytes) -> ImageSpec:
+    """The spec that a file of ours carries, whatever its format; no pixel is decoded. InputError when it has none."""
+    text: str | None = None
+    try:
+        if data[:12] == JXL_HEADER:
+            text = _spec_in_xmp(next((body for kind, body in _boxes(data) if kind == b"xml "), b""))
+        else:
+            with Image.open(io.BytesIO(data), formats=("PNG", "WEBP")) as picture:
+                text = picture.info.get("dailies") or _spec_in_xmp(picture.info.get("xmp", b""))
+        if text:
+            return ImageSpec.model_validate_json(text)
+    except Exception as wrong:
+        raise InputError(f"this file's spec cannot be read: {type(wrong).__name__}: {wrong}") from None
+    raise InputError("this file carries no spec of Dailies; PNG, WebP and JPEG XL files that Dailies wrote do")
+
+
+def _rgb(picture: Image.Image) -> Picture:
+    if picture.mode.startswith("I") or picture.mode == "F":  # Pillow would cut off at 255 instead of scaling
+        values = np.asarray(picture, np.float64)
+        top = 65535.0 if picture.mode.startswith("I") else 1.0
+        grey = np.clip(values * (255.0 / top) + 0.5, 0, 255).astype(np.uint8)
+        return np.ascontiguousarray(np.repeat(grey[..., None], 3, axis=2))
+    if picture.has_transparency_data:
+        rgba = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return np.array(picture.convert("RGB"))
+
+
+def _hold(size: tuple[int, int], limits: Limits) -> None:
+    width, height = size
+    if width * height > limits.source_pixels:
+        raise InputError(f"a picture of {width}x{height} pixels came; allowed are {limits.source_pixels} pixels")
+
+
+def _plain(pixels: Picture) -> Picture:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"came {pixels.dtype} {list(pixels.shape)}; allowed is uint8 [height, width, 3]")
+    return np.ascontiguousarray(pixels)
+
+
+def _saved(pixels: Picture, form: str, **options: Any) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(_plain(pixels)).save(out, form, **options)
+    return out.getvalue()
+
+
+def _imagecodecs() -> Any:
+    """None in the light install."""
+    try:
+        return importlib.import_module("imagecodecs")
+    except ImportError:
+        return None
+
+
+def _with_texts(data: bytes, spec: ImageSpec) -> bytes:
+    """Text chunks right after IHDR (PNG 1.2, 11.3.4): Latin-1 as tEXt, as every reader knows it, the rest as iTXt."""
+    texts = {
+        "parameters": parameters_text(spec),
+        "dailies": spec_text(spec),
+        "XML:com.adobe.xmp": xmp_packet(spec).decode(),
+    }
+    chunks = b"".join(_text_chunk(name, text) for name, text in texts.items())
+    ihdr_end = len(PNG_HEADER) + 25
+    return data[:ihdr_end] + chunks + data[ihdr_end:]
+
+
+def _text_chunk(name: str, text: str) -> bytes:
+    try:
+        if name.startswith("XML:"):  # XMP must be iTXt
+            raise UnicodeError
+        kind, body = b"tEXt", name.encode("latin-1") + b"\0" + text.encode("latin-1")
+    except UnicodeError:
+        kind, body = b"iTXt", name.encode("latin-1") + b"\0\0\0\0\0" + text.encode()
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _exif(spec: ImageSpec) -> bytes:
+    exif = Image.Exif()
+    exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + parameters_text(spec).encode("utf-16-be")
+    return exif.tobytes()
+
+
+def _spec_in_xmp(packet: bytes | str) -> str | None:
+    text = packet.decode("utf-8", "replace") if isinstance(packet, bytes) else packet
+    found = re.search(r"<dailies:spec>(.*?)</dailies:spec>", text, re.DOTALL)
+    return unescape(found[1]) if found else None
+
+
+# JPEG XL (ISO/IEC 18181-2): a codestream in ISO base media boxes, which can hold EXIF and XMP.
+
+
+def _jxl_file(stream: bytes, spec: ImageSpec) -> bytes:
+    exif = b"\0\0\0\0" + _exif(spec).removeprefix(b"Exif\0\0")
+    boxes = (
+        (b"ftyp", b"jxl \0\0\0\0jxl "),
+        (b"Exif", exif),
+        (b"xml ", xmp_packet(spec, with_spec=True)),
+        (b"jxlc", stream),
+    )
+    return JXL_HEADER + b"".join(struct.pack(">I", 8 + len(body)) + kind + body for kind, body in boxes)
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        start = at + 8
+        if size == 1:
+            size, start = struct.unpack_from(">Q", data, start)[0], start + 8
+        end = at + size if size else len(data)
+        if end < start:
+            return
+        yield kind, data[start:end]
+        at = end
+
+
+def _decode_jxl(data: bytes, limits: Limits) -> Picture:
+    codecs = _imagecodecs()
+    if codecs is None:
+        raise InputError("a JPEG XL picture came; reading one needs imagecodecs, which the [generate] install brings")
+    try:
+        _hold(_jxl_size(data), limits)
+        pixels = np.asarray(codecs.jpegxl_decode(data, index=0, numthreads=1))
+        if pixels.dtype != np.uint8:
+            pixels = (pixels / (65535.0 if pixels.dtype == np.uint16 else 1.0) * 255 + 0.5).astype(np.uint8)
+        return _rgb(Image.fromarray(pixels))
+    except (codecs.JpegxlError, struct.error, ValueError, IndexError, TypeError) as wrong:
+        raise InputError(f"this JPEG XL picture cannot be read ({type(wrong).__name__}: {wrong})") from None
+
+
+def _jxl_size(data: bytes) -> tuple[int, int]:
+    """(width, height) from the codestream's SizeHeader (ISO/IEC 18181-1, 9.2), without decoding."""
+    stream = data
+    if data[:2] != JXL_STREAM:
+        stream = next((b if k == b"jxlc" else b[4:] for k, b in _boxes(data) if k in (b"jxlc", b"jxlp")), b"")
+    if stream[:2] != JXL_STREAM:
+        raise ValueError("no codestream")
+    bits, at = int.from_bytes(stream[2:18], "little"), 0
+
+    def take(count: int) -> int:
+        nonlocal at
+        at += count
+        return bits >> (at - count) & (1 << count) - 1
+
+    small = take(1)
+
+    def side() -> int:
+        return 8 * (take(5) + 1) if small else take((9, 13, 18, 30)[take(2)]) + 1
+
+    height = side()
+    ratio = take(3)
+    over, under = ((0, 1), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio]
+    return (height * over // under if ratio else side()), height
