@@ -112,6 +112,38 @@ def plan() -> None:
 
 
 @app.command()
+def sweep(
+    prompt: Annotated[list[str], typer.Option(help="say it again for several", show_default=False)],
+    model: Annotated[str, typer.Option(help="checkpoint, by its alias")] = "studio-tiny",
+    seed: Annotated[list[int] | None, typer.Option(help="say it again for several; else 1 and 2")] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(help="FIELD=value,value: scheduler, num_inference_steps, guidance_scale, ...; say it again"),
+    ] = None,
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT; else the model's own")] = None,
+    tier: Annotated[str, typer.Option(help="draft or final: whose defaults the rest is taken from")] = "final",
+    out: Annotated[Path, typer.Option(help="folder for the sheet and the curves")] = Path("sweep"),
+) -> None:
+    """Make a grid of settings on chosen prompts and seeds, to see from where on more steps change nothing."""
+    from engine.catalogue import Catalogue
+    from schemas.spec import Tier
+    from tasks import sweep as grids
+
+    axes = grids.parse(vary or ["scheduler=Euler,DPM++ 2M Karras", "num_inference_steps=5,10,20,40"])
+    given = settings()
+    catalogue = Catalogue.read(given.catalogue, digests=given.home / "digests.json")
+    base = grids.base_of(catalogue, model, size=size, tier=Tier(tier))
+    cells = grids.grid(base, axes, prompts=prompt, seeds=seed or [1, 2])
+
+    from engine.diffuse import Engine
+
+    made = grids.make(Engine(catalogue, device=given.device, dtype=given.dtype), cells, batch_size=given.batch_size)
+    print(grids.summary(cells, made))
+    for path in grids.write(out, cells, made):
+        print(path)
+
+
+@app.command()
 def schema(
     write: Annotated[bool, typer.Option("--write", help="write schemas/manifest.schema.json anew")] = False,
 ) -> None:

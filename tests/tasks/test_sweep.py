@@ -1,0 +1,81 @@
+"""The grid of settings: pure parts by property, and the command on the small checkpoint."""
+
+import csv
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from schemas.errors import InputError
+from schemas.settings import ROOT
+from schemas.spec import ModelRef
+from tasks.sweep import curves, grid, parse, settled
+from tests.studio import catalogue_path
+
+BASE = {
+    "project": "sweep", "width": 64, "height": 64, "scheduler": "Euler", "num_inference_steps": 4,
+    "guidance_scale": 3.0, "model": ModelRef(alias="m", digest="0" * 64),
+}  # fmt: skip
+
+
+class Row:
+    """As much of a `Rendered` as the curves read."""
+
+    def __init__(self, level):
+        self.pixels = np.full((4, 4, 3), level, np.uint8)
+        self.timings = {"denoise": level / 100}
+        self.error = None
+
+
+def test_axes_are_read_and_mistakes_named():
+    assert parse(["scheduler=Euler, UniPC", "num_inference_steps=5,10", "guidance_scale=3.5"]) == {
+        "scheduler": ["Euler", "UniPC"], "num_inference_steps": [5, 10], "guidance_scale": [3.5],
+    }  # fmt: skip
+    for wrong, said in [
+        ("seed=1", "with one of scheduler"),
+        ("num_inference_steps=many", "num_inference_steps: 'many' came"),
+        ("scheduler=Eulr", "no scheduler is called 'Eulr'; close to it: Euler"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            parse([wrong])
+
+
+def test_a_grid_has_every_combination_of_fields_prompts_and_seeds():
+    axes = {"scheduler": ["Euler", "DPM++ 2M Karras"], "num_inference_steps": [2, 4, 8]}
+    cells = grid(BASE, axes, prompts=["a", "b"], seeds=[1, 2, 3])
+    assert len({cell.spec.digest for cell in cells}) == len(cells) == 2 * 3 * 2 * 3
+    assert {cell.spec.scheduler_options for cell in cells} == {(), (("use_karras_sigmas", True),)}
+
+
+def test_the_curve_is_the_distance_to_the_longest_run():
+    cells = grid(BASE, {"scheduler": ["Euler"], "num_inference_steps": [2, 4, 8]}, prompts=["a", "b"], seeds=[1])
+    levels = {(2, "a"): 10, (2, "b"): 30, (4, "a"): 98, (4, "b"): 100, (8, "a"): 100, (8, "b"): 100}
+    made = [Row(levels[cell.at["num_inference_steps"], cell.prompt]) for cell in cells]
+    points = curves(cells, made)["Euler"]
+    assert [(steps, away) for steps, _, away in points] == [(2, 80.0), (4, 1.0), (8, 0.0)]
+    assert points[0][1] == pytest.approx(0.2)
+    assert settled(points) == 4
+
+
+def test_the_command_makes_a_sheet_and_the_curves(tmp_path):
+    made = subprocess.run(
+        [sys.executable, "-m", "flows", "sweep", "--prompt", "a red boat", "--prompt", "a green tree", "--seed", "5",
+         "--vary", "scheduler=Euler,UniPC", "--vary", "num_inference_steps=1,2,3", "--size", "64x48",
+         "--out", str(tmp_path / "out")],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "DAILIES_CATALOGUE": str(catalogue_path()), "DAILIES_HOME": str(tmp_path),
+             "DAILIES_DEVICE": "cpu", "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    assert "12 pictures, 0 failed" in made.stdout and "UniPC: settled from" in made.stdout
+    with (tmp_path / "out" / "curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["steps"] for row in rows] == ["1", "2", "3"] * 2
+    assert float(rows[2]["difference"]) == 0 and float(rows[0]["difference"]) > 0
+    sheet = Image.open(tmp_path / "out" / "sheet.png")
+    assert sheet.size == (200 + 3 * 260, 22 + 4 * 196)
+    for name in ("steps.png", "seconds.png", "pictures.csv"):
+        assert (tmp_path / "out" / name).stat().st_size > 100
