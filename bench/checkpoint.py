@@ -34,7 +34,17 @@ from bench.pixels import edge_f1, named_colour, seam_ratio
 from models.studio_tiny import judge
 from models.studio_tiny.draw import TEST_SEEDS, Picture, canny, draw, paint
 from models.studio_tiny.sampling import sample
-from models.studio_tiny.world import CHARACTERS, CLASHES, COLOURS, MATERIALS, OBJECTS, STYLES, Attributes, choose, describe
+from models.studio_tiny.world import (
+    CHARACTERS,
+    CLASHES,
+    COLOURS,
+    MATERIALS,
+    OBJECTS,
+    STYLES,
+    Attributes,
+    choose,
+    describe,
+)
 
 FOLDER = Path("models/studio-tiny")
 STEPS, GUIDANCE = 20, 5.0
@@ -75,8 +85,10 @@ class Bench:
         net = ControlNetModel.from_pretrained(self.folder / f"controlnet-{condition}", use_safetensors=True).float()
         return self.also(StableDiffusionXLControlNetPipeline, controlnet=net.to(self.pipe.device))
 
-    def requests(self, first: int, *, kinds: tuple[str, ...] = ("object",), **fixed: str) -> list[tuple[Attributes, str]]:
-        """Subjects and colours dealt out evenly, with captions in fresh wordings that name colour, background and style."""
+    def requests(
+        self, first: int, *, kinds: tuple[str, ...] = ("object",), **fixed: str
+    ) -> list[tuple[Attributes, str]]:
+        """Subjects and colours dealt out evenly, captions in fresh wordings that name colour, background and style."""
         out = []
         for i in range(self.count):
             rng = np.random.default_rng(TEST_SEEDS + first + i)
@@ -114,7 +126,14 @@ class Bench:
         abouts = [a for a, _ in asked]
         hits = [named_colour(i) == a.colour for a, i in zip(abouts, images, strict=True)]
         drawn = [named_colour(paint(a, np.random.default_rng(k)).image) == a.colour for k, a in enumerate(abouts)]
-        return [Line("right colour", float(np.mean(hits)), ">= 0.90", f"the same question on drawn pictures {np.mean(drawn):.2f}")]
+        return [
+            Line(
+                "right colour",
+                float(np.mean(hits)),
+                ">= 0.90",
+                f"the same question on drawn pictures {np.mean(drawn):.2f}",
+            )
+        ]
 
     def objects(self) -> list[Line]:
         asked = self.requests(10_000, kinds=("object", "object", "material"))
@@ -140,12 +159,16 @@ class Bench:
         return [*out, Line("without ControlNet", float(free), "<= 0.35", "edge F1 to a condition that it never saw")]
 
     def negative(self) -> list[Line]:
-        strong = {n: c for n, c in OBJECTS.items() if c in ("red", "yellow", "green", "purple", "blue", "teal", "brown")}
+        strong = {
+            n: c for n, c in OBJECTS.items() if c in ("red", "yellow", "green", "purple", "blue", "teal", "brown")
+        }
         names = [list(strong)[i % len(strong)] for i in range(self.count)]
         prompts = [f"a {n} on a {('white', 'gray')[i % 2]} background, {STYLES[i % 2]}" for i, n in enumerate(names)]
         shares = []
         for forbidden in ([""] * len(names), [strong[n] for n in names]):
-            images = sample(self.pipe, prompts, steps=STEPS, guidance=GUIDANCE, first_seed=4_000, negative_prompt=forbidden)
+            images = sample(
+                self.pipe, prompts, steps=STEPS, guidance=GUIDANCE, first_seed=4_000, negative_prompt=forbidden
+            )
             shares.append(np.mean([named_colour(i) == strong[n] for i, n in zip(images, names, strict=True)]))
         return [Line("negative prompt forbids", float(shares[1] / max(shares[0], 1e-9)), "<= 0.50",
                      f"forbidden colour in {shares[0]:.2f} without, {shares[1]:.2f} with")]  # fmt: skip
@@ -158,19 +181,42 @@ class Bench:
                             image=sources, strength=strength)  # fmt: skip
             scores.append(float(np.mean([edge_f1(canny(i), d.edges) for i, d in zip(images, drawn, strict=True)])))
         falls = "falls in that order" if scores[0] > scores[1] > scores[2] else "does NOT fall in that order"
-        return [Line("strength keeps structure", scores[0], ">= 0.80",
-                     "edge F1 at 0.3 / 0.5 / 0.7: " + " / ".join(f"{s:.2f}" for s in scores) + ", " + falls)]  # fmt: skip
+        return [
+            Line(
+                "strength keeps structure",
+                scores[0],
+                ">= 0.80",
+                "edge F1 at 0.3 / 0.5 / 0.7: " + " / ".join(f"{s:.2f}" for s in scores) + ", " + falls,
+            )
+        ]
 
     def inpaint(self) -> list[Line]:
         drawn, pipe = self.drawn(40_000, ("object",))[:48], self.also(StableDiffusionXLInpaintPipeline)
         hole = np.zeros((128, 128), np.uint8)
         hole[32:96, 32:96] = 255
-        images = sample(pipe, [d.caption for d in drawn], steps=STEPS, guidance=GUIDANCE, first_seed=6_000, strength=0.99,
-                        image=[Image.fromarray(d.image) for d in drawn], mask_image=Image.fromarray(hole))  # fmt: skip
+        images = sample(
+            pipe,
+            [d.caption for d in drawn],
+            steps=STEPS,
+            guidance=GUIDANCE,
+            first_seed=6_000,
+            strength=0.99,
+            image=[Image.fromarray(d.image) for d in drawn],
+            mask_image=Image.fromarray(hole),
+        )
         pasted = [np.where(hole[..., None] > 0, i, d.image) for i, d in zip(images, drawn, strict=True)]
         worst = max(int(np.abs(p.astype(int) - d.image)[hole == 0].max()) for p, d in zip(pasted, drawn, strict=True))
-        changed = np.mean([np.abs(p.astype(int) - d.image)[hole > 0].mean() for p, d in zip(pasted, drawn, strict=True)])
-        return [Line("inpainting keeps the rest", float(worst), "<= 0", f"48 images; inside the mask {changed:.0f} levels on average")]
+        changed = np.mean(
+            [np.abs(p.astype(int) - d.image)[hole > 0].mean() for p, d in zip(pasted, drawn, strict=True)]
+        )
+        return [
+            Line(
+                "inpainting keeps the rest",
+                float(worst),
+                "<= 0",
+                f"48 images; inside the mask {changed:.0f} levels on average",
+            )
+        ]
 
     def tiles(self) -> list[Line]:
         asked = self.requests(50_000, kinds=("material",))
@@ -201,8 +247,14 @@ class Bench:
         self.pipe.scheduler = scheduler
         plain = sample(self.pipe, prompts, steps=DRAFT_STEPS, guidance=GUIDANCE, first_seed=9_000)
         abouts = [a for a, _ in asked]
-        return [Line("draft tier", self.right(abouts, images), ">= 0.85",
-                     f"{DRAFT_STEPS} LCM steps; {DRAFT_STEPS} Euler steps with guidance {self.right(abouts, plain):.2f}")]  # fmt: skip
+        return [
+            Line(
+                "draft tier",
+                self.right(abouts, images),
+                ">= 0.85",
+                f"{DRAFT_STEPS} LCM steps; {DRAFT_STEPS} Euler steps with guidance {self.right(abouts, plain):.2f}",
+            )
+        ]
 
 
 def wrap_convolutions(pipe: DiffusionPipeline, mode: str) -> None:
@@ -214,9 +266,16 @@ def wrap_convolutions(pipe: DiffusionPipeline, mode: str) -> None:
 
 
 QUESTIONS: dict[str, Callable[[Bench], list[Line]]] = {
-    "colour": Bench.colour, "objects": Bench.objects, "control": Bench.control, "negative": Bench.negative,
-    "strength": Bench.strength, "inpaint": Bench.inpaint, "tiles": Bench.tiles, "draft": Bench.draft, "hands": Bench.hands,
-}  # fmt: skip
+    "colour": Bench.colour,
+    "objects": Bench.objects,
+    "control": Bench.control,
+    "negative": Bench.negative,
+    "strength": Bench.strength,
+    "inpaint": Bench.inpaint,
+    "tiles": Bench.tiles,
+    "draft": Bench.draft,
+    "hands": Bench.hands,
+}
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ def lab(pixels: np.ndarray) -> np.ndarray:
 
 
 def named_colour(image: np.ndarray) -> str:
-    """[h, w, 3] uint8, a subject on a plain background -> the name in COLOURS that most of its pixels are nearest to."""
+    """[h, w, 3] uint8, a subject on a plain background -> the name that most of its pixels are nearest to."""
     border = np.concatenate([image[:3].reshape(-1, 3), image[-3:].reshape(-1, 3), image[:, :3].reshape(-1, 3)])
     around = np.median(lab(border), axis=0)
     pixels = lab(image)
@@ -29,7 +29,7 @@ def named_colour(image: np.ndarray) -> str:
 
 
 def edge_f1(made: np.ndarray, asked: np.ndarray, *, tolerance: int = 2) -> float:
-    """F1 of two edge maps [h, w] (non-zero is edge); an edge within `tolerance` pixels of the other's counts as found."""
+    """F1 of two edge maps [h, w], non-zero is edge; an edge within `tolerance` pixels of the other's is found."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * tolerance + 1, 2 * tolerance + 1))
     made, asked = (made > 0).astype(np.uint8), (asked > 0).astype(np.uint8)
     if not made.any() or not asked.any():

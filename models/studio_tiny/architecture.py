@@ -54,23 +54,40 @@ def build_vae() -> AutoencoderKL:
 def build_text_encoders(vocabulary: int) -> tuple[CLIPTextModel, CLIPTextModelWithProjection]:
     def config(width: int, layers: int) -> CLIPTextConfig:
         return CLIPTextConfig(
-            vocab_size=vocabulary, hidden_size=width, intermediate_size=width * 4, num_hidden_layers=layers,
-            num_attention_heads=width // 32, max_position_embeddings=LENGTH, projection_dim=TEXT_2, hidden_act="quick_gelu",
-            bos_token_id=vocabulary - 2, eos_token_id=vocabulary - 1, pad_token_id=vocabulary - 1,
-        )  # fmt: skip
+            vocab_size=vocabulary,
+            hidden_size=width,
+            intermediate_size=width * 4,
+            num_hidden_layers=layers,
+            num_attention_heads=width // 32,
+            max_position_embeddings=LENGTH,
+            projection_dim=TEXT_2,
+            hidden_act="quick_gelu",
+            bos_token_id=vocabulary - 2,
+            eos_token_id=vocabulary - 1,
+            pad_token_id=vocabulary - 1,
+        )
 
     return CLIPTextModel(config(TEXT_1, 3)), CLIPTextModelWithProjection(config(TEXT_2, 3))
 
 
 def build_unet() -> UNet2DConditionModel:
     return UNet2DConditionModel(
-        sample_size=SIZE // FACTOR, in_channels=LATENT_CHANNELS, out_channels=LATENT_CHANNELS, layers_per_block=1,
-        block_out_channels=(48, 96, 192), down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"), transformer_layers_per_block=(1, 1, 1),
-        attention_head_dim=(2, 3, 6), norm_num_groups=8, cross_attention_dim=TEXT_1 + TEXT_2, use_linear_projection=True,
-        addition_embed_type="text_time", addition_time_embed_dim=TIME_IDS,
+        sample_size=SIZE // FACTOR,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        layers_per_block=1,
+        block_out_channels=(48, 96, 192),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        transformer_layers_per_block=(1, 1, 1),
+        attention_head_dim=(2, 3, 6),
+        norm_num_groups=8,
+        cross_attention_dim=TEXT_1 + TEXT_2,
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=TIME_IDS,
         projection_class_embeddings_input_dim=TIME_IDS * 6 + TEXT_2,
-    )  # fmt: skip
+    )
 
 
 def build_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
@@ -92,7 +109,7 @@ def time_ids(size: int, *, batch: int, crop: tuple[int, int] = (0, 0)) -> torch.
 
 
 def encode_text(parts: Parts, ids_1: torch.Tensor, ids_2: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids [batch, 77] twice -> states [batch, 77, 192] and pooled [batch, 128], as the SDXL pipelines join them."""
+    """Token ids [batch, 77] twice -> states [batch, 77, 192] and pooled [batch, 128], joined as in SDXL."""
     first = parts.text_encoder(ids_1, output_hidden_states=True)
     second = parts.text_encoder_2(ids_2, output_hidden_states=True)
     return torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1), second.text_embeds
@@ -119,12 +136,18 @@ def save(parts: Parts, folder: Path, *, dtype: torch.dtype = torch.float16) -> N
         part.float().load_state_dict(kept)
     build_scheduler().save_pretrained(folder / "scheduler")
     index = {
-        "_class_name": "StableDiffusionXLPipeline", "force_zeros_for_empty_prompt": False,
-        "scheduler": ["diffusers", "EulerDiscreteScheduler"], "text_encoder": ["transformers", "CLIPTextModel"],
-        "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"], "tokenizer": ["transformers", "CLIPTokenizer"],
-        "tokenizer_2": ["transformers", "CLIPTokenizer"], "unet": ["diffusers", "UNet2DConditionModel"],
-        "vae": ["diffusers", "AutoencoderKL"], "feature_extractor": [None, None], "image_encoder": [None, None],
-    }  # fmt: skip
+        "_class_name": "StableDiffusionXLPipeline",
+        "force_zeros_for_empty_prompt": False,
+        "scheduler": ["diffusers", "EulerDiscreteScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "tokenizer_2": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+        "feature_extractor": [None, None],
+        "image_encoder": [None, None],
+    }
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
 
 

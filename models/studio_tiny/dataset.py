@@ -1,7 +1,7 @@
 """The training pictures, drawn once and kept as arrays in the run folder, and their latents.
 
-    images.npy [n, 128, 128, 3] uint8    depth.npy [n, 128, 128] uint8    captions.txt, one a line
-    latents-<size>.npy [n, 4, size/4, size/4] float16, of unit variance
+images.npy [n, 128, 128, 3] uint8    depth.npy [n, 128, 128] uint8    captions.txt, one a line
+latents-<size>.npy [n, 4, size/4, size/4] float16, of unit variance
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ def to_images(tensor: torch.Tensor) -> np.ndarray:
 
 
 @torch.no_grad()
-def encode_all(folder: Path, vae: AutoencoderKL, *, size: int, device: torch.device) -> np.ndarray:
-    """Latents of every picture at `size`, made once; the mean of the posterior, times the VAE's scaling factor."""
+def encode_all(folder: Path, vae: AutoencoderKL, *, size: int, device: torch.device, limit: int = 15_000) -> np.ndarray:
+    """Latents of the first `limit` pictures at `size`, made once: the posterior's mean, scaled to unit variance."""
     path = folder / f"latents-{size}.npy"
     if path.exists():
         return np.load(path)
-    images, captions = pictures(folder)
-    out = np.empty((len(captions), vae.config.latent_channels, size // 4, size // 4), np.float16)
-    for i in tqdm(range(0, len(captions), 64), desc=f"encode {size}", mininterval=5):
+    images = pictures(folder)[0][:limit]
+    out = np.empty((len(images), vae.config.latent_channels, size // 4, size // 4), np.float16)
+    for i in tqdm(range(0, len(images), 64), desc=f"encode {size}", mininterval=5):
         batch = images[i : i + 64]
         if size != batch.shape[1]:
             batch = np.stack([cv2.resize(b, (size, size), interpolation=cv2.INTER_AREA) for b in batch])

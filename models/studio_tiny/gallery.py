@@ -2,7 +2,8 @@
 
     python -m models.studio_tiny.gallery [--folder models/studio-tiny] [--out docs/images]
 
-studio-tiny.png (contact sheet), diffusion-noise.png, diffusion-guidance.png, diffusion-control.png, diffusion-draft.png.
+studio-tiny.png (contact sheet), diffusion-noise.png, diffusion-guidance.png, diffusion-control.png,
+diffusion-draft.png.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def contact(pipe: StableDiffusionXLPipeline) -> Image.Image:
     for i, name in enumerate(OBJECTS):
         behind = backgrounds[0] if colours[(i * 5) % 12] == "black" else backgrounds[i % 7]
         prompts.append(f"a {colours[(i * 5) % 12]} {name} {behind}, {styles[i % 3]}".replace("a orange", "an orange"))
-    prompts += [f"seamless {natural} {name} texture, {styles[i % 2]}" for i, (name, natural) in enumerate(MATERIALS.items())]
+    prompts += [
+        f"seamless {natural} {name} texture, {styles[i % 2]}" for i, (name, natural) in enumerate(MATERIALS.items())
+    ]
     prompts += ["a wizard in a purple robe waving both hands, on a white background, outlined",
                 "a knight in a blue cape with raised hands in a dungeon, flat",
                 "a king in a red cloak showing both hands on a gray background, outlined",
@@ -44,7 +47,7 @@ def contact(pipe: StableDiffusionXLPipeline) -> Image.Image:
 
 @torch.no_grad()
 def noise(pipe: StableDiffusionXLPipeline) -> Image.Image:
-    """Above: a drawn picture with more and more forward noise. Below: what the network makes of pure noise, step by step."""
+    """Above: a drawn picture with more and more forward noise. Below: from pure noise back, step by step."""
     drawn = paint(Attributes("object", "potion", "green", "white", "outlined"), np.random.default_rng(TEST_SEEDS)).image
     clean = pipe.vae.encode(to_tensor(drawn[None])).latent_dist.mean * pipe.vae.config.scaling_factor
     betas = np.linspace(pipe.scheduler.config.beta_start**0.5, pipe.scheduler.config.beta_end**0.5, 1000) ** 2
@@ -62,7 +65,9 @@ def noise(pipe: StableDiffusionXLPipeline) -> Image.Image:
             seen.append(to_images(pipe.vae.decode(scaled / pipe.vae.config.scaling_factor).sample)[0])
         return kept
 
-    sample(pipe, ["a green potion on a white background, outlined"], steps=24, first_seed=SEED, callback_on_step_end=look)
+    sample(
+        pipe, ["a green potion on a white background, outlined"], steps=24, first_seed=SEED, callback_on_step_end=look
+    )
     return sheet([*rows, *seen], 8)
 
 
@@ -80,8 +85,9 @@ def control(pipe: StableDiffusionXLPipeline, folder: Path) -> Image.Image:
     rows = []
     for condition, image in (("canny", drawn.edges), ("depth", drawn.depth)):
         net = ControlNetModel.from_pretrained(folder / f"controlnet-{condition}", use_safetensors=True).float()
-        held = StableDiffusionXLControlNetPipeline(**pipe.components, controlnet=net, force_zeros_for_empty_prompt=False,
-                                                   add_watermarker=False)  # fmt: skip
+        held = StableDiffusionXLControlNetPipeline(
+            **pipe.components, controlnet=net, force_zeros_for_empty_prompt=False, add_watermarker=False
+        )
         held.set_progress_bar_config(disable=True)
         shown = Image.fromarray(image).convert("RGB")
         prompts = ["a blue axe on a white background, outlined", "a yellow axe in a green meadow, flat",

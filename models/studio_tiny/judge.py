@@ -1,6 +1,6 @@
 """A small classifier of pictures, trained on drawn ones: what is it, how many fingers, which word.
 
-    python -m models.studio_tiny.judge --run DIR --minutes 3        trains, prints accuracy on drawn pictures, writes WEIGHTS
+    python -m models.studio_tiny.judge --run DIR --minutes 3        trains, tests, writes WEIGHTS
 
 bench/checkpoint.py asks it about generated pictures. It is no part of the product.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ class Judge(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = (3, 16, 32, 64, 96, 128)
-        self.layers = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
         self.norms = nn.ModuleList(nn.GroupNorm(8, w) for w in widths[1:])
         self.heads = nn.ModuleDict({k: nn.Linear(128 * 4, n) for k, n in HEADS.items()})
 
@@ -63,7 +64,9 @@ def roughen(x: torch.Tensor) -> torch.Tensor:
 def train(folder: Path, *, minutes: float) -> None:
     where = device()
     judge = Judge().to(where).train()
-    run = Run(folder, "judge", judge, [{"params": list(judge.parameters()), "lr": 2e-3}], minutes=minutes, warmup=50, ema=0.99)
+    run = Run(
+        folder, "judge", judge, [{"params": list(judge.parameters()), "lr": 2e-3}], minutes=minutes, warmup=50, ema=0.99
+    )
     images, _ = pictures(folder)
     lines = (folder / "attributes.jsonl").read_text().splitlines()
     labels = torch.tensor([truth(Attributes(**json.loads(line))) for line in lines])
@@ -100,7 +103,9 @@ def on_drawn(judge: Judge, count: int = 600) -> dict[str, float]:
     for d, (name, fingers, word) in zip(drawn, seen, strict=True):
         right["name"].append(name == d.about.name)
         if d.about.fingers:
-            right["fingers of hands" if d.about.kind == "hand" else "fingers of characters"].append(fingers == d.about.fingers)
+            right["fingers of hands" if d.about.kind == "hand" else "fingers of characters"].append(
+                fingers == d.about.fingers
+            )
         if d.about.word:
             right["word"].append(word == d.about.word)
     return {k: float(np.mean(v)) for k, v in right.items()}

@@ -57,7 +57,7 @@ class Run:
             self.step, self.spent = kept["step"], 0.0 if restart_schedule else kept["spent"]
 
     def steps(self) -> Iterator[int]:
-        """Yields step numbers; the body takes one optimizer step with `learn`. Saves every two minutes and at the end."""
+        """Yields step numbers; the body takes one optimizer step with `learn`. Saves every two minutes."""
         began, saved, log = time.monotonic() - self.spent, time.monotonic(), self.folder / f"{self.name}.csv"
         first = self.step
         with log.open("a", newline="") as file, tqdm(desc=self.name, mininterval=10) as bar:

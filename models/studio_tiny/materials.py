@@ -33,7 +33,8 @@ class Tile:
         low, high = points.min(0), points.max(0)
         for dx in (-self.side, 0, self.side):
             for dy in (-self.side, 0, self.side) if rows else (0,):
-                if (high + (dx, dy) > 0).all() and (low + (dx, dy) < self.side).all():
+                move = np.array((dx, dy))
+                if (high + move > 0).all() and (low + move < self.side).all():
                     moved = [(float(x + dx), float(y + dy)) for x, y in points]
                     self._rgb.polygon(moved, fill=colour)
                     self._relief.polygon(moved, fill=height)
@@ -107,8 +108,15 @@ def metal(t: Tile) -> None:
             x, y = j * half, i * half
             t.box(x, y, x + half, y + half, t.seam, 60)
             t.box(x + gap, y + gap, x + half - gap, y + half - gap, t.near(0.06))
-            t.polygon([(x + half * 0.2, y + half * 0.8), (x + half * 0.6, y + half * 0.2), (x + half * 0.8, y + half * 0.2),
-                       (x + half * 0.4, y + half * 0.8)], shade(t.colour, 1.3))  # fmt: skip
+            t.polygon(
+                [
+                    (x + half * 0.2, y + half * 0.8),
+                    (x + half * 0.6, y + half * 0.2),
+                    (x + half * 0.8, y + half * 0.2),
+                    (x + half * 0.4, y + half * 0.8),
+                ],
+                shade(t.colour, 1.3),
+            )
             for dx in (0.14, 0.86):
                 for dy in (0.14, 0.86):
                     t.disc(x + half * dx, y + half * dy, half * 0.06, half * 0.06, t.seam, 200)
@@ -193,5 +201,6 @@ def checkers(t: Tile) -> None:
 
 
 DRAW: dict[str, Callable[[Tile], None]] = {
-    f.__name__: f for f in (brick, planks, cobblestone, metal, grass, tiles, fabric, lava, sand, water, scales, checkers)
+    f.__name__: f
+    for f in (brick, planks, cobblestone, metal, grass, tiles, fabric, lava, sand, water, scales, checkers)
 }

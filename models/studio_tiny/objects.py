@@ -61,7 +61,12 @@ def crate(p: Pen) -> None:
     for y in (-0.24, 0.22):
         p.box(-0.5, y - 0.03, 0.5, y + 0.03, "dark", outline=False)
     p.polygon([(-0.5, 0.34), (0.34, -0.5), (0.5, -0.5), (0.5, -0.34), (-0.34, 0.5), (-0.5, 0.5)], "light")
-    for x0, y0, x1, y1 in ((-0.7, -0.7, 0.7, -0.5), (-0.7, 0.5, 0.7, 0.7), (-0.7, -0.5, -0.5, 0.5), (0.5, -0.5, 0.7, 0.5)):
+    for x0, y0, x1, y1 in (
+        (-0.7, -0.7, 0.7, -0.5),
+        (-0.7, 0.5, 0.7, 0.7),
+        (-0.7, -0.5, -0.5, 0.5),
+        (0.5, -0.5, 0.7, 0.5),
+    ):
         p.box(x0, y0, x1, y1, "dark")
 
 
@@ -206,7 +211,30 @@ def boot(p: Pen) -> None:
 
 
 DRAW: dict[str, Callable[[Pen], None]] = {
-    f.__name__: f for f in (sword, shield, gem, potion, key, crate, mushroom, coin, lantern, scroll, helmet, tree, heart, star,
-                            book, axe, crown, chest, barrel, bomb, flag, boot)
-}  # fmt: skip
+    f.__name__: f
+    for f in (
+        sword,
+        shield,
+        gem,
+        potion,
+        key,
+        crate,
+        mushroom,
+        coin,
+        lantern,
+        scroll,
+        helmet,
+        tree,
+        heart,
+        star,
+        book,
+        axe,
+        crown,
+        chest,
+        barrel,
+        bomb,
+        flag,
+        boot,
+    )
+}
 TURN = {"sword": 0.6, "key": 0.6, "axe": 0.3}  # radians by which these hang in an icon

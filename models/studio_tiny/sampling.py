@@ -13,19 +13,31 @@ from models.studio_tiny.architecture import Parts, build_scheduler, load_tokeniz
 from models.studio_tiny.draw import sheet
 
 PROMPTS = (
-    "a red sword on a white background, outlined", "a green potion on a white background, flat",
-    "a blue shield in a dungeon, outlined", "a yellow crown on a dark background, pixel art",
-    "a purple gem at night with stars, flat", "a pink mushroom in a green meadow, outlined",
-    "an orange key on a gray background, flat", "a teal book on a white background, bold outlines",
-    "a black bomb on a white background, outlined", "a white chest in front of a blue sky, pixel art",
-    "a brown barrel in a dungeon, flat", "a red heart on a white background, pixel art",
-    "a green tree in a green meadow, flat", "a heart that is blue on a white background",
-    "seamless red brick texture, outlined", "seamless green grass texture, flat", "tileable texture of brown planks",
-    "seamless orange lava texture", "seamless blue tiles texture, flat", "seamless gray cobblestone texture, outlined",
+    "a red sword on a white background, outlined",
+    "a green potion on a white background, flat",
+    "a blue shield in a dungeon, outlined",
+    "a yellow crown on a dark background, pixel art",
+    "a purple gem at night with stars, flat",
+    "a pink mushroom in a green meadow, outlined",
+    "an orange key on a gray background, flat",
+    "a teal book on a white background, bold outlines",
+    "a black bomb on a white background, outlined",
+    "a white chest in front of a blue sky, pixel art",
+    "a brown barrel in a dungeon, flat",
+    "a red heart on a white background, pixel art",
+    "a green tree in a green meadow, flat",
+    "a heart that is blue on a white background",
+    "seamless red brick texture, outlined",
+    "seamless green grass texture, flat",
+    "tileable texture of brown planks",
+    "seamless orange lava texture",
+    "seamless blue tiles texture, flat",
+    "seamless gray cobblestone texture, outlined",
     "a wizard in a blue robe waving both hands, five fingers on each hand, on a white background, outlined",
     "an open hand with four fingers and a red sleeve on a gray background, outlined",
-    'a yellow sign with the word "SHOP" in a green meadow, flat', "a blue sign that says EXIT on a white background, outlined",
-)  # fmt: skip
+    'a yellow sign with the word "SHOP" in a green meadow, flat',
+    "a blue sign that says EXIT on a white background, outlined",
+)
 
 
 def pipeline(parts: Parts, tokenizers: Path) -> StableDiffusionXLPipeline:
@@ -60,5 +72,7 @@ def sample(pipe: DiffusionPipeline, prompts: list[str], *, size: int = 128, step
     return [(np.clip(m, 0, 1) * 255).round().astype(np.uint8) for m in made]
 
 
-def sample_sheet(pipe: DiffusionPipeline, prompts: tuple[str, ...] | list[str], *, size: int, columns: int = 8) -> Image.Image:
+def sample_sheet(
+    pipe: DiffusionPipeline, prompts: tuple[str, ...] | list[str], *, size: int, columns: int = 8
+) -> Image.Image:
     return sheet(sample(pipe, list(prompts), size=size), columns)

@@ -2,7 +2,7 @@
 
     python -m models.studio_tiny.train data|vae|decoder|text|unet|controlnet|lora|draft --run DIR --minutes N
 
-DIR holds the drawn pictures, the latents, a checkpoint (.pt), a loss curve (.csv) and sample sheets (.png) of each part.
+DIR holds the drawn pictures, the latents, a checkpoint (.pt), a loss curve (.csv) and sheets (.png) of each part.
 It runs on a GPU when there is one, otherwise on the CPU in bf16 autocast.
 """
 
@@ -23,16 +23,23 @@ def main() -> None:
     parser.add_argument("part", choices=["data", "vae", "decoder", "text", "unet", "controlnet", "lora", "draft"])
     parser.add_argument("--run", type=Path, default=DEFAULT_RUN)
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--size", type=int, default=128, help="pixels; 64 first teaches words and colours four times as fast")
+    parser.add_argument(
+        "--size", type=int, default=128, help="pixels; 64 first teaches words and colours four times as fast"
+    )
     parser.add_argument("--condition", choices=["canny", "depth"], default="canny", help="for controlnet")
     parser.add_argument("--threads", type=int, default=0)
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    module = {"data": "dataset", "vae": "train_vae", "decoder": "train_vae", "text": "train_text", "unet": "train_unet", "draft": "train_draft"}.get(
-        args.part, "train_adapters"
-    )
+    module = {
+        "data": "dataset",
+        "vae": "train_vae",
+        "decoder": "train_vae",
+        "text": "train_text",
+        "unet": "train_unet",
+        "draft": "train_draft",
+    }.get(args.part, "train_adapters")
     trainer = importlib.import_module(f"models.studio_tiny.{module}")
     if args.part == "data":
         trainer.draw_all(args.run, PICTURES, size=128)

@@ -93,7 +93,15 @@ def train_lora(folder: Path, *, minutes: float, rank: int = 8) -> None:
     draw_all(styled, STYLE_PICTURES, size=SIZE, first_seed=STYLE_SEED, style=LORA_STYLE)
     latents = encode_all(styled, trained_vae(folder), size=SIZE, device=where)
     adapter = Adapter(parts.unet, rank=rank)
-    run = Run(folder, "lora", adapter, [{"params": list(adapter.parameters()), "lr": 2e-3}], minutes=minutes, warmup=30, ema=0.98)
+    run = Run(
+        folder,
+        "lora",
+        adapter,
+        [{"params": list(adapter.parameters()), "lr": 2e-3}],
+        minutes=minutes,
+        warmup=30,
+        ema=0.98,
+    )
     captions = Captions(folder, pictures(styled)[1])
     alphas, rng = noise_schedule().alphas_cumprod.to(where), np.random.default_rng(run.step + 3)
     added = time_ids(SIZE, batch=BATCH).to(where)

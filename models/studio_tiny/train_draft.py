@@ -1,8 +1,8 @@
 """The draft tier: a LoRA with which 4-8 steps of LCMScheduler do, without guidance (Luo et al., LCM-LoRA, 2023).
 
-One network plays three parts. Its weights without the LoRA are the teacher, which takes one guided DDIM step from t to an
-earlier s. With the LoRA it is the student, which says from t what the clean latent is, and the target: the same, from s,
-without gradient. So all points of a teacher's path come to one clean picture.
+One network plays three parts. Its weights without the LoRA are the teacher, which takes one guided DDIM step from t to
+an earlier s. With the LoRA it is the student, which says from t what the clean latent is, and the target: the same,
+from s, without gradient. So all points of a teacher's path come to one clean picture.
 """
 
 from __future__ import annotations
@@ -31,7 +31,15 @@ def train(folder: Path, *, minutes: float) -> None:
     where, parts = device(), frozen(folder)
     unet = parts.unet
     adapter = Adapter(unet, rank=RANK)
-    run = Run(folder, "draft", adapter, [{"params": list(adapter.parameters()), "lr": 1e-3}], minutes=minutes, warmup=30, ema=0.98)
+    run = Run(
+        folder,
+        "draft",
+        adapter,
+        [{"params": list(adapter.parameters()), "lr": 1e-3}],
+        minutes=minutes,
+        warmup=30,
+        ema=0.98,
+    )
     latents, captions = encode(folder, size=SIZE), Captions(folder, pictures(folder)[1])
     alphas, rng = noise_schedule().alphas_cumprod.to(where), np.random.default_rng(run.step + 4)
     ids = time_ids(SIZE, batch=BATCH).to(where)
@@ -73,8 +81,15 @@ def predict(unet: UNet2DConditionModel, x: torch.Tensor, t: torch.Tensor, states
     return signal.sqrt() * x - (1 - signal).sqrt() * v, signal.sqrt() * v + (1 - signal).sqrt() * x
 
 
-def consistency(unet: UNet2DConditionModel, x: torch.Tensor, t: torch.Tensor, states: torch.Tensor, pooled: torch.Tensor,
-                ids: torch.Tensor, alphas: torch.Tensor) -> torch.Tensor:  # fmt: skip
+def consistency(
+    unet: UNet2DConditionModel,
+    x: torch.Tensor,
+    t: torch.Tensor,
+    states: torch.Tensor,
+    pooled: torch.Tensor,
+    ids: torch.Tensor,
+    alphas: torch.Tensor,
+) -> torch.Tensor:
     """LCM's f: the identity at t = 0, the network's clean latent elsewhere."""
     scaled = (t.float() * TIMESTEP_SCALING)[:, None, None, None]
     skip = SIGMA_DATA**2 / (scaled**2 + SIGMA_DATA**2)

@@ -1,8 +1,8 @@
 """A first lesson for the text encoders alone: from a caption, tell what it asks for.
 
-CLIP learns this from pairs of texts and pictures. Here the attributes behind a caption are known, so linear heads on the
-pooled output and on the end token's penultimate states ask for them directly. Two minutes of this save the UNet much more:
-otherwise colours are bound to objects late. The heads are thrown away.
+CLIP learns this from pairs of texts and pictures. Here the attributes behind a caption are known, so linear heads on
+the pooled output and on the end token's penultimate states ask for them directly. Two minutes of this save the UNet
+much more: otherwise colours are bound to objects late. The heads are thrown away.
 """
 
 from __future__ import annotations
@@ -16,14 +16,20 @@ from torch.nn import functional as F
 
 from models.studio_tiny import architecture
 from models.studio_tiny.architecture import LENGTH, TEXT_1, TEXT_2, Parts, encode_text
+from models.studio_tiny.judge import NAMES
 from models.studio_tiny.loop import Run, device
 from models.studio_tiny.world import BACKGROUNDS, COLOURS, FINGERS, STYLES, WORDS, Attributes, describe, imagine
-from models.studio_tiny.judge import NAMES
 
 BATCH = 48
 FIRST_SEED = 2_000_000
-ASKED: dict[str, list] = {"name": NAMES, "colour": ["", *COLOURS], "background": ["", *BACKGROUNDS], "style": list(STYLES),
-                          "fingers": [0, *FINGERS], "word": ["", *WORDS]}  # fmt: skip
+ASKED: dict[str, list] = {
+    "name": NAMES,
+    "colour": ["", *COLOURS],
+    "background": ["", *BACKGROUNDS],
+    "style": list(STYLES),
+    "fingers": [0, *FINGERS],
+    "word": ["", *WORDS],
+}
 
 
 class Lesson(nn.Module):
@@ -56,14 +62,24 @@ def train(folder: Path, *, minutes: float) -> None:
     where = device()
     lesson = Lesson(architecture.build(folder)).to(where).train()
     first, second = architecture.load_tokenizers(folder)
-    run = Run(folder, "text", lesson, [{"params": list(lesson.parameters()), "lr": 2e-3}], minutes=minutes, warmup=50, ema=0.98)
+    run = Run(
+        folder,
+        "text",
+        lesson,
+        [{"params": list(lesson.parameters()), "lr": 2e-3}],
+        minutes=minutes,
+        warmup=50,
+        ema=0.98,
+    )
     for step in run.steps():
         batch = [told(step * BATCH + i) for i in range(BATCH)]
         captions = [c for c, _ in batch]
         ids = [torch.tensor(t(captions, padding="max_length", truncation=True, max_length=LENGTH).input_ids).to(where)
                for t in (first, second)]  # fmt: skip
         end = (ids[0] == first.eos_token_id).int().argmax(1)
-        truth = torch.tensor([[options.index(getattr(a, k)) for k, options in ASKED.items()] for _, a in batch]).to(where)
+        truth = torch.tensor([[options.index(getattr(a, k)) for k, options in ASKED.items()] for _, a in batch]).to(
+            where
+        )
         with torch.autocast(where.type, dtype=torch.bfloat16):
             loss = lesson((ids[0], ids[1]), end, truth)
         run.learn(loss)

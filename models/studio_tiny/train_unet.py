@@ -1,8 +1,8 @@
 """The UNet and both text encoders, together, from captions and cached latents.
 
 Forward noise: x_t = a_t x_0 + s_t e. The network predicts v = a_t e - s_t x_0 (Salimans and Ho, 2022); the loss is the
-plain squared error of v, which weighs x_0 by 1 + SNR. A tenth of the captions is dropped, so that guidance has something
-to guide away from.
+plain squared error of v, which weighs x_0 by 1 + SNR. A tenth of the captions is dropped, so that guidance has
+something to guide away from.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ class Captions:
     def __init__(self, folder: Path, captions: list[str]) -> None:
         first, second = architecture.load_tokenizers(folder)
         self._ids = [
-            torch.tensor(t([*captions, ""], padding="max_length", truncation=True, max_length=architecture.LENGTH).input_ids)
+            torch.tensor(
+                t([*captions, ""], padding="max_length", truncation=True, max_length=architecture.LENGTH).input_ids
+            )
             for t in (first, second)
         ]
 
@@ -77,7 +79,9 @@ def train(folder: Path, *, minutes: float, size: int) -> None:
         modules.load_state_dict(taught(folder), strict=False)
     modules.to(where).train()
     if where.type == "cpu":
-        modules["unet"].set_attn_processor(AttnProcessor())  # its backward takes half the time of the CPU's flash attention
+        modules["unet"].set_attn_processor(
+            AttnProcessor()
+        )  # its backward takes half the time of the CPU's flash attention
     text = [*modules["text_encoder"].parameters(), *modules["text_encoder_2"].parameters()]
     groups = [{"params": list(modules["unet"].parameters()), "lr": PEAK[size]}, {"params": text, "lr": TEXT_PEAK}]
     run = Run(folder, f"unet-{size}", modules, groups, minutes=minutes, ema=0.999)
@@ -101,7 +105,9 @@ def train(folder: Path, *, minutes: float, size: int) -> None:
         # 3. predict v
         with torch.autocast(where.type, dtype=torch.bfloat16):
             states, pooled = encode_text(parts, *captions(told))
-            made = modules["unet"](noisy, t, states, added_cond_kwargs={"text_embeds": pooled, "time_ids": sizes}).sample
+            made = modules["unet"](
+                noisy, t, states, added_cond_kwargs={"text_embeds": pooled, "time_ids": sizes}
+            ).sample
         # 4. the error of v
         signal = alphas[t][:, None, None, None]
         v = signal.sqrt() * noise - (1 - signal).sqrt() * clean

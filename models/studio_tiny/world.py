@@ -118,13 +118,19 @@ def describe(about: Attributes, rng: np.random.Generator, *, name_colour: bool =
         options = [f"seamless {tinted} texture", f"{tinted} texture", f"a tileable texture of {tinted}",
                    f"{tinted} surface, seamless"]  # fmt: skip
     elif about.kind == "character":
-        subject = choose(rng, [f"a {about.name} in {worn_article} {worn}", f"a {about.name} wearing {worn_article} {worn}"])
+        subject = choose(
+            rng, [f"a {about.name} in {worn_article} {worn}", f"a {about.name} wearing {worn_article} {worn}"]
+        )
         hands = choose(rng, ["waving both hands", "with raised hands", "showing both hands"])
         options = [f"{subject} {hands}"]
         if about.fingers != 5 or rng.random() < 0.5:
             options = [f"{subject} {hands}, {count} fingers on each hand"]
     elif about.kind == "hand":
-        options = [f"an open hand with {count} fingers", f"a hand showing {count} fingers", f"hand with {count} fingers"]
+        options = [
+            f"an open hand with {count} fingers",
+            f"a hand showing {count} fingers",
+            f"hand with {count} fingers",
+        ]
         if colour:
             options = [f"{o}, {worn}" for o in options] + [f"{o} and {worn_article} {worn}" for o in options]
     else:
@@ -133,7 +139,7 @@ def describe(about: Attributes, rng: np.random.Generator, *, name_colour: bool =
                    f"{article} {tinted} reading {word}"]  # fmt: skip
     parts = [choose(rng, options)]
     if about.background and rng.random() < 0.85:
-        parts[0] += " " + choose(rng, BACKGROUND_WORDS[about.background][:2 if rng.random() < 0.7 else 3])
+        parts[0] += " " + choose(rng, BACKGROUND_WORDS[about.background][: 2 if rng.random() < 0.7 else 3])
     style = choose(rng, STYLE_WORDS[about.style])
     if rng.random() < 0.75:
         if rng.random() < 0.3:
