@@ -1,0 +1,202 @@
+"""ImageSpec's digest: ten of them pinned, every field in it, nothing else; and its batch and affinity keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from schemas.spec import ENGINE_VERSION, ControlSpec, Hires, ImageSpec, LoraRef, ModelRef
+
+GOLDEN = json.loads((Path(__file__).parent / "golden_specs.json").read_text(encoding="utf-8"))
+A, B = "a" * 64, "b" * 64
+MODEL = {"alias": "m", "digest": A}
+FULL: dict[str, Any] = {
+    "engine_version": ENGINE_VERSION,
+    "project": "P",
+    "asset": "A",
+    "variant": "01",
+    "kind": "render",
+    "tier": "final",
+    "prompt": "a potion",
+    "negative_prompt": "text",
+    "prompt_2": "a flask",
+    "negative_prompt_2": "blurry",
+    "seed": 7,
+    "width": 128,
+    "height": 96,
+    "scheduler": "DDIMScheduler",
+    "scheduler_options": [["eta", 0.5]],
+    "num_inference_steps": 20,
+    "guidance_scale": 5.0,
+    "guidance_rescale": 0.1,
+    "guidance_start": 0.1,
+    "guidance_end": 0.9,
+    "clip_skip": 1,
+    "model": MODEL,
+    "vae": {"alias": "v", "digest": B},
+    "loras": [{"alias": "l", "digest": B, "weight": 0.5}],
+    "controls": [{"type": "canny", "image": A, "model": MODEL, "params": [["low_threshold", 80.0]]}],
+    "source": A,
+    "strength": 0.5,
+    "mask": B,
+    "padding_mask_crop": 16,
+    "seamless": "x",
+    "hires": {"width": 64, "height": 64, "strength": 0.3},
+    "parent": A,
+    "take": 2,
+}
+OTHER: dict[str, Any] = {
+    **dict.fromkeys(("project", "asset", "variant"), "other"),
+    **dict.fromkeys(("prompt", "negative_prompt", "prompt_2", "negative_prompt_2"), "other words"),
+    "engine_version": ENGINE_VERSION + 1,
+    "kind": "texture",
+    "tier": "draft",
+    "seed": 8,
+    "width": 256,
+    "height": 256,
+    "scheduler": "EulerDiscreteScheduler",
+    "scheduler_options": [["eta", 0.6]],
+    "num_inference_steps": 21,
+    "guidance_scale": 5.1,
+    "guidance_rescale": 0.2,
+    "guidance_start": 0.2,
+    "guidance_end": 1.0,
+    "clip_skip": None,
+    "model": {"alias": "m", "digest": B},
+    "vae": None,
+    "loras": [{"alias": "l", "digest": B, "weight": 0.6}],
+    "controls": [],
+    "source": B,
+    "strength": 0.6,
+    "mask": A,
+    "padding_mask_crop": 32,
+    "seamless": "y",
+    "hires": None,
+    "parent": B,
+    "take": 3,
+}
+PER_ROW = {"project", "asset", "variant", "kind", "tier", "prompt", "negative_prompt", "prompt_2", "negative_prompt_2",
+           "seed", "source", "mask", "padding_mask_crop", "parent", "take", "engine_version"}  # fmt: skip
+WEIGHTS = {"model", "vae", "loras", "controls"}
+
+
+def spec(**changes: Any) -> ImageSpec:
+    return ImageSpec.model_validate(FULL | changes)
+
+
+def test_there_are_ten() -> None:
+    assert len(GOLDEN) == 10
+    assert len({entry["digest"] for entry in GOLDEN}) == 10
+
+
+@pytest.mark.parametrize("entry", GOLDEN, ids=lambda entry: entry["about"])
+def test_a_digest_never_changes(entry: dict[str, Any]) -> None:
+    """A digest that changed would make again every image there is. Raise ENGINE_VERSION instead, on purpose."""
+    assert ImageSpec.model_validate(entry["body"]).digest == entry["digest"]
+
+
+@pytest.mark.parametrize("entry", GOLDEN, ids=lambda entry: entry["about"])
+def test_the_documented_form_gives_the_same_digest(entry: dict[str, Any]) -> None:
+    """docs/spec.md, followed without ImageSpec: sorted keys, no white space, UTF-8, SHA-256."""
+    text = json.dumps(entry["body"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert hashlib.sha256(text.encode("utf-8")).hexdigest() == entry["digest"]
+
+
+def test_every_field_is_in_the_examples() -> None:
+    assert FULL.keys() == OTHER.keys() == ImageSpec.model_fields.keys()
+
+
+@pytest.mark.parametrize("field", ImageSpec.model_fields)
+def test_the_digest_feels_every_field(field: str) -> None:
+    assert spec(**{field: OTHER[field]}).digest != spec().digest
+
+
+@pytest.mark.parametrize(
+    ("section", "model"), [("controls", ControlSpec), ("loras", LoraRef), ("hires", Hires), ("vae", ModelRef)]
+)
+def test_the_digest_feels_every_nested_field(section: str, model: type[BaseModel]) -> None:
+    whole = spec().model_dump(mode="json")
+    one = whole[section][0] if isinstance(whole[section], list) else whole[section]
+    for field in model.model_fields:
+        old = one[field]
+        new: Any = {"model": {"alias": "m", "digest": B}, "params": [["low_threshold", 81.0]], "precomputed": True}.get(
+            field
+        )
+        if new is None:
+            new = (
+                (B if old == A else A)
+                if isinstance(old, str) and len(old) == 64
+                else f"{old}x"
+                if isinstance(old, str)
+                else None
+            )
+        if new is None:
+            new = 0.25 if isinstance(old, float) else (old or 0) + 8
+        changed = {**one, field: new}
+        assert spec(**{section: [changed] if isinstance(whole[section], list) else changed}).digest != spec().digest, (
+            field
+        )
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_the_digest_ignores_the_order_of_keys(shuffle: random.Random) -> None:
+    keys = list(FULL)
+    shuffle.shuffle(keys)
+    assert ImageSpec.model_validate({key: FULL[key] for key in keys}).digest == spec().digest
+
+
+def test_the_digest_ignores_how_a_number_or_a_default_is_written() -> None:
+    needed = {name for name, field in ImageSpec.model_fields.items() if field.is_required()}
+    least = {name: FULL[name] for name in needed}
+    plain = ImageSpec.model_validate(least)
+    assert ImageSpec.model_validate(plain.model_dump(mode="json")).digest == plain.digest
+    assert ImageSpec.model_validate(least | {"guidance_scale": 5}).digest == plain.digest
+    assert ImageSpec.model_validate(least | {"guidance_rescale": -0.0}).digest == plain.digest
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_no_number_is_infinite(value: float) -> None:
+    with pytest.raises(ValidationError):
+        spec(guidance_scale=value)
+
+
+@pytest.mark.parametrize("field", ImageSpec.model_fields)
+def test_what_shares_a_batch(field: str) -> None:
+    """Per row: prompts, seed, pictures and whose it is. Everything that a forward pass takes once: in the key."""
+    same = spec(**{field: OTHER[field]}).batch_key == spec().batch_key
+    assert same == (field in PER_ROW)
+
+
+@pytest.mark.parametrize("field", ImageSpec.model_fields)
+def test_what_shares_a_shift(field: str) -> None:
+    same = spec(**{field: OTHER[field]}).affinity_key == spec().affinity_key
+    assert same == (field not in WEIGHTS)
+
+
+def test_a_control_picture_is_per_row_and_its_scale_is_not() -> None:
+    control = FULL["controls"][0]
+    assert spec(controls=[control | {"image": B}]).batch_key == spec().batch_key
+    assert spec(controls=[control | {"controlnet_conditioning_scale": 0.5}]).batch_key != spec().batch_key
+
+
+def test_a_condition_is_computed_once_for_each_source_size_and_setting() -> None:
+    control = ControlSpec.model_validate(FULL["controls"][0])
+    keys = {
+        control.condition_key(128, 96),
+        control.condition_key(96, 128),
+        control.model_copy(update={"params": ()}).condition_key(128, 96),
+        control.model_copy(update={"image": B}).condition_key(128, 96),
+        control.model_copy(update={"type": "depth"}).condition_key(128, 96),
+        control.model_copy(update={"precomputed": True}).condition_key(128, 96),
+    }
+    assert len(keys) == 6
+    assert control.model_copy(update={"controlnet_conditioning_scale": 0.1}).condition_key(128, 96) in keys
