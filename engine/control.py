@@ -11,15 +11,11 @@ condition has the asked size and no pixel was resampled. A precomputed condition
 from __future__ import annotations
 
 import hashlib
-import os
 import warnings
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")  # detectors come as .pth: read tensors, never run a pickle
 
 import cv2
 import numpy as np

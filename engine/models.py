@@ -7,16 +7,11 @@ loads nothing. Every digest is checked against the spec's own and the pin before
 from __future__ import annotations
 
 import gc
-import os
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before the libraries read it: nothing is ever fetched in the night
-os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
-os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import diffusers
 import torch

@@ -56,7 +56,7 @@ def _make(folder: Path) -> None:
     for name in ("lcm", "style"):
         pipe = StableDiffusionXLPipeline.from_pretrained(folder, add_watermarker=False)
         lora = LoraConfig(r=4, lora_alpha=4, init_lora_weights=False, target_modules=["to_q", "to_v", "conv1"])
-        text = LoraConfig(r=2, lora_alpha=2, init_lora_weights=False, target_modules=["q_proj", "v_proj"])
+        text = LoraConfig(r=2, lora_alpha=2, init_lora_weights=False, target_modules=["q_proj", "out_proj"])
         pipe.unet.add_adapter(lora)
         pipe.text_encoder.add_adapter(text)
         StableDiffusionXLPipeline.save_lora_weights(

@@ -1,0 +1,85 @@
+"""A checkpoint in one file, as they are traded, makes what its folder makes."""
+
+import numpy as np
+import pytest
+import yaml
+from safetensors.torch import load_file, save_file
+
+from engine.catalogue import Catalogue
+from engine.diffuse import Engine
+from schemas.errors import ModelMissing
+from schemas.spec import LoraRef, ModelRef
+from tests.engine.original import write
+
+
+@pytest.fixture(scope="module")
+def shelf(studio, tmp_path_factory):
+    """A catalogue of single files made from the small checkpoint's folders."""
+    folder = tmp_path_factory.mktemp("files")
+    base = studio.catalogue.where("studio-tiny", asker="test")
+    write(base, folder / "base.safetensors")
+    style = next(studio.catalogue.where("studio-tiny/style", asker="test").glob("*.safetensors"))
+    save_file(kohya(load_file(style)), folder / "style.safetensors")
+    entries = {
+        "one": {"kind": "checkpoint", "path": "base.safetensors", "config": str(base)},
+        "bare": {"kind": "checkpoint", "path": "base.safetensors"},
+        "style": {"kind": "lora", "path": "style.safetensors"},
+        "vae": {"kind": "vae", "path": str(base / "vae")},
+    }
+    (folder / "catalogue.yaml").write_text(yaml.safe_dump(entries))
+    return Catalogue.read(folder / "catalogue.yaml")
+
+
+def kohya(weights):
+    """A diffusers LoRA by the names of kohya's scripts, with alpha beside it."""
+    out = {}
+    for key, value in weights.items():
+        where, _, rest = key.partition(".")
+        prefix = {"unet": "lora_unet", "text_encoder": "lora_te1", "text_encoder_2": "lora_te2"}[where]
+        module, _, side = rest.rpartition(".lora_")
+        module = module.replace(".processor", "").replace(".", "_")
+        if where != "unet" and not module.startswith("text_model"):
+            module = f"text_model_{module}"
+        name = f"{prefix}_{module}"
+        out[f"{name}.lora_{'down' if side.startswith('A') else 'up'}.weight"] = value
+        if side.startswith("A"):
+            import torch
+
+            out[f"{name}.alpha"] = torch.tensor(float(value.shape[0]))
+    return out
+
+
+def ref(catalogue, alias, cls=ModelRef, **fields):
+    return cls(alias=alias, digest=catalogue.digest(alias), **fields)
+
+
+def test_a_single_file_makes_what_the_folder_makes(engine, studio, shelf):
+    expected = studio.render(engine, [studio.spec(0)])[0].pixels
+    other = Engine(shelf, device="cpu")
+    row = other.render([studio.spec(0, model=ref(shelf, "one"))])[0]
+    assert row.error is None
+    np.testing.assert_array_equal(row.pixels, expected)
+
+
+def test_a_kohya_lora_does_what_the_diffusers_one_does(engine, studio, shelf):
+    expected = studio.render(engine, [studio.spec(0, loras=(studio.lora(weight=0.7),))])[0].pixels.astype(int)
+    plain = studio.render(engine, [studio.spec(0)])[0].pixels.astype(int)
+    other = Engine(shelf, device="cpu")
+    spec = studio.spec(0, model=ref(shelf, "one"), loras=(ref(shelf, "style", LoraRef, weight=0.7),))
+    made = other.render([spec])[0].pixels.astype(int)
+    assert np.abs(made - expected).max() <= 1 < np.abs(made - plain).max()
+
+
+def test_another_autoencoder_is_put_in_and_taken_out(engine, studio, shelf):
+    other = Engine(shelf, device="cpu")
+    plain = other.render([studio.spec(0, model=ref(shelf, "one"))])[0].pixels
+    same = other.render([studio.spec(0, model=ref(shelf, "one"), vae=ref(shelf, "vae"))])[0].pixels
+    np.testing.assert_array_equal(plain, same)
+    assert other.models.loads == 1
+    other.render([studio.spec(0, model=ref(shelf, "one"))])
+    assert other.models._base_key[1] is None
+
+
+def test_without_configs_the_error_says_what_to_give(studio, shelf):
+    with pytest.raises(ModelMissing, match=r"test/asset-0 asks for bare: a single file needs .* give `config:`"):
+        Engine(shelf, device="cpu").render([studio.spec(0, model=ref(shelf, "bare"))])
