@@ -57,10 +57,11 @@ class Submission(Row):
     submitted_at: Mapped[datetime]
     planned_at: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]
+    cancelled_by: Mapped[str | None] = mapped_column(Name)
 
 
 class Spec(Row):
-    """One ImageSpec, once, whoever asked for it. Its queue columns are copied from the first order for the index."""
+    """One ImageSpec, once, whoever asked for it. Its queue columns are of its most urgent order."""
 
     __tablename__ = "specs"
     __table_args__ = (
@@ -121,7 +122,8 @@ class Job(Row):
     spec: Mapped[str] = mapped_column(ForeignKey("specs.digest"), primary_key=True)
     leased_by: Mapped[str | None] = mapped_column(Name, comment="worker and process")
     leased_until: Mapped[datetime | None]
-    attempts: Mapped[int] = mapped_column(default=0, comment="times a lease was taken")
+    attempts: Mapped[int] = mapped_column(default=0, comment="times a lease was taken, since a person last released it")
+    failures: Mapped[int] = mapped_column(default=0, comment="of these, times it failed; see Failure for why")
     done_at: Mapped[datetime | None] = mapped_column(comment="set in the transaction that writes the image")
     set_aside_at: Mapped[datetime | None] = mapped_column(comment="failed too often; a person may release it")
 

@@ -24,7 +24,19 @@ from storage.failpoint import failpoint
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-KINDS = ("manifests", "sources", "conditions", "images", "previews", "thumbs", "masks", "shifts", "reports", "delivery")
+KINDS = (
+    "manifests",
+    "sources",
+    "conditions",
+    "images",
+    "previews",
+    "thumbs",
+    "masks",
+    "shifts",
+    "reports",
+    "shifts",
+    "delivery",
+)
 
 
 def content_key(kind: str, data: bytes, *, extension: str) -> str:

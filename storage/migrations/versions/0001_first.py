@@ -76,6 +76,7 @@ def upgrade() -> None:
         sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("planned_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancelled_by", sa.String(length=200), nullable=True),
         sa.PrimaryKeyConstraint("digest"),
     )
     op.create_index("ix_submissions_project", "submissions", ["project"])
@@ -134,7 +135,10 @@ def upgrade() -> None:
         sa.Column("spec", sa.String(length=64), nullable=False),
         sa.Column("leased_by", sa.String(length=200), nullable=True, comment="worker and process"),
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("attempts", sa.Integer(), nullable=False, comment="times a lease was taken"),
+        sa.Column(
+            "attempts", sa.Integer(), nullable=False, comment="times a lease was taken, since a person last released it"
+        ),
+        sa.Column("failures", sa.Integer(), nullable=False, comment="of these, times it failed; see Failure for why"),
         sa.Column(
             "done_at", sa.DateTime(timezone=True), nullable=True, comment="set in the transaction that writes the image"
         ),

@@ -1,0 +1,49 @@
+"""The ledger: every question and every statement that Dailies has for its database, by name.
+
+Each method is one short transaction (`plan` is several) and returns detached rows or small frozen values. What happened
+is appended; states follow from it. By room: `submissions` (sent in, planned), `work` (leases, images, failures),
+`review` (inbox, decisions), `history` (one image, one asset, the trail), `outcomes` (retakes, deliveries), `nights`,
+`watching` (the reviewers' pace).
+"""
+
+from __future__ import annotations
+
+from storage.history import AssetCount, Decided, Frame, History, Picture
+from storage.nights import AssetMade, FailureCause, Nights, NightSummary, PaceKey, pace_key
+from storage.outcomes import Outcomes
+from storage.review import Conflict, InboxCount, InboxItem, Review
+from storage.submissions import Brief, PlanCount, Submissions
+from storage.watching import Watching
+from storage.work import Keeping, SetAside, Waiting, Work
+
+__all__ = [
+    "AssetCount",
+    "AssetMade",
+    "Brief",
+    "Conflict",
+    "Decided",
+    "FailureCause",
+    "Frame",
+    "History",
+    "InboxCount",
+    "InboxItem",
+    "Keeping",
+    "Ledger",
+    "NightSummary",
+    "Nights",
+    "Outcomes",
+    "PaceKey",
+    "Picture",
+    "PlanCount",
+    "Review",
+    "SetAside",
+    "Submissions",
+    "Waiting",
+    "Watching",
+    "Work",
+    "pace_key",
+]
+
+
+class Ledger(Outcomes, Work, Review, History, Nights, Watching):
+    """`Ledger(open_database(url))`. Threads may share one."""

@@ -1,0 +1,84 @@
+"""The ledger's transactions: one a method, short, with the same promises on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import JSON, Engine, Select, Table, func, insert, literal, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from storage.database import WRITES
+from storage.failpoint import failpoint
+
+T = TypeVar("T")
+
+
+class Transactions:
+    """What the parts of `Ledger` have in common. Threads may share one; a forked process must open its own."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._on_sqlite = engine.dialect.name == "sqlite"
+        self._writing = engine.execution_options(**{WRITES: True})
+        # All queries of one reading see the same moment; SQLite does so by itself.
+        self._reading = engine if self._on_sqlite else engine.execution_options(isolation_level="REPEATABLE READ")
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Rows stay usable afterwards, detached."""
+        with Session(self._reading, expire_on_commit=False, autoflush=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Session]:
+        """Commits at the end, or nothing happened. Failpoints: `ledger.<name>.before_commit` and `.after_commit`."""
+        with Session(self._writing, expire_on_commit=False, autoflush=False) as session:
+            with session.begin():
+                yield session
+                failpoint(f"ledger.{name}.before_commit")
+            failpoint(f"ledger.{name}.after_commit")
+
+    def alone(self, session: Session, what: str) -> None:
+        """Until this transaction ends, others that do `what` wait. A writer on SQLite is alone anyway."""
+        if not self._on_sqlite:
+            session.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"dailies.{what}"))))
+
+    def listed(self, digests: Iterable[str]) -> Select[tuple[str]]:
+        """For `column.in_(...)`: one parameter however many there are, so that the statement is compiled once."""
+        given = literal(list(digests), JSON())
+        if self._on_sqlite:
+            return select(func.json_each(given).table_valued("value").c.value)
+        return select(func.json_array_elements_text(given).column_valued("value"))
+
+    def insert(self, session: Session, table: Any, rows: list[dict[str, Any]], *, skip_known: bool = False) -> None:
+        """Many rows at once; `skip_known` leaves those alone whose key is there."""
+        if not rows:
+            return
+        target: Table = table.__table__
+        if not skip_known:
+            session.execute(insert(target), rows)
+        elif self._on_sqlite:
+            session.execute(sqlite.insert(target).on_conflict_do_nothing(), rows)
+        else:
+            session.execute(postgresql.insert(target).on_conflict_do_nothing(), rows)
+
+    def bring_statistics_up_to_date(self) -> None:
+        """After many rows came at once: the planner of queries should know."""
+        with self.writing("statistics") as session:
+            session.execute(text("ANALYZE"))
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of at most `size`, in order."""
+    source = iter(items)
+    while chunk := list(islice(source, size)):
+        yield chunk

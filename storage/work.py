@@ -1,0 +1,316 @@
+"""The ledger on work: who makes which spec now, what came of it, what is set aside.
+
+A lease is a row's `leased_by` and `leased_until`. It is won by one guarded UPDATE, so that no spec is in two hands; a
+lease that ran out belongs to nobody. An image and the end of its job are one transaction (`keep_many`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import CTE, ColumnElement, and_, case, exists, func, inspect, or_, select, update
+from sqlalchemy.orm import Session
+
+from schemas.errors import LedgerError
+from schemas.records import Failure, FindingRow, Image, InboxEntry, Job, Order, Spec, Submission
+from schemas.review import Criterion, Finding, Result
+from schemas.spec import ImageSpec
+from storage.submissions import NO_DUE
+from storage.transaction import Transactions, now
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A spec that can be claimed now."""
+
+    digest: str
+    project: str
+    asset: str
+    batch_key: str
+    affinity_key: str
+    priority: int
+    due: date | None
+    submitted_by: str
+    attempts: int
+    """Times somebody took it and neither kept it nor was it released by a person since."""
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """An image whose bytes are in the store, with everything that is written in its transaction."""
+
+    image: Image
+    """A value: written, never attached to a session."""
+    findings: Sequence[Finding]
+    criteria: Sequence[Criterion]
+    reviews_wanted: int
+    rank: int
+
+
+@dataclass(frozen=True)
+class SetAside:
+    digest: str
+    project: str
+    asset: str
+    variant: str
+    since: datetime
+    cause: str
+    message: str
+    """Of its last failure."""
+
+
+class Work(Transactions):
+    def waiting(self, *, limit: int | None = None, project: str | None = None) -> list[Waiting]:
+        """No image, not set aside, in nobody's hands, asked for by a submission in force; most urgent first."""
+        query = (
+            select(
+                Spec.digest,
+                Spec.project,
+                Spec.asset,
+                Spec.batch_key,
+                Spec.affinity_key,
+                Spec.priority,
+                Spec.due,
+                Spec.submitted_by,
+                Job.attempts,
+            )
+            .join(Job, Job.spec == Spec.digest)
+            .where(_claimable(now()))
+            .order_by(Spec.priority.desc(), Spec.due, Spec.affinity_key, Spec.batch_key, Spec.digest)
+            .limit(limit)
+        )
+        if project is not None:
+            query = query.where(Spec.project == project)
+        with self.reading() as session:
+            return [
+                Waiting(*row[:6], None if row.due == NO_DUE else row.due, *row[7:]) for row in session.execute(query)
+            ]
+
+    def claim(self, digests: Iterable[str], *, worker: str, seconds: float) -> list[ImageSpec]:
+        """Takes a lease on those of `digests` that nobody made or holds, and returns exactly those, in order."""
+        wanted, at = list(digests), now()
+        with self.writing("claim") as session:
+            free = self._locked(wanted, _claimable(at))
+            won = set(
+                session.scalars(
+                    update(Job)
+                    .where(Job.spec.in_(select(free.c.spec)), _claimable(at))
+                    .values(leased_by=worker, leased_until=at + timedelta(seconds=seconds), attempts=Job.attempts + 1)
+                    .returning(Job.spec)
+                    .execution_options(synchronize_session=False)
+                )
+            )
+            rows = session.execute(select(Spec.digest, Spec.body).where(Spec.digest.in_(self.listed(won))))
+            bodies: dict[str, Any] = {digest: body for digest, body in rows}  # noqa: C416
+        return [ImageSpec.model_validate(bodies[digest]) for digest in dict.fromkeys(wanted) if digest in won]
+
+    def renew(self, digests: Iterable[str], *, worker: str, seconds: float) -> set[str]:
+        """Prolongs `worker`'s leases; returns those that it still has."""
+        with self.writing("renew") as session:
+            held = self._locked(digests, Job.leased_by == worker)
+            statement = update(Job).where(Job.spec.in_(select(held.c.spec)), Job.leased_by == worker)
+            return set(
+                session.scalars(
+                    statement.values(leased_until=now() + timedelta(seconds=seconds))
+                    .returning(Job.spec)
+                    .execution_options(synchronize_session=False)
+                )
+            )
+
+    def release(self, digests: Iterable[str], *, worker: str, untried: bool = False) -> None:
+        """Gives `worker`'s leases back. That they were taken stays counted, unless none was begun (`untried`)."""
+        with self.writing("release") as session:
+            held = self._locked(digests, Job.leased_by == worker)
+            session.execute(
+                update(Job)
+                .where(Job.spec.in_(select(held.c.spec)), Job.leased_by == worker)
+                .values(
+                    leased_by=None,
+                    leased_until=None,
+                    attempts=case((Job.attempts > 0, Job.attempts - 1), else_=0) if untried else Job.attempts,
+                )
+                .execution_options(synchronize_session=False)
+            )
+
+    def leased(self, worker: str) -> list[str]:
+        """Digests of the specs that `worker` has, whether or not the lease ran out."""
+        with self.reading() as session:
+            return list(session.scalars(select(Job.spec).where(Job.leased_by == worker).order_by(Job.spec)))
+
+    def in_hand(self) -> int:
+        """Specs that somebody has a live lease on."""
+        query = select(func.count()).select_from(Job).where(Job.leased_by.is_not(None), Job.leased_until >= now())
+        with self.reading() as session:
+            return session.scalar(query) or 0
+
+    def keep(
+        self,
+        image: Image,
+        findings: Sequence[Finding],
+        *,
+        criteria: Sequence[Criterion],
+        reviews_wanted: int = 1,
+        rank: int,
+    ) -> bool:
+        """False: somebody kept this spec's image first, and that one stays."""
+        return self.keep_many([Keeping(image, findings, criteria, reviews_wanted, rank)]) == 1
+
+    def keep_many(self, keepings: Sequence[Keeping]) -> int:
+        """Images, findings, inbox entries and the ends of their jobs, in one transaction; returns how many were new.
+
+        Safe to repeat. Whether the lease is still held does not matter: the image exists, and the first one counts.
+        """
+        at, given = now(), {keeping.image.digest: keeping for keeping in keepings}
+        with self.writing("keep") as session:
+            # 1. Ending the job wins the right to write the image.
+            unmade = self._locked(given, Job.done_at.is_(None))
+            won = session.scalars(
+                update(Job)
+                .where(Job.spec.in_(select(unmade.c.spec)), Job.done_at.is_(None))
+                .values(done_at=at, leased_by=None, leased_until=None, set_aside_at=None)
+                .returning(Job.spec)
+                .execution_options(synchronize_session=False)
+            ).all()
+            self._all_planned(session, given, won)
+            # 2. Everything else about it.
+            new = [given[digest] for digest in won]
+            self.insert(session, Image, [_image_row(keeping.image, at) for keeping in new])
+            self.insert(session, FindingRow, [row for keeping in new for row in _finding_rows(keeping)])
+            self.insert(
+                session,
+                InboxEntry,
+                [
+                    {
+                        "image": keeping.image.digest,
+                        "project": keeping.image.project,
+                        "asset": keeping.image.asset,
+                        "rank": keeping.rank,
+                        "criteria": list(keeping.criteria),
+                        "reviews_wanted": max(1, keeping.reviews_wanted),
+                        "waiting": True,
+                        "revision": 0,
+                        "queued_at": at,
+                    }
+                    for keeping in new
+                ],
+            )
+        return len(new)
+
+    def _all_planned(self, session: Session, given: Iterable[str], won: Sequence[str]) -> None:
+        missing = set(given) - set(won)
+        if missing:
+            missing -= set(session.scalars(select(Job.spec).where(Job.spec.in_(self.listed(missing)))))
+        if missing:
+            raise LedgerError(f"images of specs that were never planned came: {', '.join(sorted(missing))}")
+
+    def phashes(self, project: str, asset: str) -> dict[str, str]:
+        """Perceptual hashes of an asset's images, by spec digest."""
+        query = select(Image.digest, Image.phash).where(
+            Image.project == project, Image.asset == asset, Image.phash.is_not(None)
+        )
+        with self.reading() as session:
+            return dict(session.execute(query).tuples().all())  # type: ignore[arg-type]
+
+    def fail(self, digest: str, *, cause: str, message: str, worker: str, night: int | None, max_attempts: int) -> bool:
+        """Writes the failure down and gives the lease back. True when that was the last of `max_attempts`."""
+        at, mine = now(), Job.leased_by == worker
+        with self.writing("fail") as session:
+            failed = Failure(spec=digest, night=night, cause=cause, message=message, worker=worker, failed_at=at)
+            session.add(failed)
+            session.flush()
+            aside = session.scalar(
+                update(Job)
+                .where(Job.spec == digest, Job.done_at.is_(None))
+                .values(
+                    failures=Job.failures + 1,
+                    leased_by=case((mine, None), else_=Job.leased_by),
+                    leased_until=case((mine, None), else_=Job.leased_until),
+                    set_aside_at=case((Job.failures + 1 >= max_attempts, at), else_=Job.set_aside_at),
+                )
+                .returning(Job.set_aside_at)
+                .execution_options(synchronize_session=False)
+            )
+        return aside is not None
+
+    def set_aside(self) -> list[SetAside]:
+        """What failed too often, newest first, each with its last failure."""
+        last = select(func.max(Failure.id)).where(Failure.spec == Job.spec).correlate(Job).scalar_subquery()
+        query = (
+            select(
+                Spec.digest, Spec.project, Spec.asset, Spec.variant, Job.set_aside_at, Failure.cause, Failure.message
+            )
+            .join(Job, Job.spec == Spec.digest)
+            .outerjoin(Failure, Failure.id == last)
+            .where(Job.set_aside_at.is_not(None))
+            .order_by(Job.set_aside_at.desc(), Spec.digest)
+        )
+        with self.reading() as session:
+            return [SetAside(*row) for row in session.execute(query).all()]  # type: ignore[arg-type]
+
+    def release_set_aside(self, digests: Iterable[str], by: str) -> int:
+        """Back into the queue, as if they had never been tried; `by` is written down. Returns how many that were."""
+        at = now()
+        with self.writing("release_set_aside") as session:
+            aside = self._locked(digests, Job.set_aside_at.is_not(None))
+            freed = session.scalars(
+                update(Job)
+                .where(Job.spec.in_(select(aside.c.spec)), Job.set_aside_at.is_not(None))
+                .values(set_aside_at=None, attempts=0, failures=0, leased_by=None, leased_until=None)
+                .returning(Job.spec)
+                .execution_options(synchronize_session=False)
+            ).all()
+            said = {"night": None, "cause": "Released", "message": f"put back into the queue by {by}", "worker": by}
+            self.insert(session, Failure, [{"spec": spec, "failed_at": at, **said} for spec in freed])
+        return len(freed)
+
+    def _locked(self, digests: Iterable[str], condition: ColumnElement[bool]) -> CTE:
+        """Jobs locked in one order, whatever order they are asked for in, so that two workers cannot deadlock."""
+        listed = self.listed(dict.fromkeys(digests))
+        return (
+            select(Job.spec).where(Job.spec.in_(listed), condition).order_by(Job.spec).with_for_update().cte("locked")
+        )
+
+
+def _claimable(at: datetime) -> ColumnElement[bool]:
+    ordered = exists().where(Order.spec == Job.spec)
+    live = exists().where(
+        Order.spec == Job.spec, Submission.digest == Order.submission, Submission.cancelled_at.is_(None)
+    )
+    return and_(
+        Job.done_at.is_(None),
+        Job.set_aside_at.is_(None),
+        or_(Job.leased_until.is_(None), Job.leased_until < at),
+        or_(~ordered, live),
+    )
+
+
+def _image_row(image: Image, at: datetime) -> dict[str, Any]:
+    row = {column.key: getattr(image, column.key) for column in inspect(Image).column_attrs}
+    return row | {"made_at": image.made_at or at, "conditions": image.conditions or []}
+
+
+def _finding_rows(keeping: Keeping) -> list[dict[str, Any]]:
+    """One a criterion. Whatever a check says, it must not keep its image out: odd values become text or null."""
+    worst = (Result.FLAG, Result.ERROR, Result.NOT_CHECKED, Result.PASS)
+    by_check: dict[Criterion, list[Finding]] = {}
+    for finding in sorted(keeping.findings, key=lambda finding: worst.index(finding.result)):
+        by_check.setdefault(finding.check, []).append(finding)
+    rows = []
+    for check, findings in by_check.items():
+        bodies = [json.loads(finding.model_dump_json(fallback=str)) for finding in findings]
+        rows.append(
+            {
+                "image": keeping.image.digest,
+                "criterion": check.value,
+                "result": bodies[0]["result"],
+                "score": max(body["score"] for body in bodies),
+                "sentence": " ".join(body["sentence"] for body in bodies).replace("\0", "\N{REPLACEMENT CHARACTER}"),
+                "regions": [region for body in bodies for region in body["regions"]],
+                "data": {key: value for body in reversed(bodies) for key, value in body["data"].items()},
+            }
+        )
+    return rows
