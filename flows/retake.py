@@ -1,0 +1,17 @@
+"""What reviewers sent back, planned now instead of at the beginning of the next night. It is rendered like the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+
+from tasks.night import plan_asked_again
+from tasks.parts import opened
+
+
+@flow(name="retake", persist_result=False)
+def retake() -> dict[str, Any]:
+    with opened():
+        retakes = plan_asked_again()
+        return {"planned": retakes.planned, "refused": retakes.refused}

@@ -1,0 +1,89 @@
+"""The parts one process works with, opened once: ledger, store, catalogue and, when the first batch needs it, engine.
+
+Prefect carries ids only, so a task finds its parts here. An entry point opens them (`using`); a flow that a Prefect
+worker starts in a fresh process opens its own from the settings.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from engine.catalogue import Catalogue
+from schemas.settings import Settings
+from storage.database import migrate, open_database
+from storage.ledger import Ledger
+from storage.objects import Store, open_store
+
+if TYPE_CHECKING:
+    from engine.diffuse import Engine
+
+log = logging.getLogger(__name__)
+
+Told = Callable[[str, int, int], None]
+"""Progress for whoever watches: what is being done, how much of it is done, how much there is."""
+
+
+@dataclass
+class Parts:
+    settings: Settings
+    ledger: Ledger
+    store: Store
+    catalogue: Catalogue
+    told: Told | None = None
+    worker: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Imports torch: several seconds, once."""
+        from engine.diffuse import Engine
+
+        return Engine(self.catalogue, device=self.settings.device, dtype=self.settings.dtype, pins=self.ledger.pins())
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        if self.told is not None:
+            self.told(what, done, total)
+
+
+_parts: ContextVar[Parts] = ContextVar("parts")
+
+
+def open_parts(settings: Settings, *, told: Told | None = None) -> Parts:
+    """Opens (and, the first time, makes) the database and the store of these settings."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    database = open_database(settings.database)
+    migrate(database)
+    catalogue = Catalogue.read(settings.catalogue, digests=settings.home / "digests.json")
+    return Parts(settings, Ledger(database), open_store(settings), catalogue, told)
+
+
+@contextmanager
+def using(parts: Parts) -> Iterator[Parts]:
+    """Flows and tasks called in this block work with these parts."""
+    token = _parts.set(parts)
+    try:
+        yield parts
+    finally:
+        _parts.reset(token)
+
+
+@contextmanager
+def opened() -> Iterator[Parts]:
+    """The caller's parts, or, in a worker's fresh process, those that the settings say."""
+    try:
+        yield _parts.get()
+    except LookupError:
+        with using(open_parts(Settings())) as parts:
+            yield parts
+
+
+def here() -> Parts:
+    """LookupError when nothing was opened."""
+    return _parts.get()

@@ -1,0 +1,92 @@
+"""Decisions that ask for another image -> specs in the queue: retakes, repairs of a region, promotions of drafts.
+
+There is no second generation path: what is planned here is rendered like anything else. Planning a decision twice
+plans one spec, because the child's digest follows from its parent and the decision alone.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from dataclasses import dataclass, field
+
+from PIL import Image as Picture
+from PIL import ImageDraw
+
+from schemas.errors import ModelError
+from schemas.manifest import Manifest
+from schemas.records import Decision, Image
+from schemas.review import Changes, Region, retaken
+from schemas.spec import ImageSpec, Tier
+from storage.failpoint import failpoint
+from storage.objects import Store
+from storage.submissions import Brief
+from tasks.lookup import models_for
+from tasks.parts import Parts
+from tasks.plan import promoted
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Retakes:
+    """What became of the standing decisions. `refused`: one sentence each, for the report."""
+
+    planned: int = 0
+    refused: list[str] = field(default_factory=list)
+
+
+def plan_retakes(parts: Parts) -> Retakes:
+    """Answers every standing decision that has no answer yet, with a spec or with a reason why not."""
+    result = Retakes()
+    asked = parts.ledger.awaiting_retake()
+    briefs = parts.ledger.briefs([spec.digest for _, spec, _ in asked]) if asked else {}
+    for decision, spec, image in asked:
+        brief = briefs[spec.digest]
+        try:
+            child, refused = _answer(parts, decision, spec, image, brief)
+        except (ModelError, ValueError) as error:
+            child, refused = None, str(error)
+        failpoint("retake.before_plan")
+        if parts.ledger.plan_retake(decision.id, parent=spec.digest, child=child, refused=refused):
+            failpoint("retake.after_plan")
+            if refused is None:
+                result.planned += 1
+            else:
+                result.refused.append(f"{spec.asset} {spec.variant} (image {spec.digest[:12]}): {refused}")
+    return result
+
+
+def _answer(
+    parts: Parts, decision: Decision, spec: ImageSpec, image: Image, brief: Brief
+) -> tuple[ImageSpec | None, str | None]:
+    changes = Changes.model_validate(decision.changes or {})
+    manifest = Manifest.model_validate(brief.manifest_body)
+    # 1. A promotion is no retake: it is what approving a draft was for.
+    if changes.tier is Tier.FINAL and spec.tier is Tier.DRAFT:
+        if manifest.promotion.when == "never":
+            return None, "the manifest says that its drafts are not promoted"
+        models = models_for(manifest, parts.catalogue, parts.ledger.pins()).models
+        return promoted(spec, changes, manifest, models, picture=image.sha256), None
+    # 2. The cap. A promotion in the line is counted too; `take` is what a reviewer sees.
+    cap = parts.settings.max_retakes
+    if manifest.review.max_retakes is not None:
+        cap = min(cap, manifest.review.max_retakes)
+    if spec.take > cap:
+        return None, f"this would be retake {spec.take}, and {cap} are allowed"
+    # 3. Another take, of the whole picture or of one place in it.
+    mask = put_mask(parts.store, changes.region, spec) if changes.region is not None else None
+    return retaken(spec, changes, picture=image.sha256, mask=mask), None
+
+
+def put_mask(store: Store, region: Region, spec: ImageSpec) -> str:
+    """Keeps the mask picture (white = repaint) of a region and returns its SHA-256. The same region, the same bytes."""
+    left, top = round(region.x * spec.width), round(region.y * spec.height)
+    right = max(left + 1, round((region.x + region.width) * spec.width))
+    bottom = max(top + 1, round((region.y + region.height) * spec.height))
+    mask = Picture.new("L", (spec.width, spec.height), 0)
+    ImageDraw.Draw(mask).rectangle((left, top, right - 1, bottom - 1), fill=255)
+    data = io.BytesIO()
+    mask.save(data, "PNG")
+    key = store.put_content("masks", data.getvalue(), extension="png", media_type="image/png")
+    return key.rsplit("/", 1)[-1].removesuffix(".png")

@@ -1,0 +1,80 @@
+"""A studio as small as a real one can be: two stacks, a manifest of a few 64-px images, nights in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+from schemas.settings import Settings
+from tasks.parts import Parts, using
+from tasks.submit import submit
+from tests.studio import catalogue_path
+
+MANIFEST = """
+project: Test Shop
+asked_by: ana
+model: studio-tiny
+defaults: {size: 64}
+tiers:
+  final: {scheduler: Euler, num_inference_steps: 2, guidance_scale: 2.0}
+  draft: {scheduler: LCM, num_inference_steps: 1, guidance_scale: 1.0}
+review: {criteria: [hands, text, brand], max_retakes: 2}
+delivery: {licence: test}
+assets:
+  - name: Potion
+    prompt: a $colour potion
+    values: {colour: [red, blue]}
+    seeds: 2
+  - name: Sketch
+    prompt: a gem
+    tier: draft
+  - name: Shield
+    prompt: a shield
+    controls: [{type: canny, image: pictures/shape.png}]
+  - name: Wall
+    kind: texture
+    prompt: red brick
+    sources: pictures/shape.png
+    strength: 0.6
+    seamless: both
+"""
+IMAGES = 7
+
+
+def settings_for(home: Path, **changes: Any) -> Settings:
+    """Nothing of the caller's environment, a small batch, the CPU."""
+    defaults: dict[str, Any] = {"home": home, "catalogue": catalogue_path(), "device": "cpu", "batch_size": 4}
+    return Settings(**(defaults | changes))
+
+
+def write_manifest(folder: Path, text: str = MANIFEST) -> Path:
+    pictures = folder / "pictures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    picture = Image.new("RGB", (96, 96), "#f5f5f0")
+    ImageDraw.Draw(picture).ellipse((20, 16, 76, 80), fill="#823abe", outline="black", width=4)
+    picture.save(pictures / "shape.png")
+    path = folder / "manifest.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def submit_to(parts: Parts, manifest: Path, *, by: str = "") -> str:
+    submission, _ = submit(
+        manifest,
+        settings=parts.settings,
+        catalogue=parts.catalogue,
+        ledger=parts.ledger,
+        store=parts.store,
+        submitted_by=by,
+    )
+    return submission.digest
+
+
+def night(parts: Parts, **parameters: Any) -> dict[str, Any]:
+    """One night in this process."""
+    from flows.nightly import nightly
+
+    with using(parts):
+        return nightly(by="test", windowed=parameters.pop("windowed", False), **parameters)
