@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import case, func, select, update
 
 from schemas.errors import LedgerError
+from schemas.pace import PaceKey, pace_key
 from schemas.records import Failure, FindingRow, Image, Job, ModelPin, Night, Spec
 from schemas.review import Result
 from schemas.spec import ImageSpec
@@ -17,9 +18,6 @@ from storage.transaction import Transactions, now
 
 RECENT = 2_000
 """Newest images that `pace` looks at."""
-
-PaceKey = tuple[str, int, int, int, str, int]
-"""model alias, width, height, num_inference_steps, task, number of controls"""
 
 
 @dataclass(frozen=True)
@@ -193,14 +191,3 @@ class Nights(Transactions):
         """New weights under an old alias, on purpose. What was planned with the old ones keeps their digest."""
         with self.writing("repin") as session:
             session.merge(ModelPin(alias=alias, digest=digest, pinned_at=now()))
-
-
-def pace_key(spec: ImageSpec) -> PaceKey:
-    return (
-        spec.model.alias,
-        spec.width,
-        spec.height,
-        spec.num_inference_steps,
-        spec.task.value,
-        len(spec.controls),
-    )

@@ -8,10 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from schemas.pace import PaceKey, pace_key
 from schemas.spec import ImageSpec, Task
-
-PaceKey = tuple[str, int, int, int, str, int]
-"""model alias, width, height, num_inference_steps, task, number of controls"""
 
 # Teraflop of SDXL at 1024x1024 (docs/engine.md counts them): a UNet forward, a ControlNet forward, VAE decode.
 UNET, CONTROLNET, DECODE = 6.76, 3.02, 10.47
@@ -34,11 +32,6 @@ class Row:
     megabytes: float
     gpu_seconds: float
     guessed: bool
-
-
-def pace_key(spec: ImageSpec) -> PaceKey:
-    alias, task = spec.model.alias, spec.task.value
-    return alias, spec.width, spec.height, spec.num_inference_steps, task, len(spec.controls)
 
 
 def work(key: PaceKey, *, guided: bool = True) -> float:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 from engine.catalogue import Catalogue
 from schemas.errors import LedgerError, ModelMissing
 from schemas.manifest import FrozenFile, Manifest
+from schemas.pace import PaceKey
 from schemas.settings import Settings
 from schemas.spec import ImageSpec
 from storage.frozen import Looked, freeze, look_at
-from tasks.estimate import PaceKey, Row, table
+from tasks.estimate import Row, table
 from tasks.lookup import models_for, unknown_models
 from tasks.plan import expand
 
 if TYPE_CHECKING:  # `dailies check` on a broken manifest needs neither SQLAlchemy nor boto3
-    from storage.ledger import Ledger, PlanCount
-
     from schemas.records import Submission
+    from storage.ledger import Ledger, PlanCount
     from storage.objects import Store
 
 
