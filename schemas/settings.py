@@ -12,6 +12,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+Role = Literal["viewer", "reviewer", "lead", "admin"]
+"""viewer: looks. reviewer: decides. lead: settles what others decided. admin: what a lead may, and releases work."""
+
 ROOT = Path(__file__).resolve().parent.parent
 """The checkout: where models/ and manifests/ are."""
 
@@ -73,6 +76,9 @@ class Settings(BaseSettings):
 
     # who and how much
     reviewer: str = Field("", description="local name used when nobody signs in; empty: asked once")
+    roles: dict[str, Role] = Field(default_factory=dict, description="name or e-mail address -> role")
+    default_role: Role = Field("reviewer", description="of those that `roles` and the claim do not name")
+    role_claim: str = Field("", description="claim of the identity token that holds the role; empty: `roles` only")
     allowed_s3_prefixes: tuple[str, ...] = Field((), description="s3:// prefixes manifests may read pictures from")
     limits: Limits = Field(default_factory=Limits)
 

@@ -1,0 +1,95 @@
+"""Decisions as they come from the reviewing screen, each taken once.
+
+The screen numbers its events and sends all that are unanswered, over and over, until it has seen an answer to each;
+this is the other end. What was answered is not taken again; what a restart made us forget is recognised in the ledger.
+No rule about reviewing is here: `ledger.decide` has them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from schemas.errors import LedgerUnavailable, NotAllowed, StaleDecision
+from schemas.review import Choice, Verdict
+from storage.ledger import Ledger
+
+REMEMBERED = 400
+
+
+@dataclass
+class Desk:
+    """What this session has answered, oldest first."""
+
+    client: str = ""
+    answers: dict[int, dict[str, Any]] = field(default_factory=dict)
+    trouble: str = ""
+
+    def answer(
+        self,
+        client: str,
+        events: Sequence[dict[str, Any]],
+        *,
+        ledger: Ledger,
+        reviewer: str,
+        role: Callable[[], str],
+    ) -> None:
+        """Takes the events in their order. On trouble with the database the rest stays unanswered, to be sent again."""
+        if client != self.client:
+            self.client, self.answers = client, {}
+        self.trouble = ""
+        for event in sorted(events, key=lambda event: event["seq"]):
+            if event["seq"] in self.answers:
+                continue
+            try:
+                self.answers[event["seq"]] = self._taken(event, ledger=ledger, reviewer=reviewer, role=role())
+            except LedgerUnavailable as wrong:
+                self.trouble = str(wrong)
+                break
+        for number in sorted(self.answers)[:-REMEMBERED]:
+            del self.answers[number]
+
+    def _taken(self, event: dict[str, Any], *, ledger: Ledger, reviewer: str, role: str) -> dict[str, Any]:
+        told = {"client": self.client, "seq": event["seq"], "image": event["image"], "ok": True}
+        before = self.answers.get(event.get("undoes") or 0)
+        if before is not None and not before["ok"]:
+            return told | _refused("what it takes back was not recorded either", event)
+        try:
+            choice = Choice.model_validate({key: value for key, value in event.items() if key in Choice.model_fields})
+            return told | {"revision": ledger.decide(choice, reviewer=reviewer, role=role)}
+        except StaleDecision as stale:
+            if _is_there(choice, ledger=ledger, reviewer=reviewer):
+                return told | {"revision": choice.revision + 1}
+            return told | _refused(str(stale), event)
+        except NotAllowed as wrong:
+            return told | _refused(str(wrong), event)
+        except ValidationError as wrong:
+            return told | _refused("; ".join(error["msg"] for error in wrong.errors()), event)
+
+    def since(self, answered: int) -> list[dict[str, Any]]:
+        """Answers that the screen has not seen yet."""
+        return [answer for number, answer in sorted(self.answers.items()) if number > answered]
+
+
+def _is_there(choice: Choice, *, ledger: Ledger, reviewer: str) -> bool:
+    """Whether this very decision was written before we were asked again."""
+    for decided in ledger.decisions(image=choice.image, reviewer=reviewer, limit=20):
+        row = decided.decision
+        if row.revision == choice.revision + 1:
+            body = choice.model_dump(mode="json")
+            return all(getattr(row, part) == body[part] for part in ("verdict", "marks", "reasons", "note"))
+    return False
+
+
+def _refused(why: str, event: dict[str, Any]) -> dict[str, Any]:
+    """The choice is shown back, so that nothing has to be remembered."""
+    marks = [f"{criterion} {mark}" for criterion, mark in (event.get("marks") or {}).items()]
+    note = [f"“{event['note']}”"] if event.get("note") else []
+    said = ", ".join([*(event.get("reasons") or []), *marks, *note])
+    words = {Verdict.APPROVE: "Approve", Verdict.REJECT: "Reject", Verdict.RETAKE: "Retake", Verdict.UNDO: "Undo"}
+    verdict = words.get(event.get("verdict", ""), "This")
+    title = f"{verdict} not recorded:"
+    return {"ok": False, "title": title, "message": f"{why}. Yours was: {verdict.lower()}{f' ({said})' if said else ''}."}

@@ -1,0 +1,116 @@
+"""One image as the reviewing screen is told of it: a plain JSON object, with links instead of bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from review_app.look import ago
+from schemas.records import Decision, Image
+from schemas.review import Verdict, derived_seed
+from schemas.spec import ImageSpec, Tier
+from storage.history import Picture
+
+Link = Callable[[str], str]
+
+
+def item_of(
+    picture: Picture,
+    *,
+    link: Link,
+    sources: Mapping[str, str],
+    parent: Picture | None,
+    retakes_left: int,
+    blind_to: str | None,
+) -> dict[str, Any]:
+    """`sources`: digest of a picture that the spec reads -> its key. `link`: key -> URL.
+
+    `blind_to`: reviewer who must not see what others decided while the image waits for a second review.
+    """
+    image, spec = picture.image, picture.spec
+    standing = picture.standing
+    decisions = picture.decisions
+    if blind_to is not None and picture.entry.waiting and picture.entry.reviews_wanted > 1:
+        decisions = tuple(decision for decision in decisions if decision.reviewer == blind_to)
+    return {
+        "id": image.digest,
+        "revision": picture.revision,
+        "project": spec.project,
+        "asset": spec.asset,
+        "variant": spec.variant,
+        "tier": spec.tier.value,
+        "take": spec.take,
+        "width": image.width,
+        "height": image.height,
+        "preview": link(image.preview_key),
+        "original": link(image.object_key if image.media_type != "image/jxl" else image.preview_key),
+        "thumb": link(image.thumb_key),
+        "beside": _beside(image, spec, link=link, sources=sources, parent=parent),
+        "findings": [finding.model_dump(mode="json", exclude={"data"}) for finding in picture.findings],
+        "criteria": [str(criterion) for criterion in picture.entry.criteria],
+        "prompt": spec.prompt,
+        "negative": spec.negative_prompt,
+        "params": parameters(spec, image),
+        "promotes": spec.tier is Tier.DRAFT,
+        "standing": standing.verdict if standing else "",
+        "standing_by": standing.reviewer if standing else "",
+        "decisions": [
+            *(_past(one, of="the image before") for one in (parent.decisions if parent else [])),
+            *(_past(one) for one in decisions),
+        ],
+        "retake": {
+            "old_seed": spec.seed,
+            "seed": derived_seed(spec.digest, spec.take + 1),
+            "prompt": spec.prompt,
+            "negative_prompt": spec.negative_prompt,
+            "strength": spec.strength,
+            "controlnet_conditioning_scale": spec.controls[0].controlnet_conditioning_scale if spec.controls else None,
+            "guidance_scale": spec.guidance_scale,
+            "left": retakes_left,
+        },
+    }
+
+
+def parameters(spec: ImageSpec, image: Image) -> list[tuple[str, str]]:
+    """What made the image, for people, most asked-for first."""
+    rows = [
+        ("seed", str(spec.seed)),
+        ("model", spec.model.alias),
+        *(("LoRA", f"{lora.alias} × {lora.weight:g}") for lora in spec.loras),
+        *(("control", f"{one.type} × {one.controlnet_conditioning_scale:g}") for one in spec.controls),
+        ("sampler", spec.scheduler.removesuffix("Scheduler")),
+        ("steps", str(spec.num_inference_steps)),
+        ("guidance", f"{spec.guidance_scale:g}"),
+    ]
+    if spec.strength is not None:
+        rows.append(("strength", f"{spec.strength:g}"))
+    if spec.seamless:
+        rows.append(("seamless", spec.seamless))
+    return [*rows, ("made", f"{ago(image.made_at)}, {image.gpu_seconds:.1f} GPU s"), ("digest", spec.digest[:12])]
+
+
+def _beside(
+    image: Image, spec: ImageSpec, *, link: Link, sources: Mapping[str, str], parent: Picture | None
+) -> list[dict[str, str]]:
+    """What the image was made from, the nearest first: its parent, conditions, source, the controls' pictures."""
+    found: list[tuple[str, str, str]] = []
+    if parent is not None:
+        found.append((f"take {parent.spec.take}", parent.image.preview_key, parent.image.thumb_key))
+    kinds = [control.type for control in spec.controls]
+    found += [(f"{kind} condition", key, key) for kind, key in zip(kinds, image.conditions, strict=False)]
+    for digest, label in [(spec.source, "source"), *((one.image, f"{one.type} picture") for one in spec.controls)]:
+        key = sources.get(digest or "")
+        if key and key not in {known for _, known, _ in found}:
+            found.append((label, key, key))
+    return [{"label": label, "url": link(key), "thumb": link(thumb)} for label, key, thumb in found]
+
+
+def _past(decision: Decision, *, of: str = "") -> dict[str, Any]:
+    return {
+        "verdict": str(Verdict(decision.verdict)),
+        "reviewer": decision.reviewer,
+        "when": ago(decision.decided_at),
+        "reasons": list(decision.reasons),
+        "note": decision.note,
+        "of": of,
+    }

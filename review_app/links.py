@@ -1,0 +1,90 @@
+"""Links to pictures that a browser may open for some hours, and the route that answers those of the folder store.
+
+S3 signs its own. For the folder store a link is `/objects/<key>?until=...&sign=...`, an HMAC over both. A link stays
+the same for hours in either case, so that the browser's cache works.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import mimetypes
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+
+from schemas.errors import StoreError
+from storage.objects import FolderStore, Store
+
+HOURS = 6
+KINDS = ("images", "previews", "thumbs", "conditions", "sources", "masks")
+SHOWN = {".png", ".webp", ".jpg", ".jpeg", ".jxl", ".gif", ".bmp", ".tif", ".tiff"}
+HEADERS = {
+    "Cache-Control": f"private, max-age={HOURS * 3600}, immutable",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+mimetypes.add_type("image/webp", ".webp")
+mimetypes.add_type("image/jxl", ".jxl")
+
+
+class Links:
+    """Links for the keys of one store. Thread-safe."""
+
+    def __init__(self, store: Store, secret: bytes, *, clock: Callable[[], float] = time.time) -> None:
+        self.store = store
+        self.secret = secret
+        self.clock = clock
+        self._kept: dict[str, tuple[int, str]] = {}
+        self._lock = Lock()
+
+    def to(self, key: str) -> str:
+        """The same link for HOURS/2 at least; it is good for as long again."""
+        half = HOURS * 1800
+        period = int(self.clock() // half)
+        if isinstance(self.store, FolderStore):
+            until = (period + 3) * half
+            return f"/objects/{quote(key)}?until={until}&sign={self._sign(key, until)}"
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is None or kept[0] != period:
+                if len(self._kept) > 50_000:
+                    self._kept.clear()
+                kept = self._kept[key] = (period, self.store.url(key, seconds=3 * half))
+            return kept[1]
+
+    def allows(self, key: str, until: str, sign: str) -> bool:
+        if not until.isascii() or not until.isdigit() or int(until) < self.clock():
+            return False
+        return hmac.compare_digest(self._sign(key, int(until)), sign)
+
+    def _sign(self, key: str, until: int) -> str:
+        return hmac.new(self.secret, f"{until}/{key}".encode(), hashlib.sha256).hexdigest()[:40]
+
+
+def picture_answer(links: Links, key: str, until: str, sign: str) -> Response:
+    """The picture, or a plain refusal that says nothing of what exists."""
+    known = key.split("/", 1)[0] in KINDS and Path(key).suffix.lower() in SHOWN
+    if not known or not isinstance(links.store, FolderStore) or not links.allows(key, until, sign):
+        return PlainTextResponse("This link is not valid, or no longer.", status_code=403)
+    try:
+        path = Path(links.store.path(key))
+    except StoreError:
+        return PlainTextResponse("This link is not valid.", status_code=403)
+    if not path.is_file():
+        return PlainTextResponse("There is no such picture.", status_code=404)
+    return FileResponse(path, media_type=mimetypes.guess_type(key)[0], headers=HEADERS)
+
+
+async def objects(request: Request) -> Response:
+    """GET /objects/<key>"""
+    from review_app.studio import studio
+
+    asked = request.query_params
+    return picture_answer(studio().links, request.path_params["key"], asked.get("until", ""), asked.get("sign", ""))

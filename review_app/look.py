@@ -1,0 +1,45 @@
+"""What all pages share to the eye, and how text that people wrote is shown: as text, never as markup."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+STYLE = """
+<style>
+  .stMainBlockContainer { padding: 4.4rem 1.6rem 1rem; }
+  .stAppDeployButton, footer { display: none; }
+  [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
+  h1 { font-size: 1.7rem !important; padding: 0 0 .4rem !important; }
+</style>
+"""
+MARKUP = str.maketrans({sign: "\\" + sign for sign in "\\`*_{}[]()<>#+-.!|~$:@&^=\"'"})
+
+
+def dress() -> None:
+    st.html(STYLE)
+
+
+def plain(text: object) -> str:
+    """Text from outside for places that read Markdown (labels, captions): nothing in it is markup any more."""
+    return " ".join(str(text).split()).translate(MARKUP)
+
+
+def ago(when: datetime | None) -> str:
+    """Short words for a time in the past."""
+    if when is None:
+        return ""
+    seconds = (datetime.now(UTC) - when).total_seconds()
+    if seconds < 90:
+        return "just now"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min ago"
+    if seconds < 129_600:
+        return f"{seconds / 3600:.0f} h ago"
+    return when.strftime("%-d %b %Y")
+
+
+def outage(trouble: Exception) -> None:
+    st.error(f"Dailies cannot go on: {plain(trouble)}", icon=":material/cloud_off:")
+    st.button("Try again", type="primary")

@@ -1,0 +1,112 @@
+"""Inbox: every image that waits, one at a time. The screen itself is review_app/viewer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import streamlit as st
+
+from review_app.answers import Desk
+from review_app.deck import item_of
+from review_app.studio import studio
+from review_app.viewer import viewer
+from review_app.who import Person, role_of, someone
+from schemas.errors import LedgerError
+from schemas.review import Criterion, Reason
+
+IN_HAND = 24
+MOST = 400
+KEY = "viewer"
+
+
+@st.fragment
+def screen() -> None:
+    person = someone()
+    if person is None:
+        return
+    if "desk" not in st.session_state:
+        st.session_state["desk"] = Desk()
+    desk: Desk = st.session_state["desk"]
+    sync: dict[str, Any] = (st.session_state.get(KEY) or {}).get("sync") or {}
+    ledger = studio().ledger
+
+    # 1. Take what was decided.
+    if sync:
+        desk.answer(
+            sync["client"], sync["outbox"], ledger=ledger, reviewer=person.name, role=lambda: role_of(person.name)
+        )
+
+    # 2. Look at what waits now.
+    wanted = {name: value or None for name, value in (sync.get("filter") or _asked_for()).items()}
+    have = sync.get("have", [])
+    limit = min(MOST, IN_HAND + len(have) - sync.get("ahead", 0) + sync.get("skipped", 0))
+    waiting = ledger.inbox(**wanted, reviewer=person.name, limit=limit)
+    answers = desk.since(sync.get("answered", 0))
+    fresh = [answer["image"] for answer in answers if not answer["ok"]]
+    known = set(have)
+    lacking = [item.digest for item in waiting if item.digest not in known]
+
+    # 3. Tell the screen.
+    viewer(
+        {
+            "reviewer": person.name,
+            "may_decide": person.may_decide,
+            "answers": answers,
+            "trouble": desk.trouble,
+            "queue": [item.digest for item in waiting],
+            "items": [item for digest in dict.fromkeys([*fresh, *lacking]) if (item := _item(digest, person))],
+            "counts": _counts(person),
+            "filter": {name: value or "" for name, value in wanted.items()},
+            "filtered": any(wanted.values()),
+            "filters": _filters(wanted.get("project")),
+            "reasons": [str(reason) for reason in Reason],
+        },
+        key=KEY,
+    )
+
+
+def _asked_for() -> dict[str, str]:
+    """The filter of a link from another page."""
+    return {name: st.query_params.get(name, "") for name in ("project", "asset", "check")}
+
+
+def _item(digest: str, person: Person) -> dict[str, Any] | None:
+    at = studio()
+    try:
+        picture = at.ledger.picture(digest)
+        parent = at.ledger.picture(picture.spec.parent) if picture.spec.parent else None
+    except LedgerError:
+        return None
+    brief = at.ledger.briefs([digest]).get(digest)
+    sources = {file["digest"]: file["key"] for file in (brief.files if brief else {}).values()}
+    cap = at.settings.max_retakes
+    if brief is not None and brief.max_retakes is not None:
+        cap = min(cap, brief.max_retakes)
+    return item_of(
+        picture,
+        link=at.links.to,
+        sources=sources,
+        parent=parent,
+        retakes_left=max(0, cap - (picture.spec.take - 1)),
+        blind_to=None if person.leads else person.name,
+    )
+
+
+def _counts(person: Person) -> dict[str, int]:
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    tally = studio().ledger.tally(today)
+    waiting = sum(count.waiting for count in studio().ledger.inbox_counts())
+    return {"waiting": waiting, "mine": tally.get(person.name, 0), "team": sum(tally.values())}
+
+
+def _filters(project: str | None) -> dict[str, list[str]]:
+    counts = studio().ledger.inbox_counts()
+    return {
+        "project": sorted({count.project for count in counts}),
+        "asset": sorted({count.asset for count in counts if project in (None, count.project)}),
+        "check": [str(criterion) for criterion in Criterion],
+    }
+
+
+screen()

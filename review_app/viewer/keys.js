@@ -1,0 +1,85 @@
+// Keys. R and C stay Streamlit's. Nothing fires while somebody types, under a dialog, or with Ctrl, Alt or Command.
+
+const KEYS = [
+  ["a", "approve", "A", "Approve"],
+  ["x", "reject", "X", "Reject, with a reason"],
+  ["t", "retake", "T", "Send back: made again tonight"],
+  ["p", "promote", "P", "Approve a draft and make its final"],
+  ["s", "skip", "S", "Later: behind the others"],
+  ["u", "undo", "U", "Take your last decision back"],
+  ["1", "", "1 – 9", "Criterion: once for bad, twice for ok"],
+  ["n", "note", "N", "Write a note; Esc leaves it"],
+  ["arrowright", "next", "→", "Next, leaving this one undecided"],
+  ["arrowleft", "prev", "←", "Back"],
+  [" ", "blink", "Space", "Hold: see what it was made from"],
+  ["w", "wipe", "W", "Wipe between the two; move the pointer"],
+  ["d", "difference", "D", "Difference of the two"],
+  ["z", "zoom", "Z", "100 % and back; the wheel zooms, dragging moves"],
+  ["b", "boxes", "B", "Boxes of the findings on or off"],
+  ["g", "grid", "G", "Images in hand, side by side"],
+  ["h", "help", "H", "This list"],
+  ["", "", "drag", "Marks a region; it goes with the criterion marked last"],
+];
+const ACT_OF = Object.fromEntries(KEYS.filter(([key, act]) => key && act).map(([key, act]) => [key, act]));
+const HELD = new Set(["next", "prev"]); // may repeat while the key is down
+
+function typing(event) {
+  const at = event.composedPath()[0];
+  return at instanceof Element && Boolean(at.closest("input, textarea, select, [contenteditable]"));
+}
+
+function onKey(view, event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  if (document.querySelector("[data-testid=stDialog]")) return;
+  const key = event.key.toLowerCase();
+  if (view.dialog) return dialogKey(view, event, key);
+  if (typing(event)) {
+    if (key === "escape") view.parts.stage.focus();
+    return;
+  }
+  const button = event.composedPath()[0];
+  const pressed = button instanceof HTMLButtonElement && view.root.contains(button);
+  if (pressed && (key === " " || key === "enter")) return; // a focused button is pressed, as everywhere
+  if (/^[1-9]$/.test(key)) {
+    cycleMark(view, onScreen(view.deck)?.criteria[Number(key) - 1]);
+  } else if (ACT_OF[key]) {
+    if (event.repeat && !HELD.has(ACT_OF[key])) return event.preventDefault();
+    act(view, ACT_OF[key], event);
+  } else if (key === "escape") {
+    if (view.look.zoom) zoomTo(view, 0);
+    compare(view, "");
+    return;
+  } else return;
+  event.preventDefault();
+}
+
+function dialogKey(view, event, key) {
+  if (key === "escape" || (view.dialog === "help" && key === "h") || (view.dialog === "grid" && key === "g" && !typing(event))) {
+    event.preventDefault();
+    return close(view);
+  }
+  if (key === "tab") return keepInside(view, event);
+  if (typing(event) || view.dialog !== "ask") return;
+  const at = event.composedPath()[0];
+  if (/^[1-9]$/.test(key) && view.data.reasons[key - 1]) {
+    event.preventDefault();
+    toggleReason(view, view.data.reasons[key - 1]);
+  } else if (key === "enter" && !event.repeat && at.dataset?.act !== "cancel") {
+    event.preventDefault();
+    answer(view);
+  }
+}
+
+/** Focus stays in the dialog while it is open. */
+function keepInside(view, event) {
+  const all = [...view.parts[view.dialog].querySelectorAll("button, input, textarea, select")];
+  const reachable = all.filter((node) => node.offsetParent !== null && !node.disabled);
+  const at = reachable.indexOf(view.shadow.activeElement);
+  const next = (at + (event.shiftKey ? -1 : 1) + reachable.length) % reachable.length;
+  event.preventDefault();
+  reachable[next]?.focus();
+}
+
+function onKeyUp(view, event) {
+  if (event.key === " " && view.look.mode === "blink") compare(view, "");
+}

@@ -1,0 +1,156 @@
+"""A night's work to review, without a night: real rows, and pictures that are drawn instead of denoised.
+
+    python -m tests.review_app.stocked HOME [IMAGES]      fills a folder for looking at the app by hand
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.studio_tiny.draw import canny, draw
+from schemas.records import Submission
+from schemas.review import Changes, Choice, Criterion, Finding, Reason, Region, Result, Verdict, retaken
+from schemas.settings import Settings
+from schemas.spec import ControlSpec, ImageSpec, Kind, ModelRef, Tier
+from storage.database import migrate, open_database
+from storage.ledger import Keeping, Ledger
+from storage.objects import Store, open_store
+from storage.pictures import encode, preview
+from tests.making import MODEL, a_spec, a_submission, an_image, sha
+
+PROJECT = "Potion Shop"
+CRITERIA = (Criterion.HANDS, Criterion.TEXT, Criterion.BRAND)
+DISTINCT = 60
+"""Pictures that are really drawn; beyond that they come round again, under other specs."""
+
+
+@cache
+def drawn(seed: int, size: int) -> tuple[np.ndarray, str]:
+    picture = draw(10_000_000 + seed % DISTINCT, size=size)
+    return picture.image, picture.caption
+
+
+def stock(ledger: Ledger, store: Store, *, images: int = 24, size: int = 512, double: bool = False) -> list[ImageSpec]:
+    """Submits, plans and keeps `images` first takes; the specs, in the inbox's order."""
+    manifest = b"project: Potion Shop\n"
+    key = store.put_content("manifests", manifest, extension="yaml", media_type="application/yaml")
+    sources: dict[str, dict[str, Any]] = {}
+    specs = [_spec(number, size, store, sources) for number in range(images)]
+    submission = Submission(
+        **{column.key: getattr(a_submission(), column.key) for column in Submission.__table__.columns}
+        | {"name": "potions.yaml", "project": PROJECT, "object_key": key, "files": sources}
+    )
+    ledger.submit(submission)
+    ledger.plan(submission.digest, specs, priority=0, due=None, submitted_by="Mara Lind")
+    night = ledger.start_night("Mara Lind")
+    ledger.keep_many([_keeping(spec, n, size, store, night, double) for n, spec in enumerate(specs)])
+    ledger.end_night(night, outcome="complete", report_key=None, totals={}, planned=images)
+    return specs
+
+
+def retake_one(ledger: Ledger, store: Store, spec: ImageSpec, *, size: int = 512) -> ImageSpec:
+    """Sends an image back and makes it again."""
+    why: dict[str, Any] = {"reasons": (Reason.HANDS,), "note": "six fingers on the left hand", "changes": Changes()}
+    ledger.decide(Choice(image=spec.digest, revision=0, verdict=Verdict.RETAKE, **why), reviewer="Ada", role="lead")
+    decision, _, image = next(row for row in ledger.awaiting_retake() if row[2].digest == spec.digest)
+    child = retaken(spec, Changes(), picture=image.sha256)
+    ledger.plan_retake(decision.id, parent=spec.digest, child=child, refused=None)
+    ledger.keep_many([_keeping(child, 31, size, store, None, False)])
+    return child
+
+
+def _spec(number: int, size: int, store: Store, sources: dict[str, dict[str, Any]]) -> ImageSpec:
+    pixels, caption = drawn(number, size)
+    more: dict[str, Any] = {}
+    if number % 3 != 1:  # from a picture: controlled, or a texture's variant
+        data = encode(pixels[::-1].copy(), a_spec()).data
+        key = store.put_content("sources", data, extension="png", media_type="image/png")
+        digest = key.rsplit("/", 1)[1].removesuffix(".png")
+        sources[f"pictures/{number}.png"] = {"digest": digest, "key": key, "width": size, "height": size}
+        if number % 3 == 0:
+            control = ControlSpec(type="canny", image=digest, model=ModelRef(alias="studio-tiny/canny", digest="1" * 64))
+            edges = np.repeat(canny(pixels)[..., None], 3, axis=2)
+            name = control.condition_key(size, size)
+            store.put_once(name, encode(edges, a_spec()).data, media_type="image/png")
+            more["controls"] = (control,)
+        else:
+            more |= {"kind": Kind.TEXTURE, "source": digest, "strength": 0.5, "seamless": "xy"}
+    words = caption.split(",")[0].split()
+    return a_spec(
+        number,
+        project=PROJECT,
+        asset=" ".join(words[:3]).title(),
+        variant=f"s{number}",
+        tier=Tier.DRAFT if number % 7 == 5 else Tier.FINAL,
+        prompt=caption,
+        negative_prompt="text, watermark, blurry",
+        width=size,
+        height=size,
+        num_inference_steps=24,
+        model=MODEL,
+        **more,
+    )
+
+
+def _keeping(spec: ImageSpec, number: int, size: int, store: Store, night: int | None, double: bool) -> Keeping:
+    pixels, _ = drawn(number, size)
+    file = encode(pixels, spec)
+    image = an_image(
+        spec,
+        sha256=sha(spec.digest),
+        object_key=store.put_content("images", file.data, extension=file.extension, media_type=file.media_type),
+        preview_key=store.put_content("previews", preview(pixels, 1024), extension="webp", media_type="image/webp"),
+        thumb_key=store.put_content("thumbs", preview(pixels, 384), extension="webp", media_type="image/webp"),
+        bytes=len(file.data),
+        conditions=[control.condition_key(size, size) for control in spec.controls],
+        night=night,
+    )
+    return Keeping(
+        image=image,
+        findings=list(_findings(number)),
+        criteria=CRITERIA,
+        reviews_wanted=2 if double else 1,
+        rank=number,
+    )
+
+
+def _findings(number: int) -> Iterator[Finding]:
+    if number % 4 == 0:
+        yield Finding(check=Criterion.HANDS, result=Result.NOT_CHECKED, sentence="No hand model is configured.")
+    else:
+        yield Finding(check=Criterion.HANDS, result=Result.PASS, sentence="No hands in sight.")
+    if number % 5 == 2:
+        place = Region(x=0.31, y=0.4, width=0.36, height=0.14, label="“OPEN”")
+        yield Finding(
+            check=Criterion.TEXT, result=Result.FLAG, score=0.9, sentence="Reads “OPEN”; no text is expected.", regions=(place,)
+        )
+    else:
+        yield Finding(check=Criterion.TEXT, result=Result.PASS, sentence="No text found.")
+    if number % 6 == 3:
+        yield Finding(
+            check=Criterion.BRAND, result=Result.FLAG, score=0.6, sentence="Dominant #8a3fbd is 21.4 from the palette (12 allowed)."
+        )
+    else:
+        yield Finding(check=Criterion.BRAND, result=Result.PASS, sentence="Dominant colours are in the palette.")
+    if number % 9 == 4:
+        yield Finding(check=Criterion.TECHNICAL, result=Result.ERROR, sentence="The check crashed (ValueError); look yourself.")
+
+
+def main() -> None:
+    settings = Settings(home=Path(sys.argv[1]))
+    engine = open_database(settings.database)
+    migrate(engine)
+    ledger, store = Ledger(engine), open_store(settings)
+    specs = stock(ledger, store, images=int(sys.argv[2]) if len(sys.argv) > 2 else 24)
+    retake_one(ledger, store, specs[1])
+    print(f"{len(specs)} images in {settings.home}")
+
+
+if __name__ == "__main__":
+    main()
