@@ -228,7 +228,7 @@ def _frames() -> Select[Any]:
         Image.thumb_key,
         Image.preview_key,
         Image.made_at,
-        func.coalesce(InboxEntry.waiting, False),
+        func.coalesce(InboxEntry.waiting, False).label("waiting"),
         Decision.verdict,
     )
     return (
@@ -240,10 +240,12 @@ def _frames() -> Select[Any]:
 
 
 def _framed(session: Session, query: Select[Any]) -> list[Frame]:
-    return [
-        Frame(*head, waiting=bool(waiting), verdict=Verdict(verdict) if verdict else None)
-        for *head, waiting, verdict in session.execute(query)
-    ]
+    frames = []
+    for row in session.execute(query):
+        values = dict(row._mapping)
+        verdict = values["verdict"]
+        frames.append(Frame(**values | {"waiting": bool(values["waiting"]), "verdict": verdict and Verdict(verdict)}))
+    return frames
 
 
 def _line(session: Session, digest: str) -> list[Frame]:
