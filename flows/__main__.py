@@ -157,5 +157,152 @@ def schema(
         print(schema_text(), end="")
 
 
+# --- the night ---------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    manifest: Annotated[Path | None, typer.Option("--manifest", "-m", help="submit this first")] = None,
+    by: Annotated[str, typer.Option("--by", help="who asks for it; for the record")] = "",
+) -> None:
+    """Have a night now, whatever the hour: make all that was submitted and sent back."""
+    from flows.one_machine import run_night
+    from flows.status import print_night
+
+    asked = settings()
+    if manifest is not None:
+        submit(manifest, submitted_by=by)
+    print_night(run_night(asked, by=by or "dailies run", windowed=False), asked)
+
+
+@app.command()
+def night() -> None:
+    """Have tonight's night on this machine, within the working window; for cron, where there is no Prefect server."""
+    from flows.one_machine import run_night
+    from flows.status import print_night
+
+    asked = settings()
+    print_night(run_night(asked, by="dailies night", windowed=True), asked)
+
+
+@app.command()
+def status() -> None:
+    """Say what is submitted, waiting, in hand, set aside and to be reviewed."""
+    from flows.status import print_status
+    from tasks.parts import open_parts
+
+    print_status(open_parts(settings()))
+
+
+@app.command()
+def report(
+    number: Annotated[int | None, typer.Argument(help="night; else the last one", metavar="[N]")] = None,
+) -> None:
+    """Print the morning report of a night."""
+    from flows.status import report_of
+    from tasks.parts import open_parts
+
+    print(report_of(open_parts(settings()), number), end="")
+
+
+@app.command("set-aside")
+def set_aside() -> None:
+    """List what failed too often and waits for somebody to look."""
+    from flows.status import print_set_aside
+    from tasks.parts import open_parts
+
+    print_set_aside(open_parts(settings()))
+
+
+@app.command()
+def release(
+    digests: Annotated[list[str] | None, typer.Argument(help="as `set-aside` lists them; beginnings will do")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="all of them")] = False,
+    by: Annotated[str, typer.Option("--by", help="who; for the record")] = "",
+) -> None:
+    """Put what was set aside back into the queue."""
+    from flows.status import release
+    from storage.frozen import local_name
+    from tasks.parts import open_parts
+
+    print(f"{release(open_parts(settings()), digests or [], everything=everything, by=by or local_name())} released")
+
+
+# --- the day -----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def review(
+    port: Annotated[int, typer.Option(help="port on this machine")] = 8501,
+    address: Annotated[str, typer.Option(help="0.0.0.0 to be reached from elsewhere")] = "127.0.0.1",
+) -> None:
+    """Serve the review app."""
+    import os
+
+    settings()  # what is wrong with them is better said here than in a browser
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "review_app", "--port", str(port), "--address", address])
+
+
+@app.command()
+def retake() -> None:
+    """Plan now what reviewers sent back, as the night would."""
+    from tasks.parts import open_parts
+    from tasks.retake import plan_retakes
+
+    retakes = plan_retakes(open_parts(settings()))
+    print(f"{retakes.planned} planned")
+    for refused in retakes.refused:
+        print(f"not planned: {refused}")
+
+
+@app.command()
+def deliver(project: Annotated[str | None, typer.Option(help="of this project only")] = None) -> None:
+    """Deliver what was approved, under its names. Doing it again changes nothing."""
+    from tasks.deliver import deliver
+
+    from tasks.parts import open_parts
+
+    parts = open_parts(settings())
+    print(deliver(parts.ledger, parts.store, project=project, folder=parts.settings.delivery_folder))
+
+
+@app.command()
+def demo(
+    serve: Annotated[bool, typer.Option(help="serve the review app afterwards")] = True,
+    port: Annotated[int, typer.Option(help="of the review app")] = 8501,
+) -> None:
+    """Submit manifests/demo, have a night, say what was made and where, and serve the review app over it."""
+    from flows.demonstration import demonstrate
+
+    demonstrate(settings())
+    if serve:
+        review(port=port, address="127.0.0.1")
+
+
+# --- a studio ----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def deploy(gpus: Annotated[int, typer.Option(min=1, help="shifts that may render at once")] = 1) -> None:
+    """Set up the Prefect server of PREFECT_API_URL: pool, queues, limits, deployments, schedule, zombie watch."""
+    from flows.studio import deploy
+
+    for line in deploy(settings(), gpus=gpus):
+        print(line)
+
+
+@app.command()
+def worker(
+    gpu: Annotated[str | None, typer.Option(help="which GPU makes shifts; without it the worker runs nights")] = None,
+    name: Annotated[str, typer.Option(help="as Prefect shows it")] = "",
+) -> None:
+    """Take work from the Prefect server: one worker a GPU, and one without for nights."""
+    from flows.studio import work
+
+    settings()
+    work(gpu=gpu, name=name)
+
+
 if __name__ == "__main__":
     main()

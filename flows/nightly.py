@@ -56,7 +56,13 @@ def nightly(by: str = "schedule", windowed: bool = True, night: int | None = Non
         # 3. Say what became of it.
         key = write_report(morning)
         summary = parts.ledger.summary(morning.night)
-        return {"night": morning.night, "outcome": morning.outcome, "report": key, **totals(summary)}
+        return {
+            "night": morning.night,
+            "outcome": morning.outcome,
+            "report": key,
+            "trouble": [*morning.stopped, *morning.problems],
+            **totals(summary),
+        }
 
 
 def _closes(parts: Parts) -> datetime | None:

@@ -49,7 +49,7 @@ def deploy(settings: Settings, *, gpus: int) -> list[str]:
     return said
 
 
-def work(settings: Settings, *, gpu: str | None, name: str = "") -> None:
+def work(*, gpu: str | None, name: str = "") -> None:
     """Becomes a worker of the pool: for shifts on this GPU, or for nights. Does not return."""
     if not os.environ.get("PREFECT_API_URL"):
         raise SettingsError("PREFECT_API_URL is not set; a worker takes its work from a Prefect server")

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from schemas.errors import DailiesError, LedgerUnavailable, StoreUnavailable
+from schemas.pace import pace_key
 from schemas.spec import ImageSpec
 from storage.failpoint import failpoint
-from tasks.estimate import pace_key, seconds_for
+from tasks.estimate import seconds_for
 from tasks.parts import here
 from tasks.preflight import obstacles
 from tasks.render import spent_so_far
 from tasks.retake import Retakes, plan_retakes
 from tasks.shift import make_shifts
 from tasks.submit import plan_submission
-
-log = logging.getLogger(__name__)
 
 LOST = 2
 """A spec may lose this many times `max_attempts` leases with nothing said before it is set aside."""
@@ -49,7 +47,6 @@ def plan_submitted() -> tuple[int, list[str]]:
         except (LedgerUnavailable, StoreUnavailable):
             raise
         except (DailiesError, KeyError, ValueError) as error:
-            log.warning("%s could not be planned: %s", submission.name, error)
             problems.append(f"{submission.name} of {submission.submitted_by} could not be planned: {error}")
         failpoint("plan.after")
     return new, problems

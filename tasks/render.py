@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from schemas.errors import ModelChanged
 from schemas.spec import ImageSpec
 from storage.failpoint import failpoint
 from tasks.budget import Budget
@@ -50,6 +51,7 @@ class ShiftAtWork:
         self.leases = Leases(parts.ledger, worker=parts.worker, seconds=settings.lease_seconds, folder=workers)
         self.budget = spent_so_far(parts, night=night)
         self._gatherer = Gatherer(parts.store, limits=settings.limits, condition_models=settings.condition_models)
+        self._pinned: dict[str, str] = {}
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="gather")
         self._coming: tuple[list[str], Future[Prepared]] | None = None
         self._keeper = Keeper(parts, leases=self.leases, streak=self.streak, night=night, flow_run=flow_run)
@@ -91,6 +93,7 @@ class ShiftAtWork:
             self.streak.check()
             return 0
         # 3. The device.
+        self._pin(specs)
         failpoint("render.before_device")
         rendered = self.parts.engine.render(
             specs,
@@ -116,6 +119,20 @@ class ShiftAtWork:
         inputs = patiently(lambda: self._gatherer.gather(specs))
         failpoint("render.after_gather")
         return Prepared(inputs, briefs)
+
+    def _pin(self, specs: Sequence[ImageSpec]) -> None:
+        """An alias means the weights it was first made with, until somebody re-pins it on purpose."""
+        for spec in specs:
+            for ref in (spec.model, spec.vae, *spec.loras, *(control.model for control in spec.controls)):
+                if ref is None or self._pinned.get(ref.alias) == ref.digest:
+                    continue
+                held = self.parts.ledger.pin(ref.alias, ref.digest)
+                if held != ref.digest:
+                    raise ModelChanged(
+                        f"{spec.project}/{spec.asset} was planned with {ref.alias} {ref.digest[:12]}; it is pinned to "
+                        f"{held[:12]}. Submit it again, or re-pin the alias"
+                    )
+                self._pinned[ref.alias] = held
 
     def _affordable(self, specs: Sequence[ImageSpec]) -> list[ImageSpec]:
         """Budgets are looked at again with what was truly spent; what they refuse waits for another night."""
