@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,12 +111,13 @@ def plan_submission(ledger: Ledger, catalogue: Catalogue, digest: str) -> PlanCo
 
 def planned_specs(
     manifest: Manifest, files: Mapping[str, FrozenFile], catalogue: Catalogue, pins: Mapping[str, str]
-) -> list[ImageSpec]:
-    """Every spec of a manifest. Raises ModelMissing for models that are neither pinned nor on this machine."""
+) -> Iterator[ImageSpec]:
+    """Every spec of a manifest, as they are asked for. Raises ModelMissing, at once, for models that are neither pinned
+    nor on this machine."""
     lookup = models_for(manifest, catalogue, pins)
     if lookup.missing:
         raise ModelMissing("; ".join(lookup.missing))
-    return list(expand(manifest, files, lookup.models))
+    return expand(manifest, files, lookup.models)
 
 
 def _history(settings: Settings) -> tuple[Ledger | None, list[str]]:
