@@ -87,6 +87,12 @@ class AssetCount:
 
 
 class History(Transactions):
+    def matching(self, start: str, *, most: int = 3) -> list[str]:
+        """Digests of images that begin so, `most` of them at most: for people, who say only the first letters."""
+        with self.reading() as session:
+            within = Image.digest.between(start, start + "g")  # digests are hexadecimal
+            return list(session.scalars(select(Image.digest).where(within).order_by(Image.digest).limit(most)))
+
     def picture(self, digest: str) -> Picture:
         """LedgerError when there is no such image."""
         with self.reading() as session:

@@ -7,9 +7,9 @@ from safetensors.torch import load_file, save_file
 
 from engine.catalogue import Catalogue
 from engine.diffuse import Engine
+from models.studio_tiny.export import checkpoint
 from schemas.errors import ModelMissing
 from schemas.spec import LoraRef, ModelRef
-from tests.engine.original import write
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def shelf(studio, tmp_path_factory):
     """A catalogue of single files made from the small checkpoint's folders."""
     folder = tmp_path_factory.mktemp("files")
     base = studio.catalogue.where("studio-tiny", asker="test")
-    write(base, folder / "base.safetensors")
+    checkpoint(base, folder / "base.safetensors")
     style = next(studio.catalogue.where("studio-tiny/style", asker="test").glob("*.safetensors"))
     save_file(kohya(load_file(style)), folder / "style.safetensors")
     entries = {
