@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,16 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty, migrated database, to be copied."""
+    file = tmp_path_factory.mktemp("sqlite") / "migrated.db"
+    engine = open_database(f"sqlite:///{file}")
+    migrate(engine)
+    engine.dispose()
+    return file
+
+
+@pytest.fixture(scope="session")
 def s3_server() -> Iterator[servers.S3Server]:
     with servers.seaweedfs() as server, pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -64,14 +75,14 @@ def s3_server() -> Iterator[servers.S3Server]:
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=SERVERS)])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     if request.param == "sqlite":
-        yield from _sqlite_ledger(tmp_path)
+        yield from _sqlite_ledger(request.getfixturevalue("sqlite_file"), tmp_path)
     else:
         yield from _postgres_ledger(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture
-def sqlite_ledger(tmp_path: Path) -> Iterator[Ledger]:
-    yield from _sqlite_ledger(tmp_path)
+def sqlite_ledger(sqlite_file: Path, tmp_path: Path) -> Iterator[Ledger]:
+    yield from _sqlite_ledger(sqlite_file, tmp_path)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=SERVERS)])
@@ -97,9 +108,9 @@ def stack(request: pytest.FixtureRequest) -> Stack:
 
 
 @pytest.fixture
-def local_stack(tmp_path: Path) -> Iterator[Stack]:
+def local_stack(sqlite_file: Path, tmp_path: Path) -> Iterator[Stack]:
     settings = Settings(home=tmp_path / "home")
-    for ledger in _sqlite_ledger(settings.home.resolve()):
+    for ledger in _sqlite_ledger(sqlite_file, settings.home.resolve()):
         environment = {"DAILIES_HOME": str(settings.home.resolve())}
         yield Stack("local", settings, ledger, open_store(settings), environment)
 
@@ -118,9 +129,10 @@ def studio_stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sta
         yield Stack("studio", settings, ledger, open_store(settings), environment)
 
 
-def _sqlite_ledger(folder: Path) -> Iterator[Ledger]:
+def _sqlite_ledger(migrated: Path, folder: Path) -> Iterator[Ledger]:
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(migrated, folder / "dailies.db")
     engine = open_database(f"sqlite:///{folder / 'dailies.db'}")
-    migrate(engine)
     yield Ledger(engine)
     engine.dispose()
 
