@@ -9,12 +9,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import distributed, nn
 from tqdm import tqdm
 
 
 def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def rank() -> int:
+    """Which of the training processes this is; 0 also when it is the only one."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def processes() -> int:
+    return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 class Ema:
@@ -59,13 +68,14 @@ class Run:
     def steps(self) -> Iterator[int]:
         """Yields step numbers; the body takes one optimizer step with `learn`. Saves every two minutes."""
         began, saved, log = time.monotonic() - self.spent, time.monotonic(), self.folder / f"{self.name}.csv"
-        first = self.step
-        with log.open("a", newline="") as file, tqdm(desc=self.name, mininterval=10) as bar:
+        with log.open("a", newline="") as file, tqdm(desc=self.name, mininterval=10, disable=rank() > 0) as bar:
             self._csv, self._bar = csv.writer(file), bar
-            while (time.monotonic() - began) < self.minutes * 60:
-                self.spent = time.monotonic() - began
-                part = min(1.0, self.spent / (self.minutes * 60))
-                warm = min(1.0, (self.step - first + 1) / self.warmup)
+            while True:
+                self.spent = self._agreed(time.monotonic() - began)
+                if self.spent >= self.minutes * 60:
+                    break
+                part = self.spent / (self.minutes * 60)
+                warm = min(1.0, (self.step + 1) / self.warmup)
                 for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
                     group["lr"] = peak * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * part)))
                 yield self.step
@@ -77,18 +87,40 @@ class Run:
                     saved = time.monotonic()
         self.save()
 
+    def _agreed(self, seconds: float) -> float:
+        """The clock of process 0, for all."""
+        if processes() == 1:
+            return seconds
+        clock = torch.tensor([seconds], dtype=torch.float64)
+        distributed.broadcast(clock, 0)
+        return float(clock)
+
+    def _average_gradients(self, parameters: list[nn.Parameter]) -> None:
+        grads = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([g.flatten() for g in grads])
+        distributed.all_reduce(flat)
+        flat /= processes()
+        for grad, mean in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
+            grad.copy_(mean.view_as(grad))
+
     def learn(self, loss: torch.Tensor) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
+        if processes() > 1:
+            self._average_gradients(parameters)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         self.optimizer.step()
+        if rank() > 0:
+            return
         self.ema.update(self.module)
         if self.step % 20 == 0:
-            self._csv.writerow([self.step, round(self.spent, 1), round(float(loss), 5)])
-            self._bar.set_postfix(loss=f"{float(loss):.4f}")
+            self._csv.writerow([self.step, round(self.spent, 1), round(float(loss.detach()), 5)])
+            self._bar.set_postfix(loss=f"{float(loss.detach()):.4f}")
 
     def save(self) -> None:
+        if rank() > 0:
+            return
         kept = {"live": self.module.state_dict(), "ema": self.ema.shadow, "optimizer": self.optimizer.state_dict(),
                 "step": self.step, "spent": self.spent}  # fmt: skip
         torch.save(kept, self.path.with_suffix(".part"))

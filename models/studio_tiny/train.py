@@ -3,13 +3,17 @@
     python -m models.studio_tiny.train data|vae|decoder|text|unet|controlnet|lora|draft --run DIR --minutes N
 
 DIR holds the drawn pictures, the latents, a checkpoint (.pt), a loss curve (.csv) and sheets (.png) of each part.
-It runs on a GPU when there is one, otherwise on the CPU in bf16 autocast.
+It runs on a GPU when there is one, otherwise on the CPU in bf16 autocast. On a busy machine the UNet trains faster as
+several processes of one thread, which wait for each other once a step and not once an operation:
+
+    torchrun --nproc-per-node 2 -m models.studio_tiny.train unet --run DIR --minutes N
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import os
 from pathlib import Path
 
 import torch
@@ -27,11 +31,16 @@ def main() -> None:
         "--size", type=int, default=128, help="pixels; 64 first teaches words and colours four times as fast"
     )
     parser.add_argument("--condition", choices=["canny", "depth"], default="canny", help="for controlnet")
-    parser.add_argument("--threads", type=int, default=0)
     args = parser.parse_args()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
+    processes, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+    if processes > 1:
+        torch.set_num_threads(1)
+        torch.distributed.init_process_group("gloo", rank=rank, world_size=processes)
+    train(rank, args)
+
+
+def train(rank: int, args: argparse.Namespace) -> None:
+    torch.manual_seed(rank)
     module = {
         "data": "dataset",
         "vae": "train_vae",

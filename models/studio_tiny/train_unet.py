@@ -18,7 +18,7 @@ from torch import nn
 from models.studio_tiny import architecture
 from models.studio_tiny.architecture import FACTOR, SCHEDULE, Parts, encode_text, time_ids
 from models.studio_tiny.dataset import pictures
-from models.studio_tiny.loop import Run, device
+from models.studio_tiny.loop import Run, device, processes, rank
 from models.studio_tiny.sampling import PROMPTS, pipeline, sample_sheet
 from models.studio_tiny.train_text import taught
 from models.studio_tiny.train_vae import encode, trained_vae
@@ -89,9 +89,10 @@ def train(folder: Path, *, minutes: float, size: int) -> None:
     captions, schedule = Captions(folder, pictures(folder)[1]), noise_schedule()
     alphas = schedule.alphas_cumprod.to(where)
     parts = as_parts(folder, modules)
-    rng, batch = np.random.default_rng(run.step + 1), BATCH[size]
+    rng, batch = np.random.default_rng((run.step, rank())), BATCH[size] // processes()
+    torch.manual_seed(run.step * 64 + rank())  # each process its own noise
     sizes = time_ids(size, batch=batch).to(where)
-    next_sheet = run.spent + 240
+    next_sheet = run.spent + 1200
 
     for _ in run.steps():
         # 1. a batch of clean latents and their captions, some of them empty
@@ -113,11 +114,12 @@ def train(folder: Path, *, minutes: float, size: int) -> None:
         v = signal.sqrt() * noise - (1 - signal).sqrt() * clean
         run.learn((made.float() - v).square().mean())
 
-        if run.spent > next_sheet:
-            next_sheet = run.spent + 600
+        if run.spent > next_sheet and rank() == 0:
+            next_sheet = run.spent + 1200
             run.save()
             draw_sheet(folder, size=size, step=run.step)
-    draw_sheet(folder, size=size, step=run.step)
+    if rank() == 0:
+        draw_sheet(folder, size=size, step=run.step)
 
 
 def draw_sheet(folder: Path, *, size: int, step: int) -> None:

@@ -1,0 +1,252 @@
+"""The questions that bench/checkpoint.py asks: each makes pictures with the shipped pipelines and measures them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import (
+    ControlNetModel,
+    DiffusionPipeline,
+    LCMScheduler,
+    StableDiffusionXLControlNetPipeline,
+    StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLInpaintPipeline,
+    StableDiffusionXLPipeline,
+)
+from PIL import Image
+
+from bench.pixels import edge_f1, named_colour, seam_ratio
+from models.studio_tiny import judge
+from models.studio_tiny.draw import TEST_SEEDS, Picture, canny, draw, paint
+from models.studio_tiny.sampling import sample
+from models.studio_tiny.world import (
+    CHARACTERS,
+    CLASHES,
+    COLOURS,
+    MATERIALS,
+    OBJECTS,
+    STYLES,
+    Attributes,
+    choose,
+    describe,
+)
+
+STEPS, GUIDANCE = 20, 5.0
+DRAFT_STEPS, DRAFT_GUIDANCE = 6, 1.0
+
+
+@dataclass(frozen=True)
+class Line:
+    question: str
+    value: float
+    aim: str  # such as ">= 0.90"; "" is only reported
+    beside: str
+
+    @property
+    def met(self) -> bool | None:
+        if not self.aim:
+            return None
+        sign, figure = self.aim.split()
+        return self.value >= float(figure) if sign == ">=" else self.value <= float(figure)
+
+
+class Bench:
+    """The pipelines over one set of loaded modules, and the questions."""
+
+    def __init__(self, folder: Path, images: int) -> None:
+        self.count, self.judge = images, judge.load()
+        self.pipe = StableDiffusionXLPipeline.from_pretrained(folder, use_safetensors=True, add_watermarker=False)
+        self.pipe.to("cuda" if torch.cuda.is_available() else "cpu", torch.float32)
+        self.pipe.set_progress_bar_config(disable=True)
+        self.folder = folder
+
+    def also(self, kind: type[DiffusionPipeline], **parts: object) -> DiffusionPipeline:
+        made = kind(**{**self.pipe.components, **parts}, force_zeros_for_empty_prompt=False, add_watermarker=False)
+        made.set_progress_bar_config(disable=True)
+        return made
+
+    def controlnet(self, condition: str) -> DiffusionPipeline:
+        net = ControlNetModel.from_pretrained(self.folder / f"controlnet-{condition}", use_safetensors=True).float()
+        return self.also(StableDiffusionXLControlNetPipeline, controlnet=net.to(self.pipe.device))
+
+    def requests(
+        self, first: int, *, kinds: tuple[str, ...] = ("object",), **fixed: str
+    ) -> list[tuple[Attributes, str]]:
+        """Subjects and colours dealt out evenly, captions in fresh wordings that name colour, background and style."""
+        out = []
+        for i in range(self.count):
+            rng = np.random.default_rng(TEST_SEEDS + first + i)
+            kind = kinds[i % len(kinds)]
+            names = list({"object": OBJECTS, "material": MATERIALS, "character": CHARACTERS}.get(kind, {kind: ""}))
+            colour = list(COLOURS)[int(rng.integers(len(COLOURS)))]
+            plain = [b for b in ("white", "gray", "dark") if colour not in CLASHES[b]]
+            about = Attributes(kind, names[i // len(kinds) % len(names)], colour,
+                               "" if kind == "material" else choose(rng, plain), choose(rng, STYLES),
+                               int(rng.choice([3, 4, 5, 6])) if kind == "hand" else 0)  # fmt: skip
+            about = replace(about, **fixed)
+            out.append((about, describe(about, rng)))
+        return out
+
+    def right(self, asked: list[Attributes], images: list[np.ndarray]) -> float:
+        seen = [o for i in range(0, len(images), 64) for o in judge.opinions(self.judge, images[i : i + 64])]
+        return float(np.mean([a.name == name for a, (name, _, _) in zip(asked, seen, strict=True)]))
+
+    def drawn(self, first: int, kinds: tuple[str, ...]) -> list[Picture]:
+        """Drawn pictures of some kinds on plain backgrounds, as conditions and sources."""
+        out: list[Picture] = []
+        seed = TEST_SEEDS + first
+        while len(out) < self.count:
+            picture = draw(seed)
+            if picture.about.kind in kinds and picture.about.background in ("white", "gray", "dark"):
+                out.append(picture)
+            seed += 1
+        return out
+
+    # --- the questions -------------------------------------------------------------------------------------------
+
+    def colour(self) -> list[Line]:
+        asked = self.requests(0)
+        images = sample(self.pipe, [c for _, c in asked], steps=STEPS, guidance=GUIDANCE, first_seed=1_000)
+        abouts = [a for a, _ in asked]
+        hits = [named_colour(i) == a.colour for a, i in zip(abouts, images, strict=True)]
+        drawn = [named_colour(paint(a, np.random.default_rng(k)).image) == a.colour for k, a in enumerate(abouts)]
+        return [
+            Line(
+                "right colour",
+                float(np.mean(hits)),
+                ">= 0.90",
+                f"the same question on drawn pictures {np.mean(drawn):.2f}",
+            )
+        ]
+
+    def objects(self) -> list[Line]:
+        asked = self.requests(10_000, kinds=("object", "object", "material"))
+        abouts, prompts = [a for a, _ in asked], [c for _, c in asked]
+        full = self.right(abouts, sample(self.pipe, prompts, steps=STEPS, guidance=GUIDANCE, first_seed=2_000))
+        free = self.right(abouts, sample(self.pipe, prompts, steps=STEPS, guidance=1.0, first_seed=2_000))
+        known = judge.on_drawn(self.judge)["name"]
+        return [Line("right object or material", full, ">= 0.90", f"judge on drawn pictures {known:.2f}"),
+                Line("guidance guides", full - free, ">= 0.10", f"at 1.0 {free:.2f}, at 5.0 {full:.2f}")]  # fmt: skip
+
+    def control(self) -> list[Line]:
+        out = []
+        drawn = self.drawn(20_000, ("object", "character", "sign", "hand"))
+        prompts = [d.caption for d in drawn]
+        without = sample(self.pipe, prompts, steps=STEPS, guidance=GUIDANCE, first_seed=3_000)
+        free = np.mean([edge_f1(canny(i), d.edges) for i, d in zip(without, drawn, strict=True)])
+        for condition, aim in (("canny", ">= 0.75"), ("depth", "")):
+            maps = [d.edges if condition == "canny" else d.depth for d in drawn]
+            held = sample(self.controlnet(condition), prompts, steps=STEPS, guidance=GUIDANCE, first_seed=3_000,
+                          image=[Image.fromarray(m).convert("RGB") for m in maps])  # fmt: skip
+            f1 = np.mean([edge_f1(canny(i), d.edges) for i, d in zip(held, drawn, strict=True)])
+            out.append(Line(f"ControlNet controls ({condition})", float(f1), aim, f"the same seeds without {free:.2f}"))
+        return [*out, Line("without ControlNet", float(free), "<= 0.35", "edge F1 to a condition that it never saw")]
+
+    def negative(self) -> list[Line]:
+        strong = {
+            n: c for n, c in OBJECTS.items() if c in ("red", "yellow", "green", "purple", "blue", "teal", "brown")
+        }
+        names = [list(strong)[i % len(strong)] for i in range(self.count)]
+        prompts = [f"a {n} on a {('white', 'gray')[i % 2]} background, {STYLES[i % 2]}" for i, n in enumerate(names)]
+        shares = []
+        for forbidden in ([""] * len(names), [strong[n] for n in names]):
+            images = sample(
+                self.pipe, prompts, steps=STEPS, guidance=GUIDANCE, first_seed=4_000, negative_prompt=forbidden
+            )
+            shares.append(np.mean([named_colour(i) == strong[n] for i, n in zip(images, names, strict=True)]))
+        return [Line("negative prompt forbids", float(shares[1] / max(shares[0], 1e-9)), "<= 0.50",
+                     f"forbidden colour in {shares[0]:.2f} without, {shares[1]:.2f} with")]  # fmt: skip
+
+    def strength(self) -> list[Line]:
+        drawn, pipe = self.drawn(30_000, ("object", "character", "sign")), self.also(StableDiffusionXLImg2ImgPipeline)
+        sources, scores = [Image.fromarray(d.image) for d in drawn], []
+        for strength in (0.3, 0.5, 0.7):
+            images = sample(pipe, [d.caption for d in drawn], steps=STEPS, guidance=GUIDANCE, first_seed=5_000,
+                            image=sources, strength=strength)  # fmt: skip
+            scores.append(float(np.mean([edge_f1(canny(i), d.edges) for i, d in zip(images, drawn, strict=True)])))
+        falls = "falls in that order" if scores[0] > scores[1] > scores[2] else "does NOT fall in that order"
+        return [
+            Line(
+                "strength keeps structure",
+                scores[0],
+                ">= 0.80",
+                "edge F1 at 0.3 / 0.5 / 0.7: " + " / ".join(f"{s:.2f}" for s in scores) + ", " + falls,
+            )
+        ]
+
+    def inpaint(self) -> list[Line]:
+        drawn, pipe = self.drawn(40_000, ("object",))[:48], self.also(StableDiffusionXLInpaintPipeline)
+        hole = np.zeros((128, 128), np.uint8)
+        hole[32:96, 32:96] = 255
+        images = sample(
+            pipe,
+            [d.caption for d in drawn],
+            steps=STEPS,
+            guidance=GUIDANCE,
+            first_seed=6_000,
+            strength=0.99,
+            image=[Image.fromarray(d.image) for d in drawn],
+            mask_image=Image.fromarray(hole),
+        )
+        pasted = [np.where(hole[..., None] > 0, i, d.image) for i, d in zip(images, drawn, strict=True)]
+        worst = max(int(np.abs(p.astype(int) - d.image)[hole == 0].max()) for p, d in zip(pasted, drawn, strict=True))
+        changed = np.mean(
+            [np.abs(p.astype(int) - d.image)[hole > 0].mean() for p, d in zip(pasted, drawn, strict=True)]
+        )
+        return [
+            Line(
+                "inpainting keeps the rest",
+                float(worst),
+                "<= 0",
+                f"48 images; inside the mask {changed:.0f} levels on average",
+            )
+        ]
+
+    def tiles(self) -> list[Line]:
+        asked = self.requests(50_000, kinds=("material",))
+        ratios = []
+        for mode in ("zeros", "circular"):
+            wrap_convolutions(self.pipe, mode)
+            images = sample(self.pipe, [c for _, c in asked], steps=STEPS, guidance=GUIDANCE, first_seed=7_000)
+            ratios.append(float(np.mean([seam_ratio(i) for i in images])))
+        wrap_convolutions(self.pipe, "zeros")
+        return [Line("textures tile", ratios[1], "<= 1.10", f"seam over inside energy; seamless off {ratios[0]:.2f}")]
+
+    def hands(self) -> list[Line]:
+        asked = self.requests(60_000, kinds=("hand",))
+        images = sample(self.pipe, [c for _, c in asked], steps=STEPS, guidance=GUIDANCE, first_seed=8_000)
+        seen = [o for i in range(0, len(images), 64) for o in judge.opinions(self.judge, images[i : i + 64])]
+        hits = np.mean([a.fingers == fingers for (a, _), (_, fingers, _) in zip(asked, seen, strict=True)])
+        known = judge.on_drawn(self.judge)["fingers of hands"]
+        return [Line("asked number of fingers", float(hits), "", f"judge on drawn pictures {known:.2f}; chance 0.25")]
+
+    def draft(self) -> list[Line]:
+        asked = self.requests(70_000, kinds=("object", "object", "material"))
+        scheduler = self.pipe.scheduler
+        self.pipe.load_lora_weights(self.folder / "lcm-lora")
+        self.pipe.scheduler = LCMScheduler.from_config(scheduler.config)
+        prompts = [c for _, c in asked]
+        images = sample(self.pipe, prompts, steps=DRAFT_STEPS, guidance=DRAFT_GUIDANCE, first_seed=9_000)
+        self.pipe.unload_lora_weights()
+        self.pipe.scheduler = scheduler
+        plain = sample(self.pipe, prompts, steps=DRAFT_STEPS, guidance=GUIDANCE, first_seed=9_000)
+        abouts = [a for a, _ in asked]
+        return [
+            Line(
+                "draft tier",
+                self.right(abouts, images),
+                ">= 0.85",
+                f"{DRAFT_STEPS} LCM steps; {DRAFT_STEPS} Euler steps with guidance {self.right(abouts, plain):.2f}",
+            )
+        ]
+
+
+def wrap_convolutions(pipe: DiffusionPipeline, mode: str) -> None:
+    """Padding of every convolution that makes pixels: "circular" makes what leaves on one side come in on the other."""
+    for network in (pipe.unet, pipe.vae.decoder):
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.Conv2d):
+                layer.padding_mode = mode
