@@ -115,7 +115,7 @@ def upgrade() -> None:
         sa.Column("dtype", sa.String(length=16), nullable=False),
         sa.Column("batch", sa.JSON(), nullable=False, comment="size and row of the batch that made it"),
         sa.Column("timings", sa.JSON(), nullable=False, comment="stage -> seconds, this image's share of its batch"),
-        sa.Column("gpu_seconds", sa.Float(), nullable=False),
+        sa.Column("gpu_seconds", sa.Double(), nullable=False),
         sa.Column("phash", sa.String(length=64), nullable=True),
         sa.Column("night", BigId, nullable=True),
         sa.Column("flow_run", sa.String(length=36), nullable=True),
@@ -194,11 +194,11 @@ def upgrade() -> None:
         sa.Column("changes", sa.JSON(), nullable=True, comment="schemas.review.Changes"),
         sa.Column("reviewer", sa.String(length=200), nullable=False),
         sa.Column("role", sa.String(length=16), nullable=False, comment="reviewer, lead or admin, at that time"),
-        sa.Column("seconds", sa.Float(), nullable=True),
+        sa.Column("seconds", sa.Double(), nullable=True),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.UniqueConstraint("image", "revision"),
         sa.ForeignKeyConstraint(["image"], ["images.digest"]),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("image", "revision"),
     )
     op.create_index(
         "ix_decisions_asking",
@@ -215,7 +215,7 @@ def upgrade() -> None:
         sa.Column("image", sa.String(length=64), nullable=False),
         sa.Column("criterion", sa.String(length=16), nullable=False),
         sa.Column("result", sa.String(length=16), nullable=False),
-        sa.Column("score", sa.Float(), nullable=False),
+        sa.Column("score", sa.Double(), nullable=False),
         sa.Column("sentence", sa.Text(), nullable=False),
         sa.Column("regions", sa.JSON(), nullable=False, comment="schemas.review.Region"),
         sa.Column("data", sa.JSON(), nullable=False),
@@ -231,10 +231,10 @@ def upgrade() -> None:
         sa.Column("sidecar", sa.Text(), nullable=False),
         sa.Column("decision", BigId, nullable=False),
         sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.UniqueConstraint("project", "name"),
         sa.ForeignKeyConstraint(["decision"], ["decisions.id"]),
         sa.ForeignKeyConstraint(["image"], ["images.digest"]),
         sa.PrimaryKeyConstraint("image"),
-        sa.UniqueConstraint("project", "name"),
     )
     op.create_table(
         "inbox",
