@@ -12,6 +12,10 @@ A catalogue is a YAML file, one entry an alias:
       path: ../weights/hero-xl-canny
       checkpoints: [hero-xl]      # empty: any of the same architecture
       controls: [canny, lineart]  # which `type` of a manifest's control it serves
+    hero-xl/union:
+      kind: controlnet
+      path: ../weights/union-promax
+      modes: {pose: 0, depth: 1, softedge: 2, scribble: 2, canny: 3, lineart: 3, normal: 4}  # a ControlNet-Union
 
 The digest of an alias is the SHA-256 over the lines `<sha256 of file>  <relative name>\\n`, sorted by name, of every
 file that loading reads: .safetensors, .json and .txt. Of a checkpoint folder only `model_index.json` and the components
@@ -64,11 +68,17 @@ class Entry(BaseModel):
     architecture: Literal["sdxl"] = "sdxl"
     checkpoints: tuple[str, ...] = Field((), description="aliases this belongs to; empty: any of its architecture")
     controls: tuple[str, ...] = Field((), description="control types a ControlNet serves")
+    modes: dict[str, int] = Field(default_factory=dict, description="of a ControlNet-Union: control type -> its number")
     tiers: dict[Tier, TierDefaults] = Field(default_factory=dict)
     size: int | None = Field(None, description="px, the side a checkpoint was trained at")
     config: Path | None = Field(None, description="diffusers folder with the configs of a single-file checkpoint")
     trigger: str | None = Field(None, description="the word an embedding listens to")
     licence: str = ""
+
+    @property
+    def serves(self) -> tuple[str, ...]:
+        """Control types; a union's modes are enough to say them."""
+        return (*self.controls, *(name for name in self.modes if name not in self.controls))
 
     @model_validator(mode="after")
     def _one_place(self) -> Entry:
@@ -129,9 +139,9 @@ class Catalogue:
         base = self.entry(checkpoint, asker=asker, kind="checkpoint")
         able = [entry for entry in self.entries.values() if entry.kind == "controlnet" and _fits(entry, base)]
         for entry in able:
-            if control in entry.controls:
+            if control in entry.serves:
                 return entry
-        there = ", ".join(sorted({control for entry in able for control in entry.controls})) or "none"
+        there = ", ".join(sorted({control for entry in able for control in entry.serves})) or "none"
         raise ModelMissing(f"{asker} asks for control {control!r}; {checkpoint} has a ControlNet for: {there}")
 
     def where(self, alias: str, *, asker: str, kind: Kind | None = None) -> Path:

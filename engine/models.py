@@ -7,6 +7,7 @@ loads nothing. Every digest is checked against the spec's own and the pin before
 from __future__ import annotations
 
 import gc
+import json
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -16,14 +17,13 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from diffusers import AutoencoderKL, ControlNetModel, StableDiffusionXLPipeline
-from diffusers.models.controlnets.multicontrolnet import MultiControlNetModel
-from torch import Tensor, nn
+from diffusers import AutoencoderKL, ControlNetModel, ControlNetUnionModel, StableDiffusionXLPipeline
 
 from engine.catalogue import Catalogue
+from engine.controlnets import Controls, Remembered
 from schemas.errors import ModelChanged, ModelMissing, RenderError
 from schemas.schedulers import SIGMAS, resolve
-from schemas.spec import ImageSpec, LoraRef, ModelRef, Task
+from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef, Task
 
 CONTROLNETS_HELD = 4
 
@@ -40,39 +40,6 @@ PIPELINES = {
 }
 
 
-class Remembered(nn.Module):
-    """A ControlNet's condition embedding, computed once for a condition and not again at every step."""
-
-    def __init__(self, embedding: nn.Module) -> None:
-        super().__init__()
-        self.embedding = embedding
-        self._last: tuple[Tensor, Tensor] | None = None
-
-    def forward(self, condition: Tensor) -> Tensor:
-        if self._last is None or self._last[0] is not condition:
-            self._last = (condition, self.embedding(condition))
-        return self._last[1]
-
-    def forget(self) -> None:
-        self._last = None
-
-
-class Controls(MultiControlNetModel):
-    """diffusers' sum of ControlNets, less the forwards whose scale is 0 (before start, after end, or asked so)."""
-
-    def forward(self, sample: Tensor, timestep: Any, encoder_hidden_states: Tensor, controlnet_cond: list[Tensor],
-                conditioning_scale: list[float], **rest: Any) -> tuple[Any, Any]:  # fmt: skip
-        downs: list[Tensor] | None = None
-        mid: Tensor | None = None
-        for condition, scale, net in zip(controlnet_cond, conditioning_scale, self.nets, strict=True):
-            if scale == 0:
-                continue
-            more, middle = net(sample, timestep, encoder_hidden_states, condition, scale, **rest)
-            downs = list(more) if downs is None else [a + b for a, b in zip(downs, more, strict=True)]
-            mid = middle if mid is None else mid + middle
-        return downs, mid
-
-
 class Models:
     """What is on the device. One object a process and device."""
 
@@ -84,7 +51,7 @@ class Models:
         self._base: StableDiffusionXLPipeline | None = None
         self._base_key: tuple[str, str | None] | None = None
         self._vaes: dict[str, AutoencoderKL] = {}
-        self._nets: OrderedDict[str, ControlNetModel] = OrderedDict()
+        self._nets: OrderedDict[str, Any] = OrderedDict()
         self._worn: tuple[tuple[str, float], ...] = ()
         self._loras: list[str] = []
 
@@ -100,7 +67,8 @@ class Models:
         # 3. the pipeline of this task around the same parts
         parts = {name: part for name, part in base.components.items() if name != "scheduler"}
         if spec.controls:
-            parts["controlnet"] = Controls([self._controlnet(control.model, asker=asker) for control in spec.controls])
+            nets = [self._controlnet(control.model, asker=asker) for control in spec.controls]
+            parts["controlnet"] = Controls(nets, [_mode(*pair) for pair in zip(spec.controls, nets, strict=True)])
         pipe = getattr(diffusers, PIPELINES[spec.task, bool(spec.controls)])(
             **parts,
             scheduler=scheduler_for(spec, base.scheduler.config),
@@ -155,10 +123,11 @@ class Models:
             _tune(self._vaes[ref.digest].to(self.device), self.device)
         return self._vaes[ref.digest]
 
-    def _controlnet(self, ref: ModelRef, *, asker: str) -> ControlNetModel:
+    def _controlnet(self, ref: ModelRef, *, asker: str) -> Any:
         if ref.digest not in self._nets:
             path = self.checked(ref, asker=asker)
-            load = ControlNetModel.from_pretrained if path.is_dir() else ControlNetModel.from_single_file
+            cls = ControlNetUnionModel if _is_union(path) else ControlNetModel
+            load = cls.from_pretrained if path.is_dir() else cls.from_single_file
             net = load(path, dtype=self.dtype, use_safetensors=True, local_files_only=True, **_variant(path))
             net.controlnet_cond_embedding = Remembered(net.controlnet_cond_embedding)
             self._nets[ref.digest] = _tune(net.to(self.device), self.device)
@@ -253,6 +222,23 @@ def _one_file(path: Path, alias: str, asker: str) -> Path:
     if len(files) != 1:
         raise ModelMissing(f"{asker} asks for {alias}: {path} holds {len(files)} safetensors files; one is needed")
     return files[0]
+
+
+def _is_union(path: Path) -> bool:
+    config = path / "config.json"
+    return config.is_file() and json.loads(config.read_text())["_class_name"] == ControlNetUnionModel.__name__
+
+
+def _mode(control: ControlSpec, net: Any) -> int | None:
+    """Which of a union's conditions this is; None for an ordinary ControlNet."""
+    if not isinstance(net, ControlNetUnionModel):
+        return None
+    if control.control_mode is None or control.control_mode >= net.config.num_control_type:
+        raise RenderError(
+            f"{control.model.alias} is a union of {net.config.num_control_type} conditions; control {control.type!r} "
+            f"came with mode {control.control_mode}; give `modes` in its catalogue entry"
+        )
+    return control.control_mode
 
 
 def _name(lora: LoraRef) -> str:

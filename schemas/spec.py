@@ -85,6 +85,8 @@ class ControlSpec(Frozen):
     model: ModelRef
     precomputed: bool = False
     params: tuple[tuple[str, Real], ...] = ()
+    control_mode: int | None = None
+    """The condition's number in a ControlNet-Union, from the catalogue; None for an ordinary ControlNet."""
     controlnet_conditioning_scale: Real = 1.0
     control_guidance_start: Real = 0.0
     control_guidance_end: Real = 1.0
@@ -182,7 +184,7 @@ class ImageSpec(Frozen):
             (self.clip_skip, self.strength, self.seamless, self.hires.model_dump() if self.hires else None),
             self.padding_mask_crop is not None,
             [
-                (c.controlnet_conditioning_scale, c.control_guidance_start, c.control_guidance_end)
+                (c.controlnet_conditioning_scale, c.control_guidance_start, c.control_guidance_end, c.control_mode)
                 for c in self.controls
             ],
         )

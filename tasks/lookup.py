@@ -32,6 +32,10 @@ def unknown_models(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]
             yield path, f"came the {kind} {alias!r}{said}", nearest(alias, there)
     for index, asset in enumerate(manifest.assets):
         for number, control in enumerate(asset.controls if isinstance(asset, RenderAsset) else ()):
+            union = catalogue.entries.get(control.model or "")
+            if union is not None and union.modes and control.type not in union.modes:
+                came = f"came {control.type!r} for the union {control.model}"
+                yield ("assets", index, "controls", number, "type"), came, f"one of: {', '.join(sorted(union.modes))}"
             for model in asset.model or (manifest.model,) if control.model is None else ():
                 if model in catalogue.entries and catalogue.entries[model].kind == "checkpoint":
                     try:
@@ -111,4 +115,5 @@ def models_for(manifest: Manifest, catalogue: Catalogue, pins: Mapping[str, str]
         except ModelError as wrong:
             missing.append(str(wrong))
             digests[alias] = "0" * 64
-    return Lookup(Models(digests, controlnets, tiers, sizes), missing)
+    modes = {alias: entry.modes for alias in askers if (entry := catalogue.entries[alias]).modes}
+    return Lookup(Models(digests, controlnets, tiers, sizes, modes), missing)

@@ -5,7 +5,7 @@ The same manifest, files and models give the same specs in the same order, whate
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from string import Template
@@ -24,7 +24,7 @@ from schemas.manifest import (
     Style,
     TextureVariants,
 )
-from schemas.matrix import Matrix, sampling
+from schemas.matrix import Combination, Matrix, sampling
 from schemas.review import Changes, retaken
 from schemas.schedulers import resolve
 from schemas.spec import ControlSpec, Hires, ImageSpec, LoraRef, ModelRef, Tier
@@ -45,6 +45,8 @@ class Models:
     """checkpoint's alias -> what its catalogue entry says of the tiers"""
     sizes: Mapping[str, int] = field(default_factory=dict)
     """checkpoint's alias -> px of the side it was trained at"""
+    modes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """alias of a ControlNet-Union -> control type -> its number there"""
 
     def ref(self, alias: str) -> ModelRef:
         return ModelRef(alias=alias, digest=self.digests[alias])
@@ -62,14 +64,19 @@ def expand(manifest: Manifest, files: Mapping[str, FrozenFile], models: Models) 
 
 
 def expand_asset(
-    manifest: Manifest, asset: RenderAsset | TextureVariants, files: Mapping[str, FrozenFile], models: Models
+    manifest: Manifest,
+    asset: RenderAsset | TextureVariants,
+    files: Mapping[str, FrozenFile],
+    models: Models,
+    *,
+    combinations: Iterable[Combination] | None = None,
 ) -> Iterator[ImageSpec]:
-    """The images of one asset, in the order of its matrix."""
+    """The images of one asset, in the order of its matrix; or only those of some of its combinations."""
     plain = Style()
     refs = {alias: models.ref(alias) for alias in models.digests}
     shared = {**manifest.defaults.values, **asset.values}
     negative = asset.negative_prompt or manifest.defaults.negative_prompt or ("",)
-    for combination in Matrix(manifest, asset):
+    for combination in Matrix(manifest, asset) if combinations is None else combinations:
         at = combination.at
         tier, model = at["tier"], at["model"]
         style = manifest.styles.get(at["style"], plain)
@@ -177,11 +184,13 @@ def _controls(
     made = []
     for index, control in enumerate(asset.controls):
         start = f"controls.{index}."
+        alias = control.model or models.controlnets[at["model"], control.type]
         made.append(
             ControlSpec(
                 type=control.type,
                 image=files[at[start + ("image" if control.image else "condition")]].digest,
-                model=refs[control.model or models.controlnets[at["model"], control.type]],
+                model=refs[alias],
+                control_mode=models.modes.get(alias, {}).get(control.type),
                 precomputed=control.image is None,
                 params=tuple(sorted(control.params.items())),
                 controlnet_conditioning_scale=at[start + "controlnet_conditioning_scale"],

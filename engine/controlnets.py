@@ -1,0 +1,80 @@
+"""Several ControlNets as one, in diffusers' pipelines: what need not be computed is not, unions included.
+
+A union (ControlNetUnionModel) knows several conditions; those that are given to the same union go into one forward,
+as in diffusers' own union pipeline. A condition whose scale is 0, before its start or after its end, is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from diffusers.models.controlnets.multicontrolnet import MultiControlNetModel
+from torch import Tensor, nn
+
+
+class Remembered(nn.Module):
+    """A ControlNet's condition embedding, computed once for a condition and not again at every step."""
+
+    KEPT = 4
+
+    def __init__(self, embedding: nn.Module) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self._known: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def forward(self, condition: Tensor) -> Tensor:
+        known = self._known.get(id(condition))
+        if known is None or known[0] is not condition:
+            if len(self._known) >= self.KEPT:
+                self._known.clear()
+            known = self._known[id(condition)] = (condition, self.embedding(condition))
+        return known[1]
+
+    def forget(self) -> None:
+        self._known.clear()
+
+
+class Controls(MultiControlNetModel):
+    """`modes`: for each net the condition's number in its union, or None for an ordinary ControlNet."""
+
+    def __init__(self, nets: Sequence[Any], modes: Sequence[int | None]) -> None:
+        super().__init__(list(nets))
+        self.modes = tuple(modes)
+
+    def forward(self, sample: Tensor, timestep: Any, encoder_hidden_states: Tensor, controlnet_cond: list[Tensor],
+                conditioning_scale: list[float], **rest: Any) -> tuple[Any, Any]:  # fmt: skip
+        downs: list[Tensor] | None = None
+        mid: Tensor | None = None
+        for net, given in self._passes(sample, controlnet_cond, conditioning_scale):
+            more, middle = net(sample, timestep, encoder_hidden_states, **given, **rest)
+            downs = list(more) if downs is None else [a + b for a, b in zip(downs, more, strict=True)]
+            mid = middle if mid is None else mid + middle
+        return downs, mid
+
+    def _passes(
+        self, sample: Tensor, conditions: list[Tensor], scales: list[float]
+    ) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Each forward pass that is needed: the net and its own arguments."""
+        active = [n for n, scale in enumerate(scales) if scale != 0]
+        for first in active:
+            net, mode = self.nets[first], self.modes[first]
+            if mode is None:
+                yield net, {"controlnet_cond": conditions[first], "conditioning_scale": scales[first]}
+                continue
+            together = [n for n in active if self.nets[n] is net]
+            if together[0] != first:
+                continue  # went with the first of its union
+            modes = [self.modes[n] for n in together]
+            kinds = torch.zeros(net.config.num_control_type, device=sample.device, dtype=sample.dtype)
+            kinds[modes] = 1
+            yield (
+                net,
+                {
+                    "controlnet_cond": [conditions[n] for n in together],
+                    "control_type": kinds.repeat(sample.shape[0], 1),
+                    "control_type_idx": modes,
+                    "conditioning_scale": [float(scales[n]) for n in together],
+                },
+            )
