@@ -92,4 +92,8 @@ def _refused(why: str, event: dict[str, Any]) -> dict[str, Any]:
     words = {Verdict.APPROVE: "Approve", Verdict.REJECT: "Reject", Verdict.RETAKE: "Retake", Verdict.UNDO: "Undo"}
     verdict = words.get(event.get("verdict", ""), "This")
     title = f"{verdict} not recorded:"
-    return {"ok": False, "title": title, "message": f"{why}. Yours was: {verdict.lower()}{f' ({said})' if said else ''}."}
+    return {
+        "ok": False,
+        "title": title,
+        "message": f"{why}. Yours was: {verdict.lower()}{f' ({said})' if said else ''}.",
+    }

@@ -8,9 +8,11 @@ import streamlit as st
 
 STYLE = """
 <style>
-  .stMainBlockContainer { padding: 4.4rem 1.6rem 1rem; }
+  .stMainBlockContainer { padding: 4rem 1.6rem 1rem; }
   .stAppDeployButton, footer { display: none; }
   [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
+  h3 { font-size: 1.15rem !important; padding: .4rem 0 .2rem !important; }
+  .stTextArea textarea { font-family: ui-monospace, monospace; font-size: .85rem; }
   h1 { font-size: 1.7rem !important; padding: 0 0 .4rem !important; }
 </style>
 """

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
-from review_app.look import dress, outage
-from review_app.who import someone
+from review_app.look import dress, outage, plain
+from review_app.who import remember, someone
 from schemas.errors import DailiesError
 
-st.set_page_config(page_title="Dailies", page_icon=":material/photo_library:", layout="wide")
+st.set_page_config(page_title="Dailies", page_icon=str(Path(__file__).with_name("icon.png")), layout="wide")
 dress()
 
-if someone() is not None:
+person = someone()
+if person is not None:
+    remember(person)
     screens = {
         "inbox": "Inbox",
         "assets": "Assets",
@@ -23,6 +27,7 @@ if someone() is not None:
         st.Page(f"screens/{name}.py", title=title, url_path=name, default=name == "inbox")
         for name, title in screens.items()
     ]
+    pages.append(st.Page("screens/you.py", title=plain(person.name), icon=":material/person:", url_path="you"))
     try:
         st.navigation(pages, position="top").run()
     except DailiesError as trouble:

@@ -10,7 +10,6 @@ from urllib.parse import quote, unquote
 
 import streamlit as st
 
-from review_app.look import plain
 from review_app.studio import studio
 
 COOKIE = "dailies_reviewer"
@@ -32,7 +31,9 @@ class Person:
 
 def someone() -> Person | None:
     """The person at this screen; None after showing what asks for one."""
-    name = st.session_state.get("reviewer") or studio().settings.reviewer or _remembered()
+    name = st.session_state.get("reviewer", "")
+    if not name and not st.session_state.get("left"):
+        name = studio().settings.reviewer or _remembered()
     if name:
         st.session_state["reviewer"] = name
         return Person(name, role_of(name))
@@ -69,11 +70,12 @@ _remember = st.components.v2.component(
 )
 
 
-def badge() -> None:
-    """Keeps the name for the next visit, and lets another person take over."""
-    name = st.session_state.get("reviewer", "")
-    _remember(key="remember", data={"cookie": COOKIE, "value": quote(name)}, height=1)
-    with st.popover(plain(name), icon=":material/person:"):
-        if st.button("Not you? Change the name"):
-            st.session_state["reviewer"] = ""
-            st.rerun()
+def remember(person: Person) -> None:
+    """Keeps the name for the next visit."""
+    _remember(key="remember", data={"cookie": COOKIE, "value": quote(person.name)}, height=1)
+
+
+def leave() -> None:
+    """Ends this session's rights at once; the next person is asked for a name."""
+    st.session_state.clear()
+    st.session_state["left"] = True

@@ -1,2 +1,64 @@
+"""Assets: what each was asked for and what became of it, as contact sheets with every line of takes."""
+
+from __future__ import annotations
+
 import streamlit as st
-st.title("assets")
+
+from review_app.frames import lines_of, opened, tile_of
+from review_app.look import plain
+from review_app.sheet import sheet
+from review_app.studio import studio
+
+ALL = "All"
+SHOWN = 400
+
+ledger = studio().ledger
+st.title("Assets")
+counts = ledger.assets()
+if not counts:
+    st.info("Nothing was ordered yet. Send a manifest in on the Submit page.")
+    st.stop()
+
+projects = sorted({count.project for count in counts})
+project = projects[0]
+if len(projects) > 1:
+    wanted = st.query_params.get("project", projects[0])
+    start = projects.index(wanted) if wanted in projects else 0
+    project = st.selectbox("Project", projects, index=start, width=360)
+counts = [count for count in counts if count.project == project]
+
+left, right = st.columns([5, 7], gap="medium")
+with left:
+    table = [
+        {
+            "Asset": count.asset,
+            "Asked": count.asked,
+            "Made": count.made,
+            "To review": count.waiting,
+            "Approved": count.approved,
+            "Rejected": count.rejected,
+            "Sent back": count.sent_back,
+            "Delivered": count.delivered,
+        }
+        for count in counts
+    ]
+    event = st.dataframe(
+        table,
+        hide_index=True,
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": [0]}},
+        on_select="rerun",
+        height=min(640, 38 + 35 * len(table)),
+        key=f"assets-{project}",
+        column_config={"Asset": st.column_config.TextColumn(width="medium", pinned=True)},
+    )
+rows = event.selection.rows or [0]
+count = counts[min(rows[0], len(counts) - 1)]
+with right:
+    st.subheader(plain(count.asset), anchor=False)
+    frames = ledger.contact_sheet(project, count.asset)
+    lines = [[tile_of(frame) for frame in line] for line in lines_of(frames[:SHOWN])]
+    if len(frames) > SHOWN:
+        st.caption(f"The first {SHOWN} of {len(frames)} are shown.")
+    for digest in sheet([{"title": "", "lines": lines}], key=f"sheet-{project}-{count.asset}"):
+        opened(digest)

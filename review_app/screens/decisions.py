@@ -1,2 +1,125 @@
+"""Decisions: the audit trail. Nothing is ever removed from it; an undo is a line too."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
 import streamlit as st
-st.title("decisions")
+
+from review_app.frames import opened
+from review_app.studio import studio
+from schemas.review import Verdict
+
+PAGE = 500
+FIELDS = (
+    "when", "project", "asset", "variant", "verdict", "stands", "reviewer", "reasons", "marks", "note", "seconds",
+    "revision", "image",
+)  # fmt: skip
+
+
+def row_of(one: Any) -> dict[str, Any]:
+    decision = one.decision
+    return {
+        "when": decision.decided_at,
+        "project": one.project,
+        "asset": one.asset,
+        "variant": one.variant,
+        "verdict": str(decision.verdict),
+        "stands": one.stands,
+        "reviewer": decision.reviewer,
+        "reasons": ", ".join(decision.reasons),
+        "marks": ", ".join(f"{criterion} {mark}" for criterion, mark in decision.marks.items()),
+        "note": decision.note,
+        "seconds": decision.seconds,
+        "revision": decision.revision,
+        "image": decision.image,
+    }
+
+
+def as_csv(rows: list[dict[str, Any]]) -> bytes:
+    """For spreadsheets: a cell that would be read as a formula gets an apostrophe before it."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, FIELDS)
+    writer.writeheader()
+    for row in rows:
+        cells = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+        guarded = {
+            n: f"'{v}" if isinstance(v, str) and v[:1] in ("=", "+", "-", "@", "\t", "\r") else v
+            for n, v in cells.items()
+        }
+        writer.writerow(guarded)
+    return out.getvalue().encode("utf-8-sig")
+
+
+def as_json(rows: list[dict[str, Any]]) -> bytes:
+    return json.dumps(rows, default=lambda value: value.isoformat(), ensure_ascii=False, indent=1).encode()
+
+
+ledger = studio().ledger
+st.title("Decisions")
+projects, reviewers = ledger.projects(), sorted(ledger.tally(datetime(2000, 1, 1, tzinfo=UTC)))
+one, two, three, four = st.columns(4)
+project = one.selectbox("Project", projects, index=None, placeholder="All")
+reviewer = two.selectbox("Reviewer", reviewers, index=None, placeholder="All")
+verdict = three.selectbox("Verdict", [str(name) for name in Verdict], index=None, placeholder="All")
+days = four.date_input("Days", value=(), max_value=date.today() + timedelta(days=1))
+
+given = list(days) if isinstance(days, tuple) else [days]
+since = datetime.combine(given[0], time(), UTC) if given else None
+until = datetime.combine(given[-1], time(), UTC) + timedelta(days=1) if len(given) > 1 else None
+wanted = {"project": project, "reviewer": reviewer, "verdict": verdict, "since": since, "until": until}
+rows = [row_of(one) for one in ledger.decisions(**wanted, limit=PAGE)]
+
+if not rows:
+    st.info("No decisions yet." if not any(wanted.values()) else "No decisions match.")
+    st.stop()
+if len(rows) == PAGE:
+    st.caption(f"The newest {PAGE} are shown; the exports hold all that match.")
+event = st.dataframe(
+    rows,
+    hide_index=True,
+    selection_mode="single-row",
+    on_select="rerun",
+    height=min(560, 38 + 35 * len(rows)),
+    column_order=FIELDS[:-2],
+    column_config={
+        "when": st.column_config.DatetimeColumn("When (UTC)", format="YYYY-MM-DD HH:mm:ss"),
+        "stands": st.column_config.CheckboxColumn("Stands", help="The decision that holds now"),
+        "seconds": st.column_config.NumberColumn("Seconds", help="How long the image was looked at", format="%.1f"),
+        **{
+            name: name.capitalize()
+            for name in ("project", "asset", "variant", "verdict", "reviewer", "reasons", "marks", "note")
+        },
+    },
+    key="trail",
+)
+left, middle, right = st.columns([1, 1, 4])
+
+
+def everything() -> list[dict[str, Any]]:
+    return [row_of(one) for one in ledger.decisions(**wanted, limit=None)]
+
+
+left.download_button(
+    "CSV",
+    data=lambda: as_csv(everything()),
+    file_name="decisions.csv",
+    mime="text/csv",
+    icon=":material/download:",
+    on_click="ignore",
+)
+middle.download_button(
+    "JSON",
+    data=lambda: as_json(everything()),
+    file_name="decisions.json",
+    mime="application/json",
+    icon=":material/download:",
+    on_click="ignore",
+)
+if event.selection.rows and st.session_state.get("opened") != event.selection.rows:
+    opened(rows[event.selection.rows[0]]["image"])
+st.session_state["opened"] = event.selection.rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,8 +15,9 @@ from review_app.viewer import viewer
 from review_app.who import Person, role_of, someone
 from schemas.errors import LedgerError
 from schemas.review import Criterion, Reason
+from storage.ledger import InboxCount
 
-IN_HAND = 24
+IN_HAND = 32
 MOST = 400
 KEY = "viewer"
 
@@ -42,10 +44,15 @@ def screen() -> None:
     have = sync.get("have", [])
     limit = min(MOST, IN_HAND + len(have) - sync.get("ahead", 0) + sync.get("skipped", 0))
     waiting = ledger.inbox(**wanted, reviewer=person.name, limit=limit)
+    queue = [item.digest for item in waiting]
+    if not sync and (named := st.query_params.get("image")):  # a link from another page
+        queue = [named, *(digest for digest in queue if digest != named)]
     answers = desk.since(sync.get("answered", 0))
     fresh = [answer["image"] for answer in answers if not answer["ok"]]
     known = set(have)
-    lacking = [item.digest for item in waiting if item.digest not in known]
+    lacking = [digest for digest in queue if digest not in known]
+
+    items = {digest: item for digest in dict.fromkeys([*fresh, *lacking]) if (item := _item(digest, person))}
 
     # 3. Tell the screen.
     viewer(
@@ -54,8 +61,8 @@ def screen() -> None:
             "may_decide": person.may_decide,
             "answers": answers,
             "trouble": desk.trouble,
-            "queue": [item.digest for item in waiting],
-            "items": [item for digest in dict.fromkeys([*fresh, *lacking]) if (item := _item(digest, person))],
+            "queue": [digest for digest in queue if digest in known or digest in items],
+            "items": list(items.values()),
             "counts": _counts(person),
             "filter": {name: value or "" for name, value in wanted.items()},
             "filtered": any(wanted.values()),
@@ -93,20 +100,30 @@ def _item(digest: str, person: Person) -> dict[str, Any] | None:
     )
 
 
-def _counts(person: Person) -> dict[str, int]:
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    tally = studio().ledger.tally(today)
-    waiting = sum(count.waiting for count in studio().ledger.inbox_counts())
-    return {"waiting": waiting, "mine": tally.get(person.name, 0), "team": sum(tally.values())}
+def _counts(person: Person) -> dict[str, float]:
+    waiting, tally, at = _sums()
+    return {
+        "age": time.monotonic() - at,
+        "waiting": sum(count.waiting for count in waiting),
+        "mine": tally.get(person.name, 0),
+        "team": sum(tally.values()),
+    }
 
 
 def _filters(project: str | None) -> dict[str, list[str]]:
-    counts = studio().ledger.inbox_counts()
+    waiting, _, _ = _sums()
     return {
-        "project": sorted({count.project for count in counts}),
-        "asset": sorted({count.asset for count in counts if project in (None, count.project)}),
+        "project": sorted({count.project for count in waiting}),
+        "asset": sorted({count.asset for count in waiting if project in (None, count.project)}),
         "check": [str(criterion) for criterion in Criterion],
     }
+
+
+@st.cache_resource(ttl=2, show_spinner=False)
+def _sums() -> tuple[list[InboxCount], dict[str, int], float]:
+    """What waits, and who has decided how much today; for all sessions, two seconds old at most."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return studio().ledger.inbox_counts(), studio().ledger.tally(today), time.monotonic()
 
 
 screen()

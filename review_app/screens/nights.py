@@ -1,2 +1,144 @@
+"""Nights: what ran, what it made, what failed and why. A night that is running is looked at again by itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
 import streamlit as st
-st.title("nights")
+
+from review_app.look import ago, plain
+from review_app.studio import studio
+from review_app.who import someone
+from schemas.errors import StoreError
+from schemas.records import Night
+
+ledger = studio().ledger
+settings = studio().settings
+
+
+def main() -> None:
+    st.title("Nights")
+    nights = ledger.nights(60)
+    if not nights:
+        st.info("No night has run yet. `dailies night` runs one now; a schedule runs them by themselves.")
+        return
+    names = {night.id: _name(night) for night in nights}
+    chosen = st.selectbox("Night", list(names), format_func=names.__getitem__, width=480)
+    night = next(night for night in nights if night.id == chosen)
+    if night.ended_at is None:
+        running(night.id)
+    else:
+        show(night.id)
+    st.subheader("All nights", anchor=False)
+    st.dataframe(
+        [
+            {
+                "Night": night.id,
+                "Started": night.started_at,
+                "Minutes": ((night.ended_at or datetime.now(UTC)) - night.started_at).total_seconds() / 60,
+                "Outcome": night.outcome or "running",
+                "By": night.started_by,
+                "Planned": night.planned,
+                **{
+                    name.replace("_", " ").capitalize(): value
+                    for name, value in night.totals.items()
+                    if isinstance(value, int | float)
+                },
+            }
+            for night in nights
+        ],
+        hide_index=True,
+        column_config={
+            "Started": st.column_config.DatetimeColumn("Started (UTC)", format="YYYY-MM-DD HH:mm"),
+            "Minutes": st.column_config.NumberColumn(format="%.1f"),
+        },
+    )
+
+
+def _name(night: Night) -> str:
+    return f"{night.started_at:%a %-d %b %Y, %H:%M} UTC · {night.outcome or 'running'}"
+
+
+@st.fragment(run_every=4)
+def running(night_id: int) -> None:
+    night = ledger.night(night_id)
+    if night.ended_at is not None:
+        st.rerun()
+    made, failed = ledger.night_progress(night_id)
+    share = min(1.0, (made + failed) / night.planned) if night.planned else 0.0
+    words = f"Running since {ago(night.started_at)}: {made} made" + (f" of {night.planned}" if night.planned else "")
+    st.progress(share, text=words + (f", {failed} failures" if failed else ""))
+    show(night_id)
+
+
+def show(night_id: int) -> None:
+    summary = ledger.summary(night_id)
+    seconds = summary.gpu_seconds
+    cost = seconds / 3600 * settings.gpu_hour_price
+    figures = st.columns(6)
+    figures[0].metric("Made", summary.made)
+    figures[1].metric("Flagged", summary.flagged, help="At least one check says: look here")
+    figures[2].metric("Not checked", summary.unchecked, help="A check crashed, or could not look")
+    figures[3].metric("Still to make", summary.waiting)
+    figures[4].metric("GPU seconds", f"{seconds:,.0f}", help=f"{seconds / max(1, summary.made):.2f} an image")
+    figures[5].metric("Cost", f"{cost:,.2f} {settings.currency}")
+    if summary.by_asset:
+        rows = [
+            {
+                "Project": a.project,
+                "Asset": a.asset,
+                "Made": a.made,
+                "Flagged": a.flagged,
+                "GPU s an image": a.gpu_seconds / max(1, a.made),
+            }
+            for a in summary.by_asset
+        ]
+        st.dataframe(
+            rows, hide_index=True, column_config={"GPU s an image": st.column_config.NumberColumn(format="%.2f")}
+        )
+    if summary.failures:
+        st.subheader("Failures, by cause", anchor=False)
+        st.dataframe(
+            [
+                {"Cause": f.cause, "Failures": f.failures, "Images": f.specs, "For example": f.example}
+                for f in summary.failures
+            ],
+            hide_index=True,
+        )
+    if summary.set_aside:
+        aside()
+    if summary.night.report_key:
+        report(summary.night.report_key)
+
+
+def aside() -> None:
+    """What failed too often waits for a person."""
+    person = someone()
+    rows = ledger.set_aside()
+    st.subheader("Set aside", anchor=False)
+    st.caption("These failed too often and are left alone until somebody releases them for another try.")
+    table = [
+        {"Project": row.project, "Asset": row.asset, "Variant": row.variant, "Since": row.since, "Why": row.message}
+        for row in rows
+    ]
+    event = st.dataframe(table, hide_index=True, selection_mode="multi-row", on_select="rerun", key="aside")
+    chosen = [rows[number].digest for number in event.selection.rows] or [row.digest for row in rows]
+    label = "Try the chosen again" if event.selection.rows else "Try all again"
+    if person and person.may_decide and st.button(label, icon=":material/replay:"):
+        st.toast(f"{ledger.release_set_aside(chosen, person.name)} will be tried again.")
+        st.rerun()
+
+
+def report(key: str) -> None:
+    """As text: it names assets and errors, and those are not ours to render."""
+    try:
+        text = studio().store.get(key).decode("utf-8", "replace")
+    except StoreError as wrong:
+        st.warning(f"The report cannot be read: {plain(wrong)}")
+        return
+    with st.expander("Morning report"):
+        st.code(text, language=None, wrap_lines=True)
+        st.download_button("Download", text, file_name=key.rsplit("/", 1)[-1], mime="text/markdown", on_click="ignore")
+
+
+main()

@@ -1,2 +1,147 @@
+"""Submit: a manifest is uploaded or written, every complaint is shown at its line, and what is sound is sent in."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from statistics import median
+
 import streamlit as st
-st.title("submit")
+
+from review_app.look import ago, plain
+from review_app.studio import studio
+from review_app.who import someone
+from schemas.errors import ManifestError, Problem
+from schemas.manifest import Manifest
+from schemas.matrix import Matrix
+from storage.frozen import Looked, Upload, freeze, look
+
+EXAMPLE = """\
+project: Potion Shop
+model: studio-tiny
+styles:
+  icon: {prompt: "$prompt, flat style, on a white background"}
+defaults: {size: 128, style: icon, seeds: 2}
+assets:
+  - name: Potion
+    prompt: a $colour potion
+    values: {colour: [red, blue]}
+"""
+ENDINGS = ["yaml", "yml", "json", "csv", "png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"]
+at = studio()
+
+
+def main() -> None:
+    st.title("Submit")
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        files = st.file_uploader(
+            "A manifest, with the pictures and CSV files that it names",
+            type=ENDINGS,
+            accept_multiple_files=True,
+            help="All at once. Pictures are found by their file names.",
+        )
+        named = {file.name: file.getvalue() for file in files or []}
+        name, text = _manifest_of(named)
+        key = f"text-{hash((name, text))}"
+        edited = st.text_area(
+            "Manifest", text, height=380, key=key, help="Change it here; it is checked as you leave the field."
+        )
+    with right:
+        try:
+            looked = look(edited.encode(), name, Upload(named), at.settings)
+            manifest = looked.reading.sound()
+        except ManifestError as wrong:
+            _complaints(wrong.problems, edited)
+        else:
+            _plan(manifest, looked)
+    history()
+
+
+def _manifest_of(named: dict[str, bytes]) -> tuple[str, str]:
+    """The uploaded manifest, or the example."""
+    for name, data in named.items():
+        if PurePosixPath(name).suffix.lower() in (".yaml", ".yml", ".json"):
+            return name, data.decode("utf-8", "replace")
+    return "manifest.yaml", EXAMPLE
+
+
+def _complaints(problems: list[Problem], text: str) -> None:
+    many = f"{len(problems)} things are wrong" if len(problems) > 1 else "One thing is wrong"
+    st.error(f"{many}; nothing can be submitted yet.", icon=":material/error:")
+    lines = text.splitlines()
+    for problem in problems[:50]:
+        with st.container(border=True):
+            st.markdown(f"**Line {problem.line}**, column {problem.column}: `{problem.field.replace('`', '')}`")
+            if 0 < problem.line <= len(lines):
+                st.code(lines[problem.line - 1], language=None)
+            st.text(f"{problem.came}\nAllowed: {problem.allowed}")
+    if len(problems) > 50:
+        st.caption(f"and {len(problems) - 50} more")
+
+
+def _plan(manifest: Manifest, looked: Looked) -> None:
+    rows = [
+        {
+            "Asset": asset.name,
+            "Kind": asset.kind,
+            "Images": Matrix(manifest, asset).count(),
+            "Reviewers look at": ", ".join(manifest.criteria_of(asset)),
+        }
+        for asset in manifest.assets
+    ]
+    images = sum(row["Images"] for row in rows)
+    st.success(f"Sound: {images} images of {len(rows)} assets.", icon=":material/check_circle:")
+    figures = st.columns(3)
+    figures[0].metric("Images", images)
+    figures[1].metric("Pictures frozen with it", len(looked.frozen))
+    seconds = [pace for (model, *_), pace in at.ledger.pace().items() if model == manifest.model]
+    if seconds:
+        hours = images * median(seconds) / 3600
+        said = f"{hours * 60:.0f} min" if hours < 1.5 else f"{hours:.1f} h"
+        figures[2].metric(
+            "GPU time, about", said, help=f"About {hours * at.settings.gpu_hour_price:.2f} {at.settings.currency}"
+        )
+    else:
+        figures[2].metric("GPU time", "not known", help="Nothing was made with this model yet")
+    st.dataframe(rows, hide_index=True)
+    st.caption("`dailies check` says more: batches, megabytes, what exists already, and whether the models are there.")
+    person = someone()
+    if person is None or not person.may_decide:
+        st.caption("Your role does not submit.")
+    elif st.button(f"Submit {images} images for the next night", type="primary", icon=":material/send:"):
+        submission, new = freeze(looked, store=at.store, ledger=at.ledger, submitted_by=person.name)
+        word = "Submitted" if new else "The very same was submitted before, and stays as it is"
+        st.success(
+            f"{word}: {submission.digest[:12]}. The next night plans it and makes it.", icon=":material/inventory:"
+        )
+
+
+def history() -> None:
+    submissions = at.ledger.submissions(limit=50)
+    if not submissions:
+        return
+    st.subheader("Sent in before", anchor=False)
+    rows = [
+        {
+            "Name": one.name,
+            "Project": one.project,
+            "By": one.submitted_by,
+            "When": ago(one.submitted_at),
+            "Priority": one.priority,
+            "Due": one.due,
+            "State": "cancelled" if one.cancelled_at else "planned" if one.planned_at else "for the next night",
+        }
+        for one in submissions
+    ]
+    event = st.dataframe(rows, hide_index=True, selection_mode="single-row", on_select="rerun", key="sent")
+    person = someone()
+    for number in event.selection.rows:
+        one = submissions[number]
+        if one.cancelled_at is None and person and person.may_decide:
+            st.caption("Cancelling stops what has not started. Images that exist stay, and stay to be reviewed.")
+            if st.button(f"Cancel {plain(one.name)}", icon=":material/cancel:"):
+                at.ledger.cancel(one.digest, person.name)
+                st.rerun()
+
+
+main()

@@ -153,7 +153,9 @@ function tile(view, id) {
 
 function showProgress(view) {
   const { counts } = view.data;
-  const unsent = view.outbox.waiting.filter((event) => event.verdict !== "undo").length;
+  if (view.counted !== counts) Object.assign(view, { counted: counts, countedAt: performance.now() - counts.age * 1000 });
+  const since = (times) => times.filter((time) => time >= view.countedAt).length;
+  const unsent = since(view.paces) - since(view.undone);
   const left = Math.max(0, counts.waiting - unsent);
   const recent = view.paces.filter((time) => performance.now() - time < 300_000);
   const minutes = recent.length > 2 ? (performance.now() - recent[0]) / 60_000 : 0;

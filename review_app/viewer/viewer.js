@@ -23,7 +23,7 @@ function build(shadow) {
   const root = shadow.querySelector("[data-part=root]");
   const parts = {};
   for (const node of root.querySelectorAll("[data-part]")) parts[node.dataset.part] = node;
-  const view = { shadow, root, parts, deck: newDeck(), pool: newPool(), filter: {}, paces: [], mine: [], beside: 0, dialog: "", boxesShown: true, missing: 0 };
+  const view = { shadow, root, parts, deck: newDeck(), pool: newPool(), filter: {}, paces: [], undone: [], mine: [], beside: 0, dialog: "", boxesShown: true, missing: 0 };
   view.look = { zoom: 0, x: 0, y: 0, mode: "", split: 0.5 };
   view.outbox = newOutbox(() => sync(view));
   view.stop = new AbortController();
@@ -128,6 +128,7 @@ function undo(view) {
   bringBack(view.deck, last.id);
   const event = { image: last.id, revision: item.revision, verdict: "undo", undoes: last.seq, marks: {}, reasons: [], regions: [], note: "", changes: null, seconds: null };
   item.revision += 1;
+  view.undone.push(performance.now());
   show(view);
   post(view.outbox, event);
   say(view, `Taken back: ${item.asset}, ${item.variant}`);

@@ -1,6 +1,6 @@
 """A night's work to review, without a night: real rows, and pictures that are drawn instead of denoised.
 
-    python -m tests.review_app.stocked HOME [IMAGES]      fills a folder for looking at the app by hand
+python -m tests.review_app.stocked HOME [IMAGES]      fills a folder for looking at the app by hand
 """
 
 from __future__ import annotations
@@ -36,15 +36,24 @@ def drawn(seed: int, size: int) -> tuple[np.ndarray, str]:
     return picture.image, picture.caption
 
 
-def stock(ledger: Ledger, store: Store, *, images: int = 24, size: int = 512, double: bool = False) -> list[ImageSpec]:
-    """Submits, plans and keeps `images` first takes; the specs, in the inbox's order."""
-    manifest = b"project: Potion Shop\n"
+def stock(
+    ledger: Ledger,
+    store: Store,
+    *,
+    images: int = 24,
+    size: int = 512,
+    double: bool = False,
+    project: str = PROJECT,
+    **fields: Any,
+) -> list[ImageSpec]:
+    """Submits, plans and keeps `images` first takes; the specs, in the inbox's order. `fields`: of every spec."""
+    manifest = f"project: {project}\n".encode()
     key = store.put_content("manifests", manifest, extension="yaml", media_type="application/yaml")
     sources: dict[str, dict[str, Any]] = {}
-    specs = [_spec(number, size, store, sources) for number in range(images)]
+    specs = [_spec(number, size, store, sources, {"project": project} | fields) for number in range(images)]
     submission = Submission(
         **{column.key: getattr(a_submission(), column.key) for column in Submission.__table__.columns}
-        | {"name": "potions.yaml", "project": PROJECT, "object_key": key, "files": sources}
+        | {"digest": sha(project), "name": "potions.yaml", "project": project, "object_key": key, "files": sources}
     )
     ledger.submit(submission)
     ledger.plan(submission.digest, specs, priority=0, due=None, submitted_by="Mara Lind")
@@ -65,7 +74,7 @@ def retake_one(ledger: Ledger, store: Store, spec: ImageSpec, *, size: int = 512
     return child
 
 
-def _spec(number: int, size: int, store: Store, sources: dict[str, dict[str, Any]]) -> ImageSpec:
+def _spec(number: int, size: int, store: Store, sources: dict[str, Any], fields: dict[str, Any]) -> ImageSpec:
     pixels, caption = drawn(number, size)
     more: dict[str, Any] = {}
     if number % 3 != 1:  # from a picture: controlled, or a texture's variant
@@ -74,7 +83,9 @@ def _spec(number: int, size: int, store: Store, sources: dict[str, dict[str, Any
         digest = key.rsplit("/", 1)[1].removesuffix(".png")
         sources[f"pictures/{number}.png"] = {"digest": digest, "key": key, "width": size, "height": size}
         if number % 3 == 0:
-            control = ControlSpec(type="canny", image=digest, model=ModelRef(alias="studio-tiny/canny", digest="1" * 64))
+            control = ControlSpec(
+                type="canny", image=digest, model=ModelRef(alias="studio-tiny/canny", digest="1" * 64)
+            )
             edges = np.repeat(canny(pixels)[..., None], 3, axis=2)
             name = control.condition_key(size, size)
             store.put_once(name, encode(edges, a_spec()).data, media_type="image/png")
@@ -82,20 +93,18 @@ def _spec(number: int, size: int, store: Store, sources: dict[str, dict[str, Any
         else:
             more |= {"kind": Kind.TEXTURE, "source": digest, "strength": 0.5, "seamless": "xy"}
     words = caption.split(",")[0].split()
-    return a_spec(
-        number,
-        project=PROJECT,
-        asset=" ".join(words[:3]).title(),
-        variant=f"s{number}",
-        tier=Tier.DRAFT if number % 7 == 5 else Tier.FINAL,
-        prompt=caption,
-        negative_prompt="text, watermark, blurry",
-        width=size,
-        height=size,
-        num_inference_steps=24,
-        model=MODEL,
-        **more,
-    )
+    known: dict[str, Any] = {
+        "asset": " ".join(words[:3]).title(),
+        "variant": f"s{number}",
+        "tier": Tier.DRAFT if number % 7 == 5 else Tier.FINAL,
+        "prompt": caption,
+        "negative_prompt": "text, watermark, blurry",
+        "width": size,
+        "height": size,
+        "num_inference_steps": 24,
+        "model": MODEL,
+    }
+    return a_spec(number, **known | more | fields)
 
 
 def _keeping(spec: ImageSpec, number: int, size: int, store: Store, night: int | None, double: bool) -> Keeping:
@@ -128,18 +137,27 @@ def _findings(number: int) -> Iterator[Finding]:
     if number % 5 == 2:
         place = Region(x=0.31, y=0.4, width=0.36, height=0.14, label="“OPEN”")
         yield Finding(
-            check=Criterion.TEXT, result=Result.FLAG, score=0.9, sentence="Reads “OPEN”; no text is expected.", regions=(place,)
+            check=Criterion.TEXT,
+            result=Result.FLAG,
+            score=0.9,
+            sentence="Reads “OPEN”; no text is expected.",
+            regions=(place,),
         )
     else:
         yield Finding(check=Criterion.TEXT, result=Result.PASS, sentence="No text found.")
     if number % 6 == 3:
         yield Finding(
-            check=Criterion.BRAND, result=Result.FLAG, score=0.6, sentence="Dominant #8a3fbd is 21.4 from the palette (12 allowed)."
+            check=Criterion.BRAND,
+            result=Result.FLAG,
+            score=0.6,
+            sentence="Dominant #8a3fbd is 21.4 from the palette (12 allowed).",
         )
     else:
         yield Finding(check=Criterion.BRAND, result=Result.PASS, sentence="Dominant colours are in the palette.")
     if number % 9 == 4:
-        yield Finding(check=Criterion.TECHNICAL, result=Result.ERROR, sentence="The check crashed (ValueError); look yourself.")
+        yield Finding(
+            check=Criterion.TECHNICAL, result=Result.ERROR, sentence="The check crashed (ValueError); look yourself."
+        )
 
 
 def main() -> None:

@@ -1,0 +1,83 @@
+"""Frames of the ledger as tiles of a contact sheet, and one image opened from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from review_app.deck import parameters
+from review_app.look import ago, plain
+from review_app.studio import studio
+from storage.captions import snippet
+from storage.ledger import Frame
+
+
+def tile_of(frame: Frame, *, name: str = "") -> dict[str, Any]:
+    take = f", take {frame.take}" if frame.take > 1 else ""
+    return {
+        "id": frame.digest,
+        "thumb": studio().links.to(frame.thumb_key) if frame.thumb_key else "",
+        "name": name or f"{frame.variant}{take}",
+        "state": str(frame.verdict) if frame.verdict else "waiting" if frame.thumb_key else "planned",
+        "about": f"{frame.variant} · {frame.tier}{take}",
+    }
+
+
+def lines_of(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Takes that follow from each other, in one line; a take made twice over opens a line of its own."""
+    known = {frame.digest for frame in frames}
+    after: dict[str, list[Frame]] = {}
+    for frame in frames:
+        if frame.parent in known:
+            after.setdefault(frame.parent, []).append(frame)
+    lines: list[list[Frame]] = []
+
+    def follow(frame: Frame, line: list[Frame]) -> None:
+        line.append(frame)
+        for number, child in enumerate(after.get(frame.digest, [])):
+            if number == 0:
+                follow(child, line)
+            else:
+                lines.append(fresh := [])
+                follow(child, fresh)
+
+    for frame in frames:
+        if frame.parent not in known:
+            lines.append(line := [])
+            follow(frame, line)
+    return lines
+
+
+@st.dialog("Image", width="large")
+def opened(digest: str) -> None:
+    """One image with its line, its decisions and the manifest that would make more like it."""
+    at = studio()
+    picture = at.ledger.picture(digest)
+    spec = picture.spec
+    left, right = st.columns([3, 2])
+    with left:
+        st.image(at.links.to(picture.image.preview_key), width="stretch")
+    with right:
+        st.subheader(plain(spec.asset), anchor=False)
+        st.caption(plain(f"{spec.project} · {spec.variant} · {spec.tier} · take {spec.take}"))
+        if picture.entry.waiting:
+            st.page_link(
+                "screens/inbox.py", label="Review it", icon=":material/rate_review:", query_params={"image": digest}
+            )
+        st.text(spec.prompt)
+        st.dataframe(parameters(spec, picture.image), hide_index=True, column_config={"0": "What", "1": "Value"})
+    for decision in reversed(picture.decisions):
+        why = ", ".join([*decision.reasons, *([f"“{decision.note}”"] if decision.note else [])])
+        st.text(f"{decision.verdict} by {decision.reviewer}, {ago(decision.decided_at)}{': ' if why else ''}{why}")
+    for retake in picture.retakes:
+        if retake.refused:
+            st.text(f"No retake was planned: {retake.refused}")
+    with st.expander("Manifest snippet: make more like it"):
+        st.code(snippet(spec), language="yaml")
+
+
+def inbox_link(**wanted: str) -> str:
+    return "/?" + urlencode(wanted)

@@ -1,0 +1,28 @@
+"""The person at this screen: name, role, pace, and how to hand over to somebody else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import streamlit as st
+
+from review_app.look import plain
+from review_app.studio import studio
+from review_app.who import leave, someone
+
+CAN = {
+    "viewer": "look at everything, decide nothing",
+    "reviewer": "decide, and take your own decisions back",
+    "lead": "decide, settle conflicts, and replace what others decided",
+    "admin": "do everything",
+}
+person = someone()
+if person is not None:
+    st.title(plain(person.name))
+    st.write(f"As {person.role} you can {CAN[person.role]}.")
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    days = {"Today": today, "These 7 days": today - timedelta(days=6), "Ever": datetime(2000, 1, 1, tzinfo=UTC)}
+    for column, (name, since) in zip(st.columns(3), days.items(), strict=True):
+        column.metric(f"{name}: images decided", studio().ledger.tally(since).get(person.name, 0))
+    if st.button("Somebody else is here now", icon=":material/switch_account:", on_click=leave):
+        st.rerun()
