@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -27,6 +27,8 @@ BUILT_IN = ("asset", "project")
 """Placeholders that every prompt has; a style's prompt has `prompt` as well."""
 
 Axes = dict[str, Sequence[Any]]
+Groups = list[tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]]
+"""Fields that vary together, with their rows of values; a field by itself is a group of one."""
 
 
 @dataclass(frozen=True)
@@ -66,25 +68,41 @@ class Matrix:
     def __iter__(self) -> Iterator[Combination]:
         for tier in self.blocks:
             groups = self._groups(tier)
-            names = [self._names(paths, rows) for paths, rows in groups]
-            for indexes in itertools.product(*(range(len(rows)) for _, rows in groups)):
-                at: dict[str, Any] = {}
-                for (paths, rows), index in zip(groups, indexes, strict=True):
-                    at.update(zip(paths, rows[index], strict=True))
-                if not (self.asset.exclude and self._excluded(at)):
-                    parts = [labels[index] for labels, index in zip(names, indexes, strict=True) if labels]
-                    yield Combination(at, "_".join(parts))
+            yield from self._combined(groups, itertools.product(*(range(len(rows)) for _, rows in groups)))
+
+    def sample(self, most: int) -> Iterator[Combination]:
+        """At most about `most` combinations, spread evenly over the matrix, without walking through the rest."""
+        whole = self.product()
+        for tier in self.blocks:
+            groups = self._groups(tier)
+            sides = [len(rows) for _, rows in groups]
+            total = math.prod(sides)
+            wanted = min(total, max(1, most * total // whole))
+            step = next((n for n in range(max(1, round(total * 0.618)), total + 2) if math.gcd(n, total) == 1), 1)
+            numbers = range(total) if wanted == total else (n * step % total for n in range(wanted))
+            yield from self._combined(groups, (_digits(number, sides) for number in numbers))
+
+    def _combined(self, groups: Groups, choices: Iterable[Sequence[int]]) -> Iterator[Combination]:
+        """`choices`: for every group the index of its row."""
+        names = [self._names(paths, rows) for paths, rows in groups]
+        for indexes in choices:
+            at: dict[str, Any] = {}
+            for (paths, rows), index in zip(groups, indexes, strict=True):
+                at.update(zip(paths, rows[index], strict=True))
+            if not (self.asset.exclude and self._excluded(at)):
+                parts = [labels[index] for labels, index in zip(names, indexes, strict=True) if labels]
+                yield Combination(at, "_".join(parts))
 
     def _names(self, paths: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> list[str]:
         """What each row adds to the variant's name: nothing for an axis of one value, unless it is the seeds."""
         labels = self._labels[paths]
         return [labels[repr(row)] for row in rows] if len(labels) > 1 or "seeds" in paths else []
 
-    def _groups(self, tier: Tier) -> list[tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]]:
+    def _groups(self, tier: Tier) -> Groups:
         """The axes of a tier's block; zipped ones together, at the place of their first."""
         block = self.blocks[tier]
         done: set[str] = set()
-        groups: list[tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]] = []
+        groups: Groups = []
         for path, values in block.items():
             if path in done:
                 continue
@@ -218,13 +236,22 @@ def same(value: Any, wanted: Sequence[Any]) -> bool:
     return any(value == item for item in wanted) or str(value) in spoken
 
 
-def _choices(groups: Sequence[tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]]) -> Iterator[dict[str, Any]]:
+def _choices(groups: Groups) -> Iterator[dict[str, Any]]:
     for rows in itertools.product(*(rows for _, rows in groups)):
         yield {
             path: value
             for (paths, _), row in zip(groups, rows, strict=True)
             for path, value in zip(paths, row, strict=True)
         }
+
+
+def _digits(number: int, sides: Sequence[int]) -> list[int]:
+    """`number` as indexes into axes of these lengths, the last one fastest."""
+    found = []
+    for side in reversed(sides):
+        number, digit = divmod(number, side)
+        found.append(digit)
+    return found[::-1]
 
 
 def _label(paths: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> list[str]:

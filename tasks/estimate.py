@@ -54,32 +54,42 @@ def seconds_for(key: PaceKey, pace: Mapping[PaceKey, float], *, guided: bool = T
 
 
 def table(
-    specs: Iterable[ImageSpec], *, pace: Mapping[PaceKey, float], made: set[str] | None, batch_size: int
+    specs: Iterable[ImageSpec],
+    *,
+    pace: Mapping[PaceKey, float],
+    made: set[str] | None,
+    batch_size: int,
+    counts: Mapping[str, int] | None = None,
 ) -> list[Row]:
-    """A row per asset, in the order of the specs. Batches that assets share are counted where they fill up."""
+    """A row per asset, in the order of the specs. Batches that assets share are counted where they fill up.
+
+    `made`: digests that exist; None when that is not known. `counts`: images by asset, when `specs` is only a sample.
+    """
     groups: dict[str, list[ImageSpec]] = {}
     for spec in specs:
         groups.setdefault(spec.asset, []).append(spec)
     rows = []
-    filled: Counter[str] = Counter()
+    filled: dict[str, float] = {}
     for asset, asked in groups.items():
+        images = counts[asset] if counts else len(asked)
+        each = images / len(asked)
         left = [spec for spec in asked if made is None or spec.digest not in made]
         batches = 0
         for key, many in Counter(spec.batch_key for spec in left).items():
-            before = filled[key]
-            filled[key] += many
+            before = filled.get(key, 0.0)
+            filled[key] = before + many * each
             batches += math.ceil(filled[key] / batch_size) - math.ceil(before / batch_size)
         kinds = Counter((pace_key(spec), spec.guidance_scale > 1) for spec in left)
-        times = [(many, *seconds_for(key, pace, guided=guided)) for (key, guided), many in kinds.items()]
+        times = [(many * each, *seconds_for(key, pace, guided=guided)) for (key, guided), many in kinds.items()]
         rows.append(
             Row(
                 asset=asset,
                 kind=asked[0].kind.value,
-                images=len(asked),
+                images=images,
                 sizes=tuple(sorted({f"{spec.width}x{spec.height}" for spec in asked})),
                 made=None if made is None else len(asked) - len(left),
                 batches=batches,
-                megabytes=sum(spec.width * spec.height for spec in left) * PNG_BYTES_PER_PIXEL / 1e6,
+                megabytes=sum(spec.width * spec.height for spec in left) * each * PNG_BYTES_PER_PIXEL / 1e6,
                 gpu_seconds=sum(many * seconds for many, seconds, _ in times),
                 guessed=any(guess for *_, guess in times),
             )

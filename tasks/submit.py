@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,18 +11,23 @@ from typing import TYPE_CHECKING
 from engine.catalogue import Catalogue
 from schemas.errors import LedgerError, ModelMissing
 from schemas.manifest import FrozenFile, Manifest
+from schemas.matrix import Matrix
 from schemas.pace import PaceKey
 from schemas.settings import Settings
 from schemas.spec import ImageSpec
 from storage.frozen import Looked, freeze, look_at
 from tasks.estimate import Row, table
 from tasks.lookup import models_for, unknown_models
-from tasks.plan import expand
+from tasks.plan import Models, expand, expand_asset
 
 if TYPE_CHECKING:  # `dailies check` on a broken manifest needs neither SQLAlchemy nor boto3
     from schemas.records import Submission
     from storage.ledger import Ledger, PlanCount
     from storage.objects import Store
+
+
+LOOKED_AT = 2_000
+"""Images up to which a check expands a manifest and asks for each whether it exists."""
 
 
 @dataclass
@@ -71,17 +77,32 @@ def report(manifest: Manifest, files: Mapping[str, FrozenFile], settings: Settin
     pins = ledger.pins() if ledger else {}
     pace: Mapping[PaceKey, float] = ledger.pace() if ledger else {}
     lookup = models_for(manifest, catalogue, pins)
-    specs = list(expand(manifest, files, lookup.models))
-    made: set[str] | None = set()
+    matrices = [Matrix(manifest, asset) for asset in manifest.assets]
+    large = sum(matrix.product() for matrix in matrices) > LOOKED_AT
+    made: set[str] | None = None
+    if large:
+        counts = {matrix.asset.name: matrix.count() for matrix in matrices}
+        specs = [
+            spec for matrix in matrices for spec in _sample(matrix, files, lookup.models, LOOKED_AT // len(matrices))
+        ]
+        notes.append(f"over {LOOKED_AT} images: batches and time are projected, and what exists is not counted")
+    else:
+        counts = None
+        specs = list(expand(manifest, files, lookup.models))
+        made = set() if ledger is None else ledger.made(spec.digest for spec in specs)
     if lookup.missing:
         made = None
         notes += [f"not on this machine: {sentence}" for sentence in lookup.missing]
-    elif ledger:
-        made = ledger.made(spec.digest for spec in specs)
-    rows = table(specs, pace=pace, made=made, batch_size=settings.batch_size)
+    rows = table(specs, pace=pace, made=made, batch_size=settings.batch_size, counts=counts)
     if any(row.guessed for row in rows):
         notes.append("GPU times marked ~ are guesses: the ledger has no images of that kind yet")
     return Report(manifest, rows, notes)
+
+
+def _sample(matrix: Matrix, files: Mapping[str, FrozenFile], models: Models, most: int) -> Iterator[ImageSpec]:
+    """Some specs of an asset, at least one."""
+    some = list(matrix.sample(max(1, most))) or list(itertools.islice(matrix, 1))
+    return expand_asset(matrix.manifest, matrix.asset, files, models, combinations=some)
 
 
 def submit(

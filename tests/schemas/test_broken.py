@@ -6,6 +6,7 @@ art lead: read it before you keep it.
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import time
@@ -38,10 +39,10 @@ def test_there_are_forty_and_each_is_expected() -> None:
 @pytest.mark.parametrize("name", BROKEN)
 def test_everything_wrong_is_told_in_its_place(broken: Path, name: str, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ManifestError) as caught:
         read_sound(broken / name, settings, catalogue_of(settings))
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     said = str(caught.value).replace(f"{broken}/", "").splitlines()
     assert [line.split(";")[0].strip() for line in said] == EXPECTED[name]
     assert all(len(line.split("; ", 1)[1]) > 3 for line in said), "every problem says what is allowed"
@@ -53,28 +54,30 @@ def test_everything_wrong_is_told_in_its_place(broken: Path, name: str, tmp_path
 def test_a_matrix_too_large_is_refused_before_it_is_expanded(broken: Path, name: str, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     catalogue = catalogue_of(settings)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ManifestError, match="images"):
         read_sound(broken / name, settings, catalogue)
-    assert time.perf_counter() - started < 0.1
+    assert time.process_time() - started < 0.1
 
 
 @pytest.mark.parametrize(
     "name", ["unknown_fields.yaml", "alias_bomb.yaml", "path_link.yaml", "json_nan.json", "model.yaml"]
 )
 def test_the_command_exits_2_quickly_and_without_a_traceback(broken: Path, name: str, tmp_path: Path) -> None:
+    """Seconds on a core: on a machine with nothing else to do, that is how long it takes."""
     command = [sys.executable, "-m", "flows", "check", str(broken / name)]
-    seconds = []
-    for _ in range(3):
-        started = time.perf_counter()
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={"DAILIES_HOME": str(tmp_path)})
-        seconds.append(time.perf_counter() - started)
-        if seconds[-1] < 1.5:
-            break  # the machine may be busy with something else; the best of three is the command's own time
+    before = children()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={"DAILIES_HOME": str(tmp_path)})
+    seconds = children() - before
     assert done.returncode == 2
     assert done.stdout == ""
     assert [line.split(";")[0].strip().replace(f"{broken}/", "") for line in done.stderr.splitlines()] == EXPECTED[name]
-    assert min(seconds) < 1.5
+    assert seconds < 1.5
+
+
+def children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:

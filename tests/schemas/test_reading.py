@@ -207,10 +207,10 @@ def test_limits_are_settings(limits: Limits, text: str, said: str) -> None:
 
 def test_a_wide_file_is_read_in_reasonable_time() -> None:
     rows = "".join(f"  - {{name: A{index}, prompt: [a, b, c], seeds: [1, 2], size: 128}}\n" for index in range(8000))
-    started = time.perf_counter()
+    started = time.process_time()
     manifest = read(HEAD + "assets:\n" + rows)
     assert len(manifest.assets) == 8000
-    assert time.perf_counter() - started < 30
+    assert time.process_time() - started < 10
 
 
 def test_rows_of_a_spreadsheet() -> None:

@@ -238,9 +238,9 @@ def test_without_zip_and_exclude_it_is_the_plain_product() -> None:
 
 def test_a_billion_is_counted_without_being_made() -> None:
     whole = manifest({"seeds": 10**9}, {"name": "B", "seeds": 10**6, "size": [128, 256]})
-    started = time.perf_counter()
+    started = time.process_time()
     assert product(whole) == count(whole) == 10**9 + 2 * 10**6
-    assert time.perf_counter() - started < 0.1
+    assert time.process_time() - started < 0.1
 
 
 def test_a_promoted_draft_keeps_its_seed_and_composition_and_gets_the_final_s_sampling() -> None:

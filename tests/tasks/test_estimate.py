@@ -1,0 +1,103 @@
+"""What a check says of images, batches and time, against doing it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from schemas.manifest import Manifest
+from schemas.matrix import Matrix
+from schemas.pace import pace_key
+from schemas.settings import Settings
+from tasks.estimate import Row, seconds_for, table, work
+from tasks.plan import Models, expand, expand_asset
+from tasks.submit import LOOKED_AT, check
+
+MODELS = Models(digests={"hero": "a" * 64, "look": "b" * 64})
+
+
+def manifest(**asset: object) -> Manifest:
+    body = {"name": "A", "prompt": ["x", "y"], "size": [128, 256], "seeds": 10, "guidance_scale": [1.0, 5.0], **asset}
+    other = {"name": "B", "prompt": "z", "size": 128, "seeds": 3, "guidance_scale": 5.0}
+    return Manifest.model_validate({"project": "P", "model": "hero", "assets": [body, other]})
+
+
+def test_batches_are_counted_as_they_fill_up_across_assets() -> None:
+    specs = list(expand(manifest(), {}, MODELS))
+    rows = table(specs, pace={}, made=set(), batch_size=8)
+    whole = sum(math.ceil(many / 8) for many in Counter(spec.batch_key for spec in specs).values())
+    assert sum(row.batches for row in rows) == whole == 12
+    assert [row.images for row in rows] == [80, 3]
+    assert rows[1].batches == 0, "B's three fill A's half-empty batch of the same key"
+
+
+def test_what_exists_costs_nothing() -> None:
+    specs = list(expand(manifest(), {}, MODELS))
+    made = {spec.digest for spec in specs if spec.asset == "A"}
+    first, second = table(specs, pace={}, made=made, batch_size=8)
+    assert (first.made, first.batches, first.gpu_seconds, first.megabytes) == (80, 0, 0.0, 0.0)
+    assert (second.made, second.batches) == (0, 1)
+
+
+def test_history_is_preferred_to_a_guess() -> None:
+    spec = next(expand(manifest(), {}, MODELS))
+    key = pace_key(spec)
+    assert seconds_for(key, {key: 1.5}) == (1.5, False)
+    larger = (key[0], key[1] * 2, key[2] * 2, *key[3:])
+    seconds, guessed = seconds_for(larger, {key: 1.5})
+    assert guessed and seconds == pytest.approx(6.0), "four times the pixels, four times the work"
+    other_model = ("other", *key[1:])
+    assert seconds_for(other_model, {key: 1.5}) == (work(other_model) / 200, True)
+
+
+def test_a_control_costs_more_and_no_guidance_half() -> None:
+    key = ("hero", 1024, 1024, 30, "txt2img", 0)
+    assert work((*key[:5], 1)) > 1.3 * work(key)
+    assert work(key, guided=False) < 0.6 * work(key)
+
+
+def test_a_sample_projects_what_the_whole_would_say() -> None:
+    whole = manifest(seeds=500)
+    specs = list(expand(whole, {}, MODELS))
+    matrices = [Matrix(whole, asset) for asset in whole.assets]
+    some = [
+        spec
+        for matrix in matrices
+        for spec in expand_asset(whole, matrix.asset, {}, MODELS, combinations=matrix.sample(100))
+    ]
+    assert len(some) <= 103 and len({spec.digest for spec in some}) == len(some)
+    counts = {matrix.asset.name: matrix.count() for matrix in matrices}
+
+    def totals(rows: list[Row]) -> list[float]:
+        return [sum(getattr(row, field) for row in rows) for field in ("images", "batches", "megabytes", "gpu_seconds")]
+
+    exact = totals(table(specs, pace={}, made=None, batch_size=8))
+    projected = totals(table(some, pace={}, made=None, batch_size=8, counts=counts))
+    assert projected == pytest.approx(exact, rel=0.1)
+    assert projected[0] == exact[0] == 4003
+
+
+@pytest.mark.parametrize("most", [1, 7, 100, 10_000])
+def test_a_sample_has_no_combination_twice_and_none_that_is_excluded(most: int) -> None:
+    whole = manifest(exclude=[{"prompt": "x", "size": 256}])
+    matrix = Matrix(whole, whole.assets[0])
+    sampled = [combination.variant for combination in matrix.sample(most)]
+    every = [combination.variant for combination in matrix]
+    assert len(set(sampled)) == len(sampled) <= most
+    assert set(sampled) <= set(every)
+    if most >= matrix.product():
+        assert sampled == every
+
+
+def test_a_large_manifest_is_checked_by_a_sample_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "large.yaml"
+    path.write_text(
+        "project: P\nmodel: studio-tiny\nassets: [{name: A, prompt: [x, y], seeds: 40000}, {name: B, prompt: z}]\n"
+    )
+    report = check(path, Settings(home=tmp_path / "home"))
+    assert [row.images for row in report.rows] == [80_000, 1]
+    assert report.images == 80_001 > LOOKED_AT
+    assert any("projected" in note for note in report.notes)
