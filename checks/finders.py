@@ -1,0 +1,127 @@
+"""Detectors from local files: MediaPipe's palm detector, and ONNX detectors in Ultralytics' layout.
+
+Both take uint8 [height, width, 3] and give boxes as fractions of the picture. One picture at a time: a network of
+OpenCV is not for several threads.
+"""
+
+from __future__ import annotations
+
+import ast
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+SURE = 0.5
+"""Confidence from which a box counts."""
+OVERLAP = 0.4
+"""Boxes that share more than this (intersection over union) are one."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A box as fractions from the top left corner, what is in it, and how surely (0 to 1)."""
+
+    label: str
+    confidence: float
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Palms:
+    """MediaPipe's palm detector (Bazarevsky and Zhang 2019): open hands in photographs; drawn ones it often misses.
+
+    A single-shot detector on 192 x 192 px with 2016 anchors: two for each cell of a 24 x 24 grid, six for each of 12 x 12.
+    """
+
+    SIDE = 192
+    name = "MediaPipe's palm detector"
+
+    def __init__(self, path: Path) -> None:
+        self._net = cv2.dnn.readNetFromTFLite(str(path), cv2.dnn.ENGINE_CLASSIC)
+        self._alone = threading.Lock()
+        grids = [np.stack(np.mgrid[0:n, 0:n][::-1], -1).reshape(-1, 2).repeat(k, 0) for n, k in ((24, 2), (12, 6))]
+        self._anchors = np.concatenate([(grid + 0.5) / n for grid, n in zip(grids, (24, 12), strict=True)])
+
+    def find(self, pixels: NDArray[np.uint8]) -> list[Found]:
+        square, scale, (left, top) = boxed(pixels, self.SIDE, self.SIDE)
+        with self._alone:
+            self._net.setInput(cv2.dnn.blobFromImage(square, 1 / 255))
+            boxes, scores = self._net.forward(["Identity", "Identity_1"])
+        confidence = 1 / (1 + np.exp(-np.clip(scores.reshape(-1), -80, 80)))
+        centres = boxes[0, :, :2] / self.SIDE + self._anchors
+        corners = np.concatenate([centres, boxes[0, :, 2:4] / self.SIDE], axis=1) * self.SIDE
+        return _chosen(corners, confidence, ["palm"] * len(corners), pixels.shape, scale, (left, top))
+
+
+class OnnxBoxes:
+    """A detector as Ultralytics exports it: input [1, 3, h, w] in 0..1, output [1, 4 + classes, boxes] (centre, size).
+
+    Class names are those in the file's metadata. ValueError for a file of another shape.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        said = self._session.get_modelmeta().custom_metadata_map
+        names = ast.literal_eval(said["names"]) if "names" in said else {}
+        if not isinstance(names, dict) or not names:
+            raise ValueError(f"{path.name} does not name its classes, as Ultralytics' ONNX export does")
+        self._names = {int(index): str(name) for index, name in names.items()}
+        given = self._session.get_inputs()[0]
+        self._input = given.name
+        self._height, self._width = (side if isinstance(side, int) else 640 for side in given.shape[2:])
+        self.name = path.stem
+
+    def find(self, pixels: NDArray[np.uint8]) -> list[Found]:
+        square, scale, start = boxed(pixels, self._height, self._width)
+        blob = cv2.dnn.blobFromImage(square, 1 / 255)
+        (out,) = self._session.run(None, {self._input: blob})
+        if out.ndim != 3 or out.shape[1] != 4 + len(self._names):
+            raise ValueError(f"{self.name} gave {list(out.shape)}; allowed is [1, {4 + len(self._names)}, boxes]")
+        boxes, scores = out[0, :4].T, out[0, 4:]
+        labels = [self._names[int(index)] for index in scores.argmax(0)]
+        return _chosen(boxes, scores.max(0), labels, pixels.shape, scale, start)
+
+
+def boxed(pixels: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray[np.uint8], float, tuple[float, float]]:
+    """The whole picture in the middle of a black one of this size, its scale, and where it starts (left, top), in px."""
+    rows, columns = pixels.shape[:2]
+    scale = min(height / rows, width / columns)
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    size = (min(width, max(1, round(columns * scale))), min(height, max(1, round(rows * scale))))
+    small = cv2.resize(pixels, size, interpolation=how)
+    left, top = (width - size[0]) // 2, (height - size[1]) // 2
+    whole = np.zeros((height, width, 3), np.uint8)
+    whole[top : top + size[1], left : left + size[0]] = small
+    return whole, scale, (left, top)
+
+
+def _chosen(
+    boxes: NDArray[np.float32],
+    confidence: NDArray[np.float32],
+    labels: list[str],
+    shape: tuple[int, ...],
+    scale: float,
+    start: tuple[float, float],
+) -> list[Found]:
+    """Sure boxes, the surest of each heap, from px of the network's picture to fractions of the whole one."""
+    sure = np.flatnonzero(confidence >= SURE)
+    corner = boxes[sure, :2] - boxes[sure, 2:] / 2
+    flat = np.concatenate([corner, boxes[sure, 2:]], axis=1)
+    kept = cv2.dnn.NMSBoxes(flat.tolist(), confidence[sure].tolist(), SURE, OVERLAP) if len(sure) else ()
+    height, width = shape[:2]
+    found = []
+    for index in np.asarray(kept, int).ravel():
+        x, y, w, h = (flat[index] - (*start, 0, 0)) / scale / (width, height, width, height)
+        found.append(Found(labels[sure[index]], float(confidence[sure[index]]), float(x), float(y), float(w), float(h)))
+    return sorted(found, key=lambda one: -one.confidence)

@@ -1,0 +1,57 @@
+"""All checks that an image's criteria ask for. They advise: none keeps an image from a person, whatever it says.
+
+A check that crashes is an `error` that names the exception; only a check that really looked can say `pass`.
+Composition is for people alone and is never examined.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from checks import brand, hands, technical, text
+from checks.likeness import perceptual_hash
+from schemas.manifest import BrandGuide
+from schemas.review import Criterion, Finding, Result
+from schemas.spec import ImageSpec
+
+__all__ = ["examine", "perceptual_hash"]
+
+log = logging.getLogger(__name__)
+
+
+def examine(
+    pixels: NDArray[np.uint8],
+    spec: ImageSpec,
+    guide: BrandGuide,
+    *,
+    criteria: Iterable[Criterion],
+    siblings: Mapping[str, str] | None = None,
+    hand_model: Path | None = None,
+) -> list[Finding]:
+    """One finding for each criterion asked for that has a check, in the order of `Criterion`; never raises.
+
+    pixels: uint8 [height, width, 3]. siblings: digest -> perceptual hash of the asset's other images.
+    `technical` is examined whether asked for or not: a black or blurred image is nobody's wish.
+    """
+    asked = {*criteria, Criterion.TECHNICAL}
+    looks: dict[Criterion, Callable[[], Finding]] = {
+        Criterion.HANDS: lambda: hands.look(pixels, spec, guide, hand_model=hand_model),
+        Criterion.TEXT: lambda: text.look(pixels, spec, guide),
+        Criterion.BRAND: lambda: brand.look(pixels, spec, guide),
+        Criterion.TECHNICAL: lambda: technical.look(pixels, spec, guide, siblings=siblings),
+    }
+    return [_looked(criterion, look) for criterion, look in looks.items() if criterion in asked]
+
+
+def _looked(criterion: Criterion, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except Exception as wrong:
+        log.exception("the %s check failed", criterion)
+        said = f"the check itself failed: {type(wrong).__name__}: {wrong}"
+        return Finding(check=criterion, result=Result.ERROR, sentence=said[:500], data={"error": type(wrong).__name__})
