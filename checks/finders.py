@@ -36,7 +36,7 @@ class Found:
 class Palms:
     """MediaPipe's palm detector (Bazarevsky and Zhang 2019): open hands in photographs; drawn ones it often misses.
 
-    A single-shot detector on 192 x 192 px with 2016 anchors: two for each cell of a 24 x 24 grid, six for each of 12 x 12.
+    A single-shot detector on 192 x 192 px with 2016 anchors: two for each cell of 24 x 24, six for each of 12 x 12.
     """
 
     SIDE = 192
@@ -45,8 +45,7 @@ class Palms:
     def __init__(self, path: Path) -> None:
         self._net = cv2.dnn.readNetFromTFLite(str(path), cv2.dnn.ENGINE_CLASSIC)
         self._alone = threading.Lock()
-        grids = [np.stack(np.mgrid[0:n, 0:n][::-1], -1).reshape(-1, 2).repeat(k, 0) for n, k in ((24, 2), (12, 6))]
-        self._anchors = np.concatenate([(grid + 0.5) / n for grid, n in zip(grids, (24, 12), strict=True)])
+        self._anchors = np.concatenate([_centres(24, 2), _centres(12, 6)])
 
     def find(self, pixels: NDArray[np.uint8]) -> list[Found]:
         square, scale, (left, top) = boxed(pixels, self.SIDE, self.SIDE)
@@ -57,6 +56,13 @@ class Palms:
         centres = boxes[0, :, :2] / self.SIDE + self._anchors
         corners = np.concatenate([centres, boxes[0, :, 2:4] / self.SIDE], axis=1) * self.SIDE
         return _chosen(corners, confidence, ["palm"] * len(corners), pixels.shape, scale, (left, top))
+
+
+def _centres(side: int, times: int) -> NDArray[np.float64]:
+    """[side * side * times, 2]: the centres (x, y) of a grid's cells, row by row, each so many times."""
+    places = (np.arange(side) + 0.5) / side
+    x, y = np.meshgrid(places, places)
+    return np.stack([x.ravel(), y.ravel()], axis=1).repeat(times, axis=0)
 
 
 class OnnxBoxes:
@@ -94,7 +100,7 @@ class OnnxBoxes:
 
 
 def boxed(pixels: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray[np.uint8], float, tuple[float, float]]:
-    """The whole picture in the middle of a black one of this size, its scale, and where it starts (left, top), in px."""
+    """The whole picture in the middle of a black one of this size; its scale; where it starts (left, top), in px."""
     rows, columns = pixels.shape[:2]
     scale = min(height / rows, width / columns)
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC

@@ -1,9 +1,9 @@
 """The `hands` check: finds hands, and people who may have them, so that a reviewer looks there first.
 
-Finding is not judging: no weights here count fingers, and no sentence says that a hand is right. Hands are looked for by
-  1. `Settings.hand_model`, if set: an ONNX detector in Ultralytics' layout with class names inside (a hand-yolov8, say),
+Finding is not judging: no weights here count fingers, and no sentence says that a hand is right. Hands are looked for
+  1. by `Settings.hand_model`, if set: an ONNX detector in Ultralytics' layout with class names inside (hand_yolov8),
      or MediaPipe's palm_detection_*.tflite;
-  2. else the palm detector inside a mediapipe wheel, if one is installed (its files are read, its code is not run).
+  2. else by the palm detector inside a mediapipe wheel, if one is installed (its files are read, its code is not run).
 Without either the result is "not checked". Faces are found by the cascade that scikit-image ships; a face says that
 hands may be in the picture, never that there are none.
 """
