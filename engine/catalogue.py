@@ -191,6 +191,7 @@ class Catalogue:
                 askers.setdefault(item, asker)
                 continue
             extra = [item.vae] if item.vae else []
+            extra += [item.hires.upscaler] if item.hires and item.hires.upscaler else []
             for model in (item.model, *extra, *item.loras, *(control.model for control in item.controls)):
                 askers.setdefault(model.alias, f"{item.project}/{item.asset}")
         sentences = []

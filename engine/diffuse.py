@@ -113,7 +113,11 @@ class Engine:
             return []
         if specs[0].hires is not None:
             pictures = {"sources": sources or {}, "masks": masks or {}, "progress": progress}
-            return two_passes(self.render, specs, conditions=conditions or {}, **pictures)
+            asker = f"{specs[0].project}/{specs[0].asset}"
+            upscaler = specs[0].hires.upscaler
+            by = self.models.upscaler(upscaler, asker=asker) if upscaler else None
+            made = two_passes(self.render, specs, conditions=conditions or {}, by=by, **pictures)
+            return [replace(row, models=_models_of(spec)) for row, spec in zip(made, specs, strict=True)]
         done: dict[int, Rendered] = {}
         # 1. pictures to size; a row without its pictures fails here
         rows: dict[int, Row] = {}
@@ -365,6 +369,7 @@ def _shared_arguments(spec: ImageSpec, rows: list[Row], progress: Progress | Non
 
 def _models_of(spec: ImageSpec) -> dict[str, str]:
     extra = [spec.vae] if spec.vae else []
+    extra += [spec.hires.upscaler] if spec.hires and spec.hires.upscaler else []
     refs = [spec.model, *extra, *spec.loras, *(control.model for control in spec.controls)]
     return {ref.alias: ref.digest for ref in refs}
 

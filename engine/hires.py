@@ -25,9 +25,10 @@ def two_passes(
     specs: Sequence[ImageSpec],
     *,
     conditions: Mapping[str, Picture],
+    by: Callable[..., Picture] | None,
     **pictures: Any,
 ) -> list[Any]:
-    """One `Rendered` a spec, in order; `render` is the engine's own."""
+    """One `Rendered` a spec, in order; `render` is the engine's own, `by` a learned enlarger."""
     # 1. small
     small = [_first(spec) for spec in specs]
     shrunk = {
@@ -44,7 +45,7 @@ def two_passes(
     sources: dict[str, Picture] = {}
     for number, (spec, first) in enumerate(zip(specs, firsts, strict=True)):
         if first.pixels is not None:
-            large = enlarged(first.pixels, width=spec.width, height=spec.height, axes=spec.seamless)
+            large = enlarged(first.pixels, width=spec.width, height=spec.height, axes=spec.seamless, by=by)
             name = hashlib.sha256(large.tobytes()).hexdigest()
             sources[name] = large
             seconds.append((number, _second(spec, name)))
@@ -61,14 +62,20 @@ def two_passes(
     return out
 
 
-def enlarged(picture: Picture, *, width: int, height: int, axes: str = "") -> Picture:
-    """Lanczos; what is seamless stays so, since its edges are wrapped while it is resampled."""
+def enlarged(
+    picture: Picture, *, width: int, height: int, axes: str = "", by: Callable[..., Picture] | None = None
+) -> Picture:
+    """Lanczos, or `by`; what is seamless stays so, since its edges are wrapped while it is resampled."""
     had_height, had_width = picture.shape[:2]
     left, top = (EDGE if "x" in axes else 0), (EDGE if "y" in axes else 0)
     wrapped = np.pad(picture, ((top, top), (left, left), (0, 0)), mode="wrap")
     scale_x, scale_y = width / had_width, height / had_height
     size = (round(wrapped.shape[1] * scale_x), round(wrapped.shape[0] * scale_y))
-    large = cv2.resize(wrapped, size, interpolation=cv2.INTER_LANCZOS4)
+    large = (
+        cv2.resize(wrapped, size, interpolation=cv2.INTER_LANCZOS4)
+        if by is None
+        else by(wrapped, width=size[0], height=size[1])
+    )
     x, y = round(left * scale_x), round(top * scale_y)
     return np.ascontiguousarray(large[y : y + height, x : x + width])
 

@@ -21,6 +21,7 @@ from diffusers import AutoencoderKL, ControlNetModel, ControlNetUnionModel, Stab
 
 from engine.catalogue import Catalogue
 from engine.controlnets import Controls, Remembered
+from engine.upscale import Upscaler
 from schemas.errors import ModelChanged, ModelMissing, RenderError
 from schemas.schedulers import SIGMAS, resolve
 from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef, Task
@@ -54,6 +55,7 @@ class Models:
         self._nets: OrderedDict[str, Any] = OrderedDict()
         self._worn: tuple[tuple[str, float], ...] = ()
         self._loras: list[str] = []
+        self._upscaler: tuple[str, Upscaler] | None = None
 
     def pipeline(self, spec: ImageSpec, *, asker: str) -> Any:
         """The pipeline for a spec's task, with the spec's models, LoRAs and a fresh scheduler.
@@ -77,6 +79,13 @@ class Models:
         )
         pipe.set_progress_bar_config(disable=True)
         return pipe
+
+    def upscaler(self, ref: ModelRef, *, asker: str) -> Upscaler:
+        """One is kept. Raises as `pipeline` does."""
+        if self._upscaler is None or self._upscaler[0] != ref.digest:
+            path = _one_file(self.checked(ref, asker=asker), ref.alias, asker)
+            self._upscaler = (ref.digest, Upscaler(path, device=self.device, dtype=self.dtype, asker=asker))
+        return self._upscaler[1]
 
     def wearing(self, spec: ImageSpec) -> tuple[object, ...]:
         """What the text encoders' answer depends on beside the prompt."""

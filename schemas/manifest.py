@@ -119,6 +119,7 @@ class HiresPass(Section):
     num_inference_steps: Annotated[Whole, Field(ge=1, le=500)] | None = Field(
         None, description="of the second pass; else as many as the first"
     )
+    upscaler: Alias | None = Field(None, description="a learned enlarger (ESRGAN and its kin), by alias; else Lanczos")
 
 
 class Shared(Sampling):

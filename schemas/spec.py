@@ -108,6 +108,8 @@ class Hires(Frozen):
     strength: Real
     num_inference_steps: int | None = None
     """Of the second pass; None: as many as the first."""
+    upscaler: ModelRef | None = None
+    """A learned enlarger; None: Lanczos."""
 
 
 class ImageSpec(Frozen):

@@ -50,6 +50,8 @@ def named_models(manifest: Manifest) -> Iterator[tuple[Path, str, Kind]]:
     yield ("model",), manifest.model, "checkpoint"
     if manifest.vae:
         yield ("vae",), manifest.vae, "vae"
+    if manifest.defaults.hires and manifest.defaults.hires.upscaler:
+        yield ("defaults", "hires", "upscaler"), manifest.defaults.hires.upscaler, "upscaler"
     for alias in manifest.loras:
         yield ("loras", alias), alias, "lora"
     for name, style in manifest.styles.items():
@@ -62,6 +64,8 @@ def named_models(manifest: Manifest) -> Iterator[tuple[Path, str, Kind]]:
         at: Path = ("assets", index)
         for number, alias in enumerate(asset.model or ()):
             yield (*at, "model", number), alias, "checkpoint"
+        if asset.hires and asset.hires.upscaler:
+            yield (*at, "hires", "upscaler"), asset.hires.upscaler, "upscaler"
         for number, alias in enumerate(asset.vae or ()):
             yield (*at, "vae", number), alias, "vae"
         for alias in asset.loras or ():

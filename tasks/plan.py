@@ -100,7 +100,11 @@ def expand_asset(
         if hires is not None and tier is Tier.FINAL:
             first = pixels(hires.first_size)
             settings["hires"] = Hires(
-                width=first[0], height=first[1], strength=hires.strength, num_inference_steps=hires.num_inference_steps
+                width=first[0],
+                height=first[1],
+                strength=hires.strength,
+                num_inference_steps=hires.num_inference_steps,
+                upscaler=refs[hires.upscaler] if hires.upscaler else None,
             )
 
         # 3. Pictures

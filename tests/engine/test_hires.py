@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from engine import pixels
+from engine.catalogue import Catalogue
 from engine.hires import enlarged
-from schemas.errors import NotFinite
-from schemas.spec import Hires, ImageSpec
+from schemas.errors import ModelMissing, NotFinite
+from schemas.spec import Hires, ImageSpec, ModelRef
 
 
 def render(engine, studio, *specs, **more):
@@ -71,6 +72,64 @@ def test_enlarging_keeps_what_is_seamless():
     )
     open_edges = enlarged(np.roll(tile, (8, 8), (0, 1)), width=64, height=64).astype(int)
     assert np.abs(open_edges - np.roll(enlarged(tile, width=64, height=64).astype(int), (16, 16), (0, 1))).max() > 1
+
+
+@pytest.fixture
+def enlarger(tmp_path):
+    """A catalogue entry of a small SRVGG network (Real-ESRGAN's compact one) with random weights, and the network."""
+    import torch
+    import yaml
+    from safetensors.torch import save_file
+    from spandrel.architectures.Compact import Compact
+
+    torch.manual_seed(0)
+    network = Compact(num_feat=8, num_conv=2, upscale=2)
+    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, tmp_path / "up.safetensors")
+    (tmp_path / "catalogue.yaml").write_text(yaml.safe_dump({"up": {"kind": "upscaler", "path": "up.safetensors"}}))
+    return Catalogue.read(tmp_path / "catalogue.yaml"), network
+
+
+def test_a_learned_enlarger_goes_between_the_passes(engine, studio, enlarger):
+    catalogue, _ = enlarger
+    ref = ModelRef(alias="up", digest=catalogue.digest("up"))
+    engine.models.catalogue.entries["up"] = catalogue.entries["up"].model_copy(
+        update={"path": catalogue.where("up", asker="test")}
+    )
+    hires = Hires(width=64, height=48, strength=0.5, upscaler=ref)
+    made = render(engine, studio, studio.spec(0, width=128, height=96, hires=hires))[0]
+    plain = render(
+        engine, studio, studio.spec(0, width=128, height=96, hires=hires.model_copy(update={"upscaler": None}))
+    )
+    assert made.error is None and (made.pixels != plain[0].pixels).any()
+    assert made.models["up"] == ref.digest
+    del engine.models.catalogue.entries["up"]
+
+
+def test_an_enlarger_in_tiles_is_the_enlarger(enlarger, monkeypatch):
+    import torch
+
+    from engine import upscale
+
+    catalogue, network = enlarger
+    by = upscale.Upscaler(catalogue.where("up", asker="x"), device=torch.device("cpu"), dtype=torch.float32, asker="x")
+    picture = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
+    whole = by(picture, width=180, height=120)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255)[0]
+    np.testing.assert_allclose(whole, (expected.clamp(0, 1) * 255).permute(1, 2, 0), atol=0.51)
+    monkeypatch.setattr(upscale, "TILE", 32)
+    np.testing.assert_array_equal(by(picture, width=180, height=120), whole)
+    assert by(picture, width=135, height=90).shape == (90, 135, 3)
+
+
+def test_weights_that_are_no_enlarger_are_named(studio, tmp_path):
+    import torch
+
+    from engine.upscale import Upscaler
+
+    file = studio.catalogue.files("studio-tiny/style", asker="x")[-1]
+    with pytest.raises(ModelMissing, match=r"hero asks for the upscaler .* cannot be read"):
+        Upscaler(file, device=torch.device("cpu"), dtype=torch.float32, asker="hero")
 
 
 def test_specs_that_differ_in_their_second_pass_share_no_batch(studio):
