@@ -116,8 +116,11 @@ def encode_text(parts: Parts, ids_1: torch.Tensor, ids_2: torch.Tensor) -> tuple
 
 
 def write_tokenizers(folder: Path) -> int:
-    write_tokenizer(folder / "tokenizer_2", pad="!")
-    return write_tokenizer(folder / "tokenizer", pad="<|endoftext|>")
+    """Both, unless they are there; returns the size of their vocabulary."""
+    if (folder / "tokenizer_2" / "vocab.json").exists():
+        return len(json.loads((folder / "tokenizer_2" / "vocab.json").read_text()))
+    write_tokenizer(folder / "tokenizer", pad="<|endoftext|>")
+    return write_tokenizer(folder / "tokenizer_2", pad="!")
 
 
 def build(folder: Path, *, seed: int = 0) -> Parts:

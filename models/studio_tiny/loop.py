@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import distributed, nn
 from tqdm import tqdm
@@ -125,3 +126,9 @@ class Run:
                 "step": self.step, "spent": self.spent}  # fmt: skip
         torch.save(kept, self.path.with_suffix(".part"))
         self.path.with_suffix(".part").replace(self.path)
+
+
+def own_chance(run: Run) -> np.random.Generator:
+    """Seeds torch and returns a generator: different in every process, and where a run goes on."""
+    torch.manual_seed(run.step * 64 + rank())
+    return np.random.default_rng((run.step, rank()))

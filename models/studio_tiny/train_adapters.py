@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from torch import nn
@@ -14,12 +15,12 @@ from torch import nn
 from models.studio_tiny.architecture import Parts, build_controlnet, encode_text, time_ids
 from models.studio_tiny.dataset import draw_all, encode_all, pictures
 from models.studio_tiny.draw import canny
-from models.studio_tiny.loop import Run, device
+from models.studio_tiny.loop import Run, device, own_chance, processes
 from models.studio_tiny.train_unet import Captions, noise_schedule, trained
 from models.studio_tiny.train_vae import encode, trained_vae
 from models.studio_tiny.world import LORA_STYLE
 
-BATCH = 32
+BATCH = 16
 SIZE = 128
 STYLE_PICTURES = 1500
 STYLE_SEED = 1_000_000
@@ -31,6 +32,8 @@ def frozen(folder: Path) -> Parts:
     parts = trained(folder)
     for part in (parts.unet, parts.text_encoder, parts.text_encoder_2):
         part.requires_grad_(False)
+    if device().type == "cpu":
+        parts.unet.set_attn_processor(AttnProcessor())
     return parts
 
 
@@ -53,23 +56,25 @@ def train_controlnet(folder: Path, *, condition: str, minutes: float) -> None:
     """Into folder/controlnet-<condition>.pt. Half of the captions are dropped: what is not said must be seen."""
     where, parts = device(), frozen(folder)
     controlnet = build_controlnet(parts.unet).to(where).train().requires_grad_(True)
+    if where.type == "cpu":
+        controlnet.set_attn_processor(AttnProcessor())
     new = [p for n, p in controlnet.named_parameters() if n.startswith("controlnet_")]  # zero convolutions, embedding
     copied = [p for n, p in controlnet.named_parameters() if not n.startswith("controlnet_")]
     groups = [{"params": new, "lr": 2e-3}, {"params": copied, "lr": 3e-4}]
     run = Run(folder, f"controlnet-{condition}", controlnet, groups, minutes=minutes, warmup=50, ema=0.99)
-    latents, captions = encode(folder, size=SIZE), Captions(folder, pictures(folder)[1])
-    alphas, rng = noise_schedule().alphas_cumprod.to(where), np.random.default_rng(run.step + 2)
+    latents, captions = encode(folder, size=SIZE), Captions(folder)
+    alphas, rng, batch = noise_schedule().alphas_cumprod.to(where), own_chance(run), BATCH // processes()
     for _ in run.steps():
-        rows = rng.integers(len(latents), size=BATCH)
+        rows = rng.integers(len(latents), size=batch)
         clean = torch.from_numpy(latents[rows]).float().to(where)
         noise = torch.randn_like(clean)
-        t = ((torch.rand(()) + torch.arange(BATCH) / BATCH) % 1 * 1000).long().clamp(max=999).to(where)
+        t = ((torch.rand(()) + torch.arange(batch) / batch) % 1 * 1000).long().clamp(max=999).to(where)
         signal = alphas[t][:, None, None, None]
         noisy = signal.sqrt() * clean + (1 - signal).sqrt() * noise
         with torch.autocast(where.type, dtype=torch.bfloat16):
             with torch.no_grad():
-                states, pooled = encode_text(parts, *captions(np.where(rng.random(BATCH) < 0.5, -1, rows)))
-            added = {"text_embeds": pooled, "time_ids": time_ids(SIZE, batch=BATCH).to(where)}
+                states, pooled = encode_text(parts, *captions(np.where(rng.random(batch) < 0.5, -1, rows)))
+            added = {"text_embeds": pooled, "time_ids": time_ids(SIZE, batch=batch).to(where)}
             seen = conditions(folder, condition, rows).to(where)
             down, mid = controlnet(noisy, t, states, controlnet_cond=seen, added_cond_kwargs=added, return_dict=False)
             made = parts.unet(noisy, t, states, added_cond_kwargs=added, down_block_additional_residuals=down,
@@ -102,17 +107,17 @@ def train_lora(folder: Path, *, minutes: float, rank: int = 8) -> None:
         warmup=30,
         ema=0.98,
     )
-    captions = Captions(folder, pictures(styled)[1])
-    alphas, rng = noise_schedule().alphas_cumprod.to(where), np.random.default_rng(run.step + 3)
-    added = time_ids(SIZE, batch=BATCH).to(where)
+    captions = Captions(folder, styled)
+    alphas, rng, batch = noise_schedule().alphas_cumprod.to(where), own_chance(run), BATCH // processes()
+    added = time_ids(SIZE, batch=batch).to(where)
     for _ in run.steps():
-        rows = rng.integers(len(latents), size=BATCH)
+        rows = rng.integers(len(latents), size=batch)
         clean = torch.from_numpy(latents[rows]).float().to(where)
         noise = torch.randn_like(clean)
-        t = ((torch.rand(()) + torch.arange(BATCH) / BATCH) % 1 * 1000).long().clamp(max=999).to(where)
+        t = ((torch.rand(()) + torch.arange(batch) / batch) % 1 * 1000).long().clamp(max=999).to(where)
         signal = alphas[t][:, None, None, None]
         with torch.autocast(where.type, dtype=torch.bfloat16):
-            states, pooled = encode_text(parts, *captions(np.where(rng.random(BATCH) < 0.1, -1, rows)))
+            states, pooled = encode_text(parts, *captions(np.where(rng.random(batch) < 0.1, -1, rows)))
             made = parts.unet(signal.sqrt() * clean + (1 - signal).sqrt() * noise, t, states,
                               added_cond_kwargs={"text_embeds": pooled, "time_ids": added}).sample  # fmt: skip
         run.learn((made.float() - velocity(clean, noise, signal)).square().mean())

@@ -14,8 +14,7 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from models.studio_tiny.architecture import encode_text, time_ids
-from models.studio_tiny.dataset import pictures
-from models.studio_tiny.loop import Run, device
+from models.studio_tiny.loop import Run, device, own_chance, processes
 from models.studio_tiny.train_adapters import BATCH, SIZE, Adapter, frozen
 from models.studio_tiny.train_unet import Captions, noise_schedule
 from models.studio_tiny.train_vae import encode
@@ -40,19 +39,19 @@ def train(folder: Path, *, minutes: float) -> None:
         warmup=30,
         ema=0.98,
     )
-    latents, captions = encode(folder, size=SIZE), Captions(folder, pictures(folder)[1])
-    alphas, rng = noise_schedule().alphas_cumprod.to(where), np.random.default_rng(run.step + 4)
-    ids = time_ids(SIZE, batch=BATCH).to(where)
+    latents, captions = encode(folder, size=SIZE), Captions(folder)
+    alphas, rng, batch = noise_schedule().alphas_cumprod.to(where), own_chance(run), BATCH // processes()
+    ids = time_ids(SIZE, batch=batch).to(where)
     for _ in run.steps():
-        rows = rng.integers(len(latents), size=BATCH)
+        rows = rng.integers(len(latents), size=batch)
         clean = torch.from_numpy(latents[rows]).float().to(where)
         noise = torch.randn_like(clean)
-        place = torch.from_numpy(rng.integers(1, GRID + 1, BATCH)).to(where)
+        place = torch.from_numpy(rng.integers(1, GRID + 1, batch)).to(where)
         t, s = place * STEP - 1, ((place - 1) * STEP - 1).clamp(min=0)
         noisy = mix(clean, noise, alphas, t)
         with torch.autocast(where.type, dtype=torch.bfloat16):
             states, pooled = encode_text(parts, *captions(rows))
-            nothing, nothing_pooled = encode_text(parts, *captions(np.full(BATCH, -1)))
+            nothing, nothing_pooled = encode_text(parts, *captions(np.full(batch, -1)))
             with torch.no_grad():
                 # 1. the teacher, guided, takes one DDIM step from t to s
                 unet.disable_adapters()

@@ -18,7 +18,7 @@ from torch import nn
 from models.studio_tiny import architecture
 from models.studio_tiny.architecture import FACTOR, SCHEDULE, Parts, encode_text, time_ids
 from models.studio_tiny.dataset import pictures
-from models.studio_tiny.loop import Run, device, processes, rank
+from models.studio_tiny.loop import Run, device, own_chance, processes, rank
 from models.studio_tiny.sampling import PROMPTS, pipeline, sample_sheet
 from models.studio_tiny.train_text import taught
 from models.studio_tiny.train_vae import encode, trained_vae
@@ -33,14 +33,14 @@ TRAINED = ("unet", "text_encoder", "text_encoder_2")
 class Captions:
     """Token ids of every caption for both tokenizers, made once; index -1 is the empty caption."""
 
-    def __init__(self, folder: Path, captions: list[str]) -> None:
-        first, second = architecture.load_tokenizers(folder)
-        self._ids = [
-            torch.tensor(
-                t([*captions, ""], padding="max_length", truncation=True, max_length=architecture.LENGTH).input_ids
-            )
-            for t in (first, second)
-        ]
+    def __init__(self, folder: Path, pictures_in: Path | None = None) -> None:
+        path = (pictures_in or folder) / "tokens.npy"
+        if not path.exists():
+            captions = [*pictures(pictures_in or folder)[1], ""]
+            full = {"padding": "max_length", "truncation": True, "max_length": architecture.LENGTH}
+            both = [t(captions, **full).input_ids for t in architecture.load_tokenizers(folder)]
+            np.save(path, np.array(both, np.int16))
+        self._ids = torch.from_numpy(np.load(path)).long()
 
     def __call__(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """[b] -> ids [b, 77] twice, on the training device."""
@@ -86,11 +86,10 @@ def train(folder: Path, *, minutes: float, size: int) -> None:
     groups = [{"params": list(modules["unet"].parameters()), "lr": PEAK[size]}, {"params": text, "lr": TEXT_PEAK}]
     run = Run(folder, f"unet-{size}", modules, groups, minutes=minutes, ema=0.999)
     latents = encode(folder, size=size)
-    captions, schedule = Captions(folder, pictures(folder)[1]), noise_schedule()
+    captions, schedule = Captions(folder), noise_schedule()
     alphas = schedule.alphas_cumprod.to(where)
     parts = as_parts(folder, modules)
-    rng, batch = np.random.default_rng((run.step, rank())), BATCH[size] // processes()
-    torch.manual_seed(run.step * 64 + rank())  # each process its own noise
+    rng, batch = own_chance(run), BATCH[size] // processes()
     sizes = time_ids(size, batch=batch).to(where)
     next_sheet = run.spent + 1200
 
