@@ -1,0 +1,241 @@
+"""Delivery: names, sidecars, and nothing written twice, half, or over another's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.errors import LedgerError, NameCollision
+from schemas.manifest import Manifest
+from schemas.review import Verdict
+from schemas.spec import ImageSpec
+from storage.ledger import Ledger
+from storage.objects import Store
+from storage.pictures import encode, read_spec
+from tasks import deliver as delivery
+from tasks.deliver import deliver, safe
+from tests import making
+from tests.conftest import Stack
+
+
+def manifest(*assets: str, name: str = "T_{Asset}_{Variant}_BC.png", **fields: object) -> Manifest:
+    body = {
+        "project": "Potion Shop",
+        "model": "studio-tiny",
+        "delivery": {"name": name, "licence": "all rights reserved"},
+        "assets": [{"name": asset, "prompt": "x"} for asset in assets],
+    }
+    return Manifest.model_validate({**body, **fields})
+
+
+def spec(asset: str = "red potion", seed: int = 1, **fields: object) -> ImageSpec:
+    return making.a_spec(seed, project="Potion Shop", asset=asset, **fields)
+
+
+def approved(
+    ledger: Ledger, store: Store, specs: list[ImageSpec], said: Manifest, *, image_format: str = "png"
+) -> dict[str, bytes]:
+    """Made, kept with real bytes, and approved by Rita; spec digest -> the file's bytes."""
+    made = {}
+    keepings = []
+    for one in specs:
+        pixels = np.full((64, 64, 3), one.seed % 256, np.uint8)
+        file = encode(pixels, one, image_format=image_format)
+        key = store.put_content("images", file.data, extension=file.extension, media_type=file.media_type)
+        sha256 = hashlib.sha256(file.data).hexdigest()
+        image = making.an_image(one, object_key=key, sha256=sha256, media_type=file.media_type)
+        keepings.append(making.a_keeping(one, image=image))
+        made[one.digest] = file.data
+    body = said.model_dump(mode="json")
+    making.planned(ledger, specs, submission=making.a_submission(making.sha(str(body))[:8], body=body))
+    ledger.keep_many(keepings)
+    for one in specs:
+        ledger.decide(making.a_choice(one, note="lovely"), reviewer="rita")
+    return made
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_approved_images_leave_under_their_names_with_their_sidecars(stack: Stack, tmp_path: Path) -> None:
+    ledger, store = stack.ledger, stack.store
+    one, other = spec(seed=1), spec("blue potion", seed=2)
+    made = approved(ledger, store, [one, other], manifest("red potion", "blue potion"))
+    done = deliver(ledger, store, folder=tmp_path / "game")
+    assert done.names == ("Potion_Shop/T_BluePotion_S2_BC.png", "Potion_Shop/T_RedPotion_S1_BC.png")
+    for name, asked in zip(done.names, (other, one), strict=True):
+        assert store.get(f"delivery/{name}") == made[asked.digest] == (tmp_path / "game" / name).read_bytes()
+        assert read_spec((tmp_path / "game" / name).read_bytes()) == asked
+        said = json.loads(store.get(f"delivery/{name}.json"))
+        assert (tmp_path / "game" / f"{name}.json").read_bytes() == store.get(f"delivery/{name}.json")
+        assert said["digest"] == asked.digest
+        assert said["sha256"] == hashlib.sha256(made[asked.digest]).hexdigest()
+        assert (said["seed"], said["prompt"], said["parent"]) == (asked.seed, asked.prompt, None)
+        assert said["models"] == {"studio-tiny": "0" * 64}
+        assert (said["decision"]["reviewer"], said["decision"]["verdict"]) == ("rita", "approve")
+        assert said["decision"]["note"] == "lovely" and said["decision"]["decided_at"].endswith("+00:00")
+        assert said["licence"] == "all rights reserved"
+        assert ImageSpec.model_validate(said["spec"]) == asked
+        (row,) = [row for row in ledger.deliveries() if row.name == name]
+        assert row.image == asked.digest and row.sidecar == f"delivery/{name}.json"
+        assert said["manifest"]["digest"] in {row.digest for row in ledger.submissions()}
+
+
+def test_doing_it_again_changes_nothing(stack: Stack, tmp_path: Path) -> None:
+    ledger, store = stack.ledger, stack.store
+    approved(ledger, store, [spec(seed=1), spec(seed=2)], manifest("red potion"))
+    assert len(deliver(ledger, store, folder=tmp_path / "game").names) == 2
+    first = (
+        files(tmp_path / "game"),
+        sorted(store.keys("delivery")),
+        [vars(row)["delivered_at"] for row in ledger.deliveries()],
+    )
+    again = deliver(ledger, store, folder=tmp_path / "game")
+    assert (again.names, again.before) == ((), 2)
+    assert first == (
+        files(tmp_path / "game"),
+        sorted(store.keys("delivery")),
+        [vars(row)["delivered_at"] for row in ledger.deliveries()],
+    )
+    assert not [name for name in files(tmp_path / "game") if name.endswith(".part")]
+
+
+def test_only_what_stands_approved_leaves(local_stack: Stack) -> None:
+    ledger, store = local_stack.ledger, local_stack.store
+    specs = [spec(seed=seed) for seed in range(4)]
+    approved(ledger, store, specs, manifest("red potion"))
+    ledger.decide(making.a_choice(specs[1], Verdict.UNDO, revision=1), reviewer="rita")
+    ledger.decide(making.a_choice(specs[2], Verdict.UNDO, revision=1), reviewer="rita")
+    ledger.decide(making.a_choice(specs[2], Verdict.REJECT, revision=2), reviewer="rita")
+    assert deliver(ledger, store, project="another").names == ()
+    assert {row.image for row in ledger.deliveries()} == set()
+    assert deliver(ledger, store, project="Potion Shop").names == tuple(
+        f"Potion_Shop/T_RedPotion_S{seed}_BC.png" for seed in (0, 3)
+    )
+
+
+def test_two_of_one_name_stop_everything_before_the_first_file(local_stack: Stack) -> None:
+    ledger, store = local_stack.ledger, local_stack.store
+    one, other, third = spec(seed=1), spec("RED-potion", seed=2, variant="S1"), spec("green", seed=3)
+    approved(ledger, store, [third, one, other], manifest("red potion", "RED-potion", "green"))
+    with pytest.raises(NameCollision) as wrong:
+        deliver(ledger, store)
+    assert one.digest[:12] in str(wrong.value) and other.digest[:12] in str(wrong.value)
+    assert "RED-potion" in str(wrong.value) and third.digest[:12] not in str(wrong.value)
+    assert not list(store.keys("delivery")) and not ledger.deliveries()
+    assert len(deliver(ledger, store, template="{Asset}_{digest}.png").names) == 3, "the way out that it names"
+
+
+def test_an_earlier_delivery_keeps_its_name(local_stack: Stack) -> None:
+    ledger, store = local_stack.ledger, local_stack.store
+    approved(ledger, store, [spec(seed=1)], manifest("red potion"))
+    (name,) = deliver(ledger, store).names
+    late = spec("RED-potion", seed=2, variant="s1")
+    approved(ledger, store, [late], manifest("RED-potion"))
+    with pytest.raises(
+        NameCollision, match=f"{late.digest[:12]}.*{name}, delivered as image {spec(seed=1).digest[:12]}"
+    ):
+        deliver(ledger, store)
+    assert [row.name for row in ledger.deliveries()] == [name]
+
+
+@pytest.mark.parametrize("where", ["store", "folder"])
+def test_a_file_of_somebody_else_is_never_replaced(local_stack: Stack, tmp_path: Path, where: str) -> None:
+    ledger, store = local_stack.ledger, local_stack.store
+    approved(ledger, store, [spec(seed=0), spec(seed=1)], manifest("red potion"))
+    name = "Potion_Shop/T_RedPotion_S1_BC.png"
+    if where == "store":
+        store.put_once(f"delivery/{name}", b"theirs", media_type="image/png")
+    else:
+        (tmp_path / "game" / name).parent.mkdir(parents=True)
+        (tmp_path / "game" / name).write_bytes(b"theirs")
+    with pytest.raises(NameCollision, match="another file lies already"):
+        deliver(ledger, store, folder=tmp_path / "game")
+    assert not ledger.deliveries()
+    assert len([*store.keys("delivery"), *files(tmp_path / "game")]) == 1, "only theirs"
+
+
+class _Cut(Exception):
+    pass
+
+
+@pytest.mark.parametrize("point", ["deliver.after_bytes", "deliver.after_sidecar", "deliver.after_folder"])
+def test_a_delivery_that_was_cut_off_goes_on(
+    local_stack: Stack, tmp_path: Path, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And an approval that was taken back and given again meanwhile does not stand in its way."""
+    ledger, store = local_stack.ledger, local_stack.store
+    one = spec(seed=1)
+    approved(ledger, store, [one, spec(seed=2)], manifest("red potion"))
+
+    def cut(name: str) -> None:
+        if name == point:
+            raise _Cut
+
+    with monkeypatch.context() as patch, pytest.raises(_Cut):
+        patch.setattr(delivery, "failpoint", cut)
+        deliver(ledger, store, folder=tmp_path / "game")
+    assert not ledger.deliveries()
+    ledger.decide(making.a_choice(one, Verdict.UNDO, revision=1), reviewer="rita")
+    ledger.decide(making.a_choice(one, revision=2, note="on second thoughts"), reviewer="rita")
+    assert len(deliver(ledger, store, folder=tmp_path / "game").names) == 2
+    rows = ledger.deliveries()
+    assert [json.loads(store.get(row.sidecar))["decision"]["revision"] for row in rows] == [3, 1]
+
+
+def test_the_ending_is_that_of_the_file(local_stack: Stack) -> None:
+    approved(local_stack.ledger, local_stack.store, [spec()], manifest("red potion"), image_format="webp")
+    (name,) = deliver(local_stack.ledger, local_stack.store).names
+    assert name.endswith("T_RedPotion_S1_BC.webp")
+
+
+def test_templates_can_make_folders(local_stack: Stack) -> None:
+    said = manifest("red potion", name="{tier}/{asset}/{width}x{height}_{take}_{seed}.png")
+    approved(local_stack.ledger, local_stack.store, [spec(seed=7)], said)
+    assert deliver(local_stack.ledger, local_stack.store).names == ("Potion_Shop/final/red_potion/64x64_1_7.png",)
+
+
+def test_an_approval_taken_back_while_delivering_is_not_recorded(
+    local_stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = spec()
+    approved(local_stack.ledger, local_stack.store, [one], manifest("red potion"))
+
+    def meanwhile(name: str) -> None:
+        if name == "deliver.after_bytes":
+            local_stack.ledger.decide(making.a_choice(one, Verdict.UNDO, revision=1), reviewer="rita")
+
+    monkeypatch.setattr(delivery, "failpoint", meanwhile)
+    with pytest.raises(LedgerError, match="does not stand"):
+        deliver(local_stack.ledger, local_stack.store)
+    assert not local_stack.ledger.deliveries()
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        ("CON", "_CON"),
+        ("nul.v2", "_nul.v2"),
+        ("Potion Shop", "Potion_Shop"),
+        ("a..", "a"),
+        ("..", "_"),
+        ("Ü b:c", "Ü_b_c"),
+    ],
+)
+def test_names_that_a_system_would_refuse_are_made_safe(part: str, name: str) -> None:
+    assert safe(part) == name
+
+
+@given(st.text(max_size=200))
+def test_every_name_is_safe_and_stays_safe(text: str) -> None:
+    name = safe(text)
+    assert name and not set(name) & set('<>:"/\\|?* ') and name.isprintable()
+    assert not name.startswith(".") and not name.endswith((".", " ")) and len(name) <= delivery.LONGEST
+    assert safe(name) == name
