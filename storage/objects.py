@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import secrets
+import stat
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,7 +71,7 @@ class FolderStore:
     def put_once(self, key: str, data: bytes, *, media_type: str) -> bool:
         """True: written. False: these bytes were there. Durable (fsync) when this returns."""
         path = self.path(key)
-        with self._translated(key):
+        with self._translated(key, reading=False):
             # 1. All of it under a hidden name beside its place.
             _make_folder(path.parent)
             unborn = path.with_name(f".{os.getpid()}-{secrets.token_hex(8)}.part")
@@ -113,7 +114,10 @@ class FolderStore:
     def size(self, key: str) -> int:
         """Bytes."""
         with self._translated(key):
-            return self.path(key).stat().st_size
+            found = self.path(key).stat()
+            if not stat.S_ISREG(found.st_mode):
+                raise FileNotFoundError
+            return found.st_size
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Keys that start with `prefix`."""
@@ -135,12 +139,12 @@ class FolderStore:
         return self.root / checked_key(key)
 
     @contextlib.contextmanager
-    def _translated(self, key: str) -> Iterator[None]:
+    def _translated(self, key: str, *, reading: bool = True) -> Iterator[None]:
         try:
             yield
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            raise ObjectMissing(f"{key}: there is no such object in {self.root}") from None
         except OSError as error:
+            if reading and isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError)):
+                raise ObjectMissing(f"{key}: there is no such object in {self.root}") from None
             links = error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV)
             hint = "; the object folder must be on one file system that has hard links" if links else ""
             raise StoreUnavailable(f"{key}: {error.strerror or type(error).__name__} in {self.root}{hint}") from error

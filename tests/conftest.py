@@ -22,12 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from mypy_boto3_s3 import S3Client
 from sqlalchemy import create_engine, make_url, text
 
 from schemas.settings import Settings
 from storage.database import migrate, open_database
 from storage.ledger import Ledger
-from storage.objects import FolderStore, Store, open_store
+from storage.objects import FolderStore, S3Store, Store, open_store, s3_client
 from tests import servers
 
 SERVERS = pytest.mark.servers
@@ -72,6 +73,14 @@ def s3_server() -> Iterator[servers.S3Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def s3_client_of_the_session(s3_server: servers.S3Server) -> S3Client:
+    """Making a client takes longer than many a test. Its bucket `dailies` is there."""
+    client = s3_client(endpoint_url=s3_server.endpoint_url, region=s3_server.region)
+    S3Store("dailies", "", client).make_bucket(region=s3_server.region)
+    return client
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=SERVERS)])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     if request.param == "sqlite":
@@ -98,7 +107,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "folder":
         return FolderStore(tmp_path / "objects")
-    return open_store(_s3_settings(request.getfixturevalue("s3_server")))
+    return S3Store("dailies", secrets.token_hex(6), request.getfixturevalue("s3_client_of_the_session"))
 
 
 @pytest.fixture(params=["local", pytest.param("studio", marks=SERVERS)])
@@ -118,6 +127,7 @@ def local_stack(sqlite_file: Path, tmp_path: Path) -> Iterator[Stack]:
 @pytest.fixture
 def studio_stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
     server: servers.S3Server = request.getfixturevalue("s3_server")
+    client = request.getfixturevalue("s3_client_of_the_session")
     for ledger in _postgres_ledger(request.getfixturevalue("postgres_url")):
         url = ledger.engine.url.render_as_string(hide_password=False)
         settings = _s3_settings(server, home=tmp_path / "home", database_url=url)
@@ -126,7 +136,8 @@ def studio_stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sta
             "DAILIES_DATABASE_URL": url,
             "DAILIES_OBJECT_STORE": settings.object_store,
         }
-        yield Stack("studio", settings, ledger, open_store(settings), environment)
+        prefix = settings.object_store.removeprefix("s3://dailies/")
+        yield Stack("studio", settings, ledger, S3Store("dailies", prefix, client), environment)
 
 
 def _sqlite_ledger(migrated: Path, folder: Path) -> Iterator[Ledger]:

@@ -86,7 +86,10 @@ def _seaweedfs(folder: Path) -> Iterator[S3Server]:
         "-s3.port.lance=0",
         *others,
     ]
-    with _running(command, log=folder / "weed.log", cwd=folder) as process:
+    # It takes its time to end; nobody needs its data any more.
+    with _running(
+        command, log=folder / "weed.log", cwd=folder, stop=getattr(signal, "SIGKILL", signal.SIGTERM)
+    ) as process:
         _wait(lambda: _answers(server.endpoint_url), process, log=folder / "weed.log")
         yield server
 
