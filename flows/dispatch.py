@@ -22,8 +22,6 @@ log = logging.getLogger(__name__)
 
 POOL = "dailies"
 GPU_QUEUE, NIGHT_QUEUE = "gpu", "night"
-GPU_LIMIT = "dailies-gpus"
-"""Global concurrency limit: shifts that render at once in the whole studio."""
 RENDER = "render/gpu"
 """Flow and deployment that workers make shifts with."""
 

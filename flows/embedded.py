@@ -33,11 +33,6 @@ QUIET = {
 }
 
 
-def on_a_server() -> bool:
-    """Whether flows report to a Prefect server that somebody runs, rather than to the embedded API."""
-    return bool(os.environ.get("PREFECT_API_URL")) and "DAILIES_EMBEDDED" not in os.environ
-
-
 class EmbeddedApi:
     """Boots at once and is waited for at the last moment, so that models can load meanwhile."""
 
@@ -54,7 +49,6 @@ class EmbeddedApi:
         self._url = f"http://127.0.0.1:{port}/api"
         os.environ.update(
             QUIET,
-            DAILIES_EMBEDDED="1",
             PREFECT_HOME=str(home),
             PREFECT_API_URL=self._url,
             PREFECT_API_AUTH_STRING=password,
@@ -112,7 +106,6 @@ def orchestration(home: Path) -> Iterator[EmbeddedApi | None]:
         api.close()
         for name in (
             *QUIET,
-            "DAILIES_EMBEDDED",
             "PREFECT_HOME",
             "PREFECT_API_URL",
             "PREFECT_API_AUTH_STRING",
@@ -124,6 +117,16 @@ def orchestration(home: Path) -> Iterator[EmbeddedApi | None]:
                 os.environ.pop(name, None)
 
 
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """Flow runs without heartbeats: nobody watches the embedded API for zombies, and a heartbeat's thread costs every
+    flow run a second at its end."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    with temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
+
+
 _SERVE = """
 import os, sys, threading
 import uvicorn
@@ -133,8 +136,7 @@ server = uvicorn.Server(config)
 def leave_with_parent():
     while os.read(0, 4096):
         pass
-    server.should_exit = True
-    threading.Timer(2.0, os._exit, (0,)).start()
+    os._exit(0)  # its database is no truth of ours, and SQLite survives worse
 threading.Thread(target=leave_with_parent, daemon=True).start()
 server.run()
 """

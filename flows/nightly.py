@@ -18,7 +18,7 @@ from flows import dispatch
 from schemas.errors import DeviceLost
 from storage.failpoint import failpoint
 from tasks.lease import free_dead
-from tasks.night import look_ahead, plan_asked_again, plan_submitted
+from tasks.night import SPENT, look_ahead, plan_asked_again, plan_submitted
 from tasks.parts import Parts, opened
 from tasks.report import Morning, announce, totals, write_report
 from tasks.window import Window
@@ -59,6 +59,7 @@ def nightly(by: str = "schedule", windowed: bool = True, night: int | None = Non
         return {
             "night": morning.night,
             "outcome": morning.outcome,
+            "planned": morning.planned,
             "report": key,
             "trouble": [*morning.stopped, *morning.problems],
             **totals(summary),
@@ -110,4 +111,7 @@ def _make(parts: Parts, morning: Morning, until: datetime | None) -> str:
             return "failed"
     if stopped:
         return "stopped"
-    return "budget spent" if any(reason.endswith("is spent") for reason in agenda.waits.values()) else "complete"
+    spent = [reason.endswith(SPENT) for reason in agenda.waits.values()]
+    if any(spent):
+        return "budget spent"
+    return "blocked" if spent or morning.problems else "complete"

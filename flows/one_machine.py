@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from flows.embedded import orchestration
+from flows.embedded import orchestration, unwatched
 from schemas.errors import DeviceLost
 from schemas.settings import Settings
 from tasks.lease import free_dead
@@ -43,9 +43,11 @@ def run_night(settings: Settings, *, by: str, windowed: bool, console: Console |
             from flows.nightly import nightly
 
             _ = parts.engine
-            if api is not None:
-                api.wait()
-            return nightly(by=by, windowed=windowed, night=int(night) if night else None)
+            if api is None:
+                return nightly(by=by, windowed=windowed, night=int(night) if night else None)
+            api.wait()
+            with unwatched():
+                return nightly(by=by, windowed=windowed, night=int(night) if night else None)
     except DeviceLost as lost:
         console.print(f"[red]{lost}[/red]")
         _respawn(parts, console)

@@ -12,7 +12,8 @@ import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from flows.dispatch import GPU_LIMIT, GPU_QUEUE, NIGHT_QUEUE, POOL
+from flows.dispatch import GPU_QUEUE, NIGHT_QUEUE, POOL
+from flows.render import GPU_LIMIT
 from schemas.errors import DailiesError, SettingsError
 from schemas.settings import ROOT, Settings
 from tasks.window import Window

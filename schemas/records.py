@@ -154,7 +154,7 @@ class Night(Row):
     flow_run: Mapped[str | None] = mapped_column(String(36))
     planned: Mapped[int] = mapped_column(default=0)
     outcome: Mapped[str | None] = mapped_column(
-        String(32), comment="complete, window closed, budget spent, stopped, failed"
+        String(32), comment="complete, window closed, budget spent, blocked, stopped, failed"
     )
     report_key: Mapped[str | None] = mapped_column(Text, comment="Markdown in the object store")
     totals: Mapped[dict[str, Any]] = mapped_column(default=dict)
@@ -320,3 +320,15 @@ class ModelPin(Row):
     alias: Mapped[str] = mapped_column(Name, primary_key=True)
     digest: Mapped[str] = mapped_column(Digest)
     pinned_at: Mapped[datetime]
+
+
+class Claim(Row):
+    """An image that a reviewer has in hand until then, so that two people do not look at the same one. Advisory: the
+    decision itself is guarded by the revision."""
+
+    __tablename__ = "claims"
+    __table_args__ = (Index("ix_claims_reviewer", "reviewer", "until"),)
+
+    image: Mapped[str] = mapped_column(ForeignKey("images.digest"), primary_key=True)
+    reviewer: Mapped[str] = mapped_column(Name, primary_key=True)
+    until: Mapped[datetime]

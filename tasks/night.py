@@ -23,6 +23,10 @@ LOST = 2
 """A spec may lose this many times `max_attempts` leases with nothing said before it is set aside."""
 
 
+SPENT = " is spent"
+"""How a reason ends that a budget gives."""
+
+
 @dataclass
 class Agenda:
     """What may be made next. `shifts`: (key in the object store, affinity, images), most urgent first."""
@@ -108,7 +112,7 @@ def look_ahead(night: int, stopped: dict[str, str], loaded: str = "") -> Agenda:
         seconds = seconds_for(pace_key(spec), pace, guided=spec.guidance_scale > 1)[0]
         wanted.append((item.digest, item.project, seconds if spec.model.alias in known else None))
     fits, dear = spent_so_far(parts, night=night).choose(wanted)
-    agenda.waits |= {digest: f"{reason} is spent" for digest, reason in dear.items()}
+    agenda.waits |= {digest: f"{reason}{SPENT}" for digest, reason in dear.items()}
     # 4. Shifts, kept where any worker can read them.
     chosen = set(fits)
     affordable = [item for item in waiting if item.digest in chosen]

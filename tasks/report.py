@@ -189,7 +189,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> list[st
 def _plain(text: str) -> str:
     """One line in which nothing means anything to Markdown or HTML."""
     text = " ".join(text.split())[:500].replace("&", "&amp;").replace("<", "&lt;")
-    for letter in "\\`*_[]|#":
+    for letter in "\\`*[]|#":
         text = text.replace(letter, "\\" + letter)
     return text
 

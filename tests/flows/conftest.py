@@ -1,12 +1,18 @@
-"""One embedded Prefect API for the session, and both stacks."""
+"""One embedded Prefect API for the session, and a studio on either stack."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
-from flows.embedded import orchestration
+from flows.embedded import QUIET, orchestration
+from tasks.parts import Parts
+from tests.conftest import Stack
+from tests.flows.studio import parts_of
+
+os.environ.update(QUIET)  # before a test module imports prefect
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -16,3 +22,14 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         if api is not None:
             api.wait()
         yield
+
+
+@pytest.fixture
+def parts(stack: Stack) -> Parts:
+    return parts_of(stack.settings, stack.ledger, stack.store)
+
+
+@pytest.fixture
+def local(local_stack: Stack) -> Parts:
+    """One stack only, for what does not depend on it."""
+    return parts_of(local_stack.settings, local_stack.ledger, local_stack.store)

@@ -1,13 +1,18 @@
-"""A studio as small as a real one can be: two stacks, a manifest of a few 64-px images, nights in this process."""
+"""A studio as small as a real one can be: a manifest of seven 64-px images, nights in this process, a real engine."""
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw
 
+from engine.catalogue import Catalogue
+from flows.embedded import unwatched
 from schemas.settings import Settings
+from storage.ledger import Ledger
+from storage.objects import Store
 from tasks.parts import Parts, using
 from tasks.submit import submit
 from tests.studio import catalogue_path
@@ -42,11 +47,32 @@ assets:
 """
 IMAGES = 7
 
+PLAIN = """
+project: Test Shop
+asked_by: ana
+model: studio-tiny
+defaults: {size: 64}
+tiers:
+  final: {scheduler: Euler, num_inference_steps: 1, guidance_scale: 1.0}
+assets:
+  - {name: Potion, prompt: a potion, seeds: 4}
+"""
 
-def settings_for(home: Path, **changes: Any) -> Settings:
-    """Nothing of the caller's environment, a small batch, the CPU."""
-    defaults: dict[str, Any] = {"home": home, "catalogue": catalogue_path(), "device": "cpu", "batch_size": 4}
-    return Settings(**(defaults | changes))
+
+@cache
+def engine() -> Any:
+    """Loaded once a session: engines are the caller's to share, one thread at a time."""
+    from engine.diffuse import Engine
+
+    return Engine(Catalogue.read(catalogue_path()), device="cpu")
+
+
+def parts_of(settings: Settings, ledger: Ledger, store: Store, **changes: Any) -> Parts:
+    changed = settings.model_copy(update={"device": "cpu", "batch_size": 4, "checks": False} | changes)
+    changed.home.mkdir(parents=True, exist_ok=True)
+    parts = Parts(changed, ledger, store, Catalogue.read(catalogue_path()))
+    parts.__dict__["engine"] = engine()
+    return parts
 
 
 def write_manifest(folder: Path, text: str = MANIFEST) -> Path:
@@ -72,9 +98,9 @@ def submit_to(parts: Parts, manifest: Path, *, by: str = "") -> str:
     return submission.digest
 
 
-def night(parts: Parts, **parameters: Any) -> dict[str, Any]:
+def night(parts: Parts, *, windowed: bool = False, number: int | None = None) -> dict[str, Any]:
     """One night in this process."""
     from flows.nightly import nightly
 
-    with using(parts):
-        return nightly(by="test", windowed=parameters.pop("windowed", False), **parameters)
+    with using(parts), unwatched():
+        return nightly(by="test", windowed=windowed, night=number)
