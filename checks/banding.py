@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 CELL = 64
 """px of the cells that the answer is given in."""
-PIECES = (64, 128, 256)
+PIECES = (64, 128, 256, 512)
 """px of a line that are judged together: stairs may be steep or shallow."""
 STAIRS = 3
 """Jumps that a piece must hold at least; flat shapes side by side rarely make so many in one direction."""

@@ -12,14 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 FINE, COARSE = 1.0, 2.5  # px, the known sigmas
+TELLING = 4.0
+"""px up to which a width can be told at one scale; wider ones are measured in the picture at half its size."""
+SMALLEST = 64
 
 
 def edge_width(grey: NDArray[np.float32]) -> float | None:
     """Sigma in px of the narrower quarter of the stronger edges. None when the picture has no edges to judge by."""
+    width = _at_this_scale(grey)
+    if (width is None or width > TELLING) and min(grey.shape) >= 2 * SMALLEST:
+        half = edge_width(cv2.resize(grey, (grey.shape[1] // 2, grey.shape[0] // 2), interpolation=cv2.INTER_AREA))
+        return width if half is None else 2 * half
+    return width
+
+
+def _at_this_scale(grey: NDArray[np.float32]) -> float | None:
     fine, coarse = _steepness(grey, FINE), _steepness(grey, COARSE)
-    strong = coarse >= max(float(np.percentile(coarse, 97)), 1.0)
-    if strong.sum() < 20:
+    limit = float(np.percentile(coarse, 97))
+    if limit < max(1.0, 2 * float(np.median(coarse))):  # as steep everywhere: a slope, not an edge
         return None
+    strong = coarse >= limit
     ratio = float(np.percentile(fine[strong] / coarse[strong], 75))
     if ratio <= 1.0001:
         return float(max(grey.shape))
@@ -28,7 +40,7 @@ def edge_width(grey: NDArray[np.float32]) -> float | None:
 
 def allowed_width(grey: NDArray[np.float32]) -> float:
     """The widest edge, in px, that still counts as sharp: a bigger picture is looked at from further off."""
-    return 1.6 + 0.0015 * max(grey.shape)
+    return 1.85 + 0.0013 * max(grey.shape)
 
 
 def _steepness(grey: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:

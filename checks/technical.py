@@ -115,7 +115,7 @@ def _seams(pixels: NDArray[np.uint8], axes: str, data: dict[str, object]) -> Ite
         bad = [index for index, part in enumerate(parts) if part > SEAM_PART]
         if whole > SEAM or bad:
             strength = max([whole / SEAM, *(parts[index] / SEAM_PART for index in bad)])
-            where = range(PARTS) if whole > SEAM else bad
+            where = bad or range(PARTS)
             words = f"seam where {edges} meet: {max([whole, *parts]):.1f} times as hard as the hardest lines inside"
             yield Seen(min(1.0, 0.5 * strength), words, tuple(_edge(axis, index) for index in _runs(where)))
         elif levels > TONE_LEVELS and ratio > TONE_RATIO:
