@@ -7,6 +7,7 @@ No rule about reviewing is here: `ledger.decide` has them all.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,9 @@ from schemas.review import Choice, Verdict
 from storage.ledger import Ledger
 
 REMEMBERED = 400
+HELD_SECONDS = 300.0
+LOW = 16
+"""Images in hand, of IN_HAND, at which more are taken."""
 
 
 @dataclass
@@ -27,6 +31,28 @@ class Desk:
     client: str = ""
     answers: dict[int, dict[str, Any]] = field(default_factory=dict)
     trouble: str = ""
+    held: set[str] = field(default_factory=set)
+    """What this reviewer has in hand."""
+    held_at: float = 0.0
+    taken_over: int = 0
+    """The last time that this reviewer took over what others had in hand."""
+
+    def take_in_hand(
+        self, waiting: Sequence[str], skipped: Sequence[str], *, ledger: Ledger, reviewer: str
+    ) -> list[str]:
+        """Of what waits, what this reviewer looks at next, in order. Claims are renewed at half-time and topped up
+        when they run low, so that most decisions write no claim."""
+        put_by = set(skipped)
+        if given_back := [image for image in skipped if image in self.held]:
+            ledger.let_go(reviewer, given_back)
+            self.held -= put_by
+        mine = [image for image in waiting if image in self.held]
+        old = time.monotonic() - self.held_at > HELD_SECONDS / 2
+        if old or (len(mine) < LOW and len(mine) + len(put_by) < len(waiting)):
+            fresh = [image for image in waiting if image not in put_by]
+            self.held = ledger.hold(fresh or list(waiting), reviewer=reviewer, seconds=HELD_SECONDS)
+            self.held_at = time.monotonic()
+        return [image for image in waiting if image in self.held or image in put_by]
 
     def answer(
         self,

@@ -10,6 +10,7 @@ import streamlit as st
 
 from review_app.deck import parameters
 from review_app.look import ago, plain
+from review_app.look import picture as show
 from review_app.studio import studio
 from storage.captions import snippet
 from storage.ledger import Frame
@@ -59,7 +60,7 @@ def opened(digest: str) -> None:
     spec = picture.spec
     left, right = st.columns([3, 2])
     with left:
-        st.image(at.links.to(picture.image.preview_key), width="stretch")
+        show(at.links.to(picture.image.preview_key), spec.asset)
     with right:
         st.subheader(plain(spec.asset), anchor=False)
         st.caption(plain(f"{spec.project} · {spec.variant} · {spec.tier} · take {spec.take}"))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from html import escape
 
 import streamlit as st
 
 STYLE = """
 <style>
   .stMainBlockContainer { padding: 4rem 1.6rem 1rem; }
+  .st-key-remember, .stElementContainer:has(> .stHtml > style) { position: absolute; }
   .stAppDeployButton, footer { display: none; }
   [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
   h3 { font-size: 1.15rem !important; padding: .4rem 0 .2rem !important; }
@@ -40,6 +42,11 @@ def ago(when: datetime | None) -> str:
     if seconds < 129_600:
         return f"{seconds / 3600:.0f} h ago"
     return when.strftime("%-d %b %Y")
+
+
+def picture(url: str, alt: str) -> None:
+    """A picture by its link. `st.image` takes only absolute URLs, and keeps everything else in the server's memory."""
+    st.html(f'<img src="{escape(url)}" alt="{escape(alt)}" style="width: 100%; border-radius: 8px">')
 
 
 def outage(trouble: Exception) -> None:

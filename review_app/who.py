@@ -77,5 +77,7 @@ def remember(person: Person) -> None:
 
 def leave() -> None:
     """Ends this session's rights at once; the next person is asked for a name."""
+    if name := st.session_state.get("reviewer"):
+        studio().ledger.let_go(name)
     st.session_state.clear()
     st.session_state["left"] = True

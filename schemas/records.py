@@ -219,6 +219,7 @@ class InboxEntry(Row):
             "rank",
             "queued_at",
             "image",
+            "flags",
             sqlite_where=text("waiting"),
             postgresql_where=text("waiting"),
         ),
@@ -228,6 +229,7 @@ class InboxEntry(Row):
             "rank",
             "queued_at",
             "image",
+            "flags",
             sqlite_where=text("waiting"),
             postgresql_where=text("waiting"),
         ),
@@ -238,6 +240,7 @@ class InboxEntry(Row):
             "rank",
             "queued_at",
             "image",
+            "flags",
             sqlite_where=text("waiting"),
             postgresql_where=text("waiting"),
         ),
@@ -247,6 +250,9 @@ class InboxEntry(Row):
     project: Mapped[str] = mapped_column(Name)
     asset: Mapped[str] = mapped_column(Name)
     rank: Mapped[int] = mapped_column(comment="smaller first: from priority and findings; orders, never hides")
+    flags: Mapped[str] = mapped_column(
+        String(80), comment="checks that flagged it, each between spaces: a filter that needs no other table"
+    )
     criteria: Mapped[list[Any]] = mapped_column(comment="schemas.review.Criterion to be looked at")
     reviews_wanted: Mapped[int] = mapped_column(default=1, comment="2 for a double review")
     waiting: Mapped[bool] = mapped_column(comment="no decision stands: fewer reviewers agree than are wanted")

@@ -18,7 +18,7 @@ from schemas.errors import LedgerError, LedgerUnavailable, SettingsError
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision this program is written for: the newest in migrations/versions (a test compares)."""
 
 PATIENCE = 30
@@ -72,6 +72,7 @@ def _open_sqlite(url: URL, shared: dict[str, Any]) -> Engine:
             "synchronous=FULL",  # a decision that was acknowledged survives a power cut
             "foreign_keys=ON",
             "cache_size=-65536",  # KiB
+            f"journal_size_limit={64 * 2**20}",  # bytes; a large plan must not leave its journal lying about
         ):
             connection.execute(f"PRAGMA {pragma}")
 

@@ -3,7 +3,7 @@
 Each method is one short transaction (`plan` is several) and returns detached rows or small frozen values. What happened
 is appended; states follow from it. By room: `submissions` (sent in, planned), `work` (leases, images, failures),
 `review` (inbox, decisions), `history` (one image, one asset, the trail), `outcomes` (retakes, deliveries), `nights`,
-`watching` (the reviewers' pace).
+`watching` (who has what in hand, the reviewers' pace).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from storage.nights import AssetMade, FailureCause, Nights, NightSummary, PaceKe
 from storage.outcomes import Outcomes
 from storage.review import Conflict, InboxCount, InboxItem, Review
 from storage.submissions import Brief, PlanCount, Submissions
-from storage.watching import Watching
+from storage.watching import InHand, Watching
 from storage.work import Keeping, SetAside, Waiting, Work
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "FailureCause",
     "Frame",
     "History",
+    "InHand",
     "InboxCount",
     "InboxItem",
     "Keeping",

@@ -14,6 +14,7 @@ from schemas.records import Decision, FindingRow, Image, InboxEntry, Retake, Spe
 from schemas.review import Choice, Criterion, Result, Verdict
 from storage.standing import LEADS, ROLES, counting, differ, standing
 from storage.transaction import Transactions, now
+from storage.watching import in_others_hands
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ class Review(Transactions):
         """What waits, most urgent first.
 
         `check`: only what this check flagged. `reviewer`: without images on which this person's decision counts
-        already (the second review of a double one is another's). `after`: digest of the last image of the page before,
-        which may have left the inbox since.
+        already (the second review of a double one is another's), and without what others have in hand. `after`: digest
+        of the last image of the page before, which may have left the inbox since.
         """
         place = tuple_(InboxEntry.rank, InboxEntry.queued_at, InboxEntry.image)
         wanted: list[ColumnElement[bool]] = [InboxEntry.waiting.expression]
@@ -82,14 +83,10 @@ class Review(Transactions):
         if asset is not None:
             wanted.append(InboxEntry.asset == asset)
         if check is not None:
-            flagged = exists().where(
-                FindingRow.image == InboxEntry.image,
-                FindingRow.criterion == str(check),
-                FindingRow.result == Result.FLAG.value,
-            )
-            wanted.append(flagged)
+            wanted.append(InboxEntry.flags.contains(f" {Criterion(check).value} ", autoescape=True))
         if reviewer is not None:
             wanted.append(or_(InboxEntry.revision == 0, ~_counts_for(reviewer)))
+            wanted.append(~in_others_hands(reviewer))
         with self.reading() as session:
             if after is not None:
                 last = session.get(InboxEntry, after)

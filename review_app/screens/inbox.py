@@ -42,9 +42,14 @@ def screen() -> None:
     # 2. Look at what waits now.
     wanted = {name: value or None for name, value in (sync.get("filter") or _asked_for()).items()}
     have = sync.get("have", [])
-    limit = min(MOST, IN_HAND + len(have) - sync.get("ahead", 0) + sync.get("skipped", 0))
-    waiting = ledger.inbox(**wanted, reviewer=person.name, limit=limit)
-    queue = [item.digest for item in waiting]
+    skipped = sync.get("skipped", [])
+    limit = min(MOST, IN_HAND + len(have) - sync.get("ahead", 0) + len(skipped))
+    over = sync.get("over", 0) > desk.taken_over
+    if over:
+        desk.taken_over = sync["over"]
+        ledger.take_over(person.name)
+    waiting = [item.digest for item in ledger.inbox(**wanted, reviewer=person.name, limit=limit)]
+    queue = desk.take_in_hand(waiting, skipped, ledger=ledger, reviewer=person.name) if person.may_decide else waiting
     if not sync and (named := st.query_params.get("image")):  # a link from another page
         queue = [named, *(digest for digest in queue if digest != named)]
     answers = desk.since(sync.get("answered", 0))
@@ -67,6 +72,7 @@ def screen() -> None:
             "filter": {name: value or "" for name, value in wanted.items()},
             "filtered": any(wanted.values()),
             "filters": _filters(wanted.get("project")),
+            "elsewhere": _elsewhere(person) if not queue else [],
             "reasons": [str(reason) for reason in Reason],
         },
         key=KEY,
@@ -98,6 +104,14 @@ def _item(digest: str, person: Person) -> dict[str, Any] | None:
         retakes_left=max(0, cap - (picture.spec.take - 1)),
         blind_to=None if person.leads else person.name,
     )
+
+
+def _elsewhere(person: Person) -> list[dict[str, Any]]:
+    """Who has the rest in hand, when nothing is left for this reviewer."""
+    return [
+        {"who": other.reviewer, "images": other.images, "until": f"{other.until:%H:%M} UTC"}
+        for other in studio().ledger.others_hands(person.name)
+    ]
 
 
 def _counts(person: Person) -> dict[str, float]:

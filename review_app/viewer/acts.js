@@ -30,8 +30,9 @@ function act(view, name, event) {
     help: () => (open(view, "help"), view.parts.help.querySelector("button").focus()),
     grid: () => showGrid(view),
     cancel: () => close(view),
+    takeover: () => ((view.over = Date.now()), (view.missing = 1), show(view), flush(view.outbox)),
   };
-  if (item || ["undo", "help", "grid", "cancel", "prev"].includes(name)) acts[name]?.();
+  if (item || ["undo", "help", "grid", "cancel", "prev", "takeover"].includes(name)) acts[name]?.();
 }
 
 function grounded(view, item) {

@@ -1,7 +1,7 @@
 // Everything beside the picture. Text from manifests, prompts, notes and OCR goes in by textContent, never as markup.
 
 const NEXT_MARK = { undefined: "bad", bad: "ok", ok: undefined };
-const MARK_WORD = { undefined: "–", bad: "✕ bad", ok: "✓ ok" };
+const MARK_WORD = { undefined: "not marked", bad: "✕ bad", ok: "✓ ok" };
 const RESULT_WORD = { pass: "nothing found", flag: "look here", error: "check failed", not_checked: "not checked" };
 const VERDICT_WORD = { approve: "Approved", reject: "Rejected", retake: "Sent back", undo: "Taken back" };
 
@@ -53,12 +53,18 @@ function showEmpty(view, item) {
   empty.hidden = Boolean(item);
   if (item) return;
   const left = ahead(view.deck);
-  const words = left || view.missing
-    ? ["One moment", "The next images are on their way."]
-    : view.data.filtered
-      ? ["Nothing waits under this filter", "Choose All above to see the rest."]
-      : ["All looked at", view.deck.done.size ? "Every image has its decision. U takes the last one back." : "Nothing waits. The next night fills this page."];
-  empty.replaceChildren(make("h2", { text: words[0] }), make("p", { text: words[1] }));
+  const { elsewhere, filtered } = view.data;
+  const nodes = [];
+  const say = (title, text) => nodes.push(make("h2", { text: title }), make("p", { text }));
+  if (left || view.missing) say("One moment", "The next images are on their way.");
+  else if (elsewhere.length) {
+    const hands = elsewhere.map(({ who, images, until }) => `${who} has ${images} (until ${until})`);
+    say("The rest is in other hands", `${hands.join(", ")}. They come back by themselves when nobody works on them.`);
+    nodes.push(make("button", { type: "button", "data-act": "takeover", text: "Take them over" }));
+  } else if (filtered) say("Nothing waits under this filter", "Choose All above to see the rest.");
+  else if (view.deck.done.size) say("All looked at", "Every image has its decision. U takes the last one back.");
+  else say("Nothing waits", "The next night fills this page.");
+  empty.replaceChildren(...nodes);
 }
 
 function showMarks(view, item, draft) {

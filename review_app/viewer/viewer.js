@@ -23,7 +23,7 @@ function build(shadow) {
   const root = shadow.querySelector("[data-part=root]");
   const parts = {};
   for (const node of root.querySelectorAll("[data-part]")) parts[node.dataset.part] = node;
-  const view = { shadow, root, parts, deck: newDeck(), pool: newPool(), filter: {}, paces: [], undone: [], mine: [], beside: 0, dialog: "", boxesShown: true, missing: 0 };
+  const view = { shadow, root, parts, deck: newDeck(), pool: newPool(), filter: {}, paces: [], undone: [], mine: [], beside: 0, dialog: "", boxesShown: true, missing: 0, over: 0 };
   view.look = { zoom: 0, x: 0, y: 0, mode: "", split: 0.5 };
   view.outbox = newOutbox(() => sync(view));
   view.stop = new AbortController();
@@ -62,7 +62,7 @@ function take(view, data) {
   view.missing = missing.length;
   if (first) {
     const left = adopt(view.outbox);
-    if (left.length) notice(view, { title: "From your last visit:", text: `${left.length} decisions had not reached the server; they are sent now.` });
+    if (left.length) notice(view, { title: "From your last visit:", text: `${left.length} decision${left.length > 1 ? "s" : ""} had not reached the server; sent now.` });
   }
   if (missing.length) setTimeout(() => flush(view.outbox), 30);
   if (onScreen(view.deck)?.id !== before?.id || first) show(view);
@@ -75,7 +75,7 @@ function sync(view) {
   const have = deck.order.filter(open);
   const ahead = deck.order.slice(deck.at).filter(open).length;
   const { client, attempt, answered, waiting } = outbox;
-  view.set?.("sync", { client, attempt, answered, outbox: waiting, have, ahead, skipped: deck.skipped.size, filter });
+  view.set?.("sync", { client, attempt, answered, outbox: waiting, have, ahead, skipped: [...deck.skipped].filter(open), over: view.over, filter });
 }
 
 function refused(view, answer) {
