@@ -19,7 +19,8 @@ A catalogue is a YAML file, one entry an alias:
 
 The digest of an alias is the SHA-256 over the lines `<sha256 of file>  <relative name>\\n`, sorted by name, of every
 file that loading reads: .safetensors, .json and .txt. Of a checkpoint folder only `model_index.json` and the components
-it names count, so that a ControlNet kept inside it is no part of it. A single file's digest is its own line.
+it names count, so that a ControlNet kept inside it is no part of it. A single file's digest is its own line. An
+ip_adapter's has one line more, the digest of its image encoder.
 Only safetensors are weights; anything else that stands in their place is refused by name (`UnsafeWeights`).
 """
 
@@ -39,7 +40,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from schemas.errors import ModelMissing, SettingsError, UnsafeWeights
 from schemas.spec import ImageSpec, Tier
 
-Kind = Literal["checkpoint", "controlnet", "vae", "lora", "embedding", "upscaler"]
+Kind = Literal["checkpoint", "controlnet", "vae", "lora", "embedding", "upscaler", "ip_adapter", "image_encoder"]
 _READ = {".safetensors", ".json", ".txt"}
 _PICKLED = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle", ".h5", ".msgpack"}
 _CODE = {".py"}
@@ -72,6 +73,7 @@ class Entry(BaseModel):
     tiers: dict[Tier, TierDefaults] = Field(default_factory=dict)
     size: int | None = Field(None, description="px, the side a checkpoint was trained at")
     config: Path | None = Field(None, description="diffusers folder with the configs of a single-file checkpoint")
+    image_encoder: str | None = Field(None, description="alias of what an ip_adapter sees pictures with")
     trigger: str | None = Field(None, description="the word an embedding listens to")
     licence: str = ""
 
@@ -157,6 +159,10 @@ class Catalogue:
 
     def files(self, alias: str, *, asker: str) -> list[Path]:
         """What loading reads, sorted. Raises ModelMissing, or UnsafeWeights naming the file."""
+        encoder = self.entry(alias, asker=asker).image_encoder
+        return self._own_files(alias, asker) + (self.files(encoder, asker=asker) if encoder else [])
+
+    def _own_files(self, alias: str, asker: str) -> list[Path]:
         entry, path = self.entry(alias, asker=asker), self.where(alias, asker=asker)
         if path.is_file():
             if path.suffix != ".safetensors":
@@ -177,10 +183,12 @@ class Catalogue:
 
     def digest(self, alias: str, *, asker: str = "catalogue") -> str:
         """Hex SHA-256 of the alias's weights and configs, as the module's docstring says."""
-        files = self.files(alias, asker=asker)
+        files = self._own_files(alias, asker)
         root = self.where(alias, asker=asker)
         root = root if root.is_dir() else root.parent
         lines = "".join(f"{self._file(path)}  {path.relative_to(root).as_posix()}\n" for path in files)
+        if encoder := self.entry(alias, asker=asker).image_encoder:
+            lines += f"{self.digest(encoder, asker=asker)}  image_encoder\n"
         return hashlib.sha256(lines.encode()).hexdigest()
 
     def missing(self, wanted: Iterable[ImageSpec | str], *, asker: str = "check") -> list[str]:
@@ -190,9 +198,7 @@ class Catalogue:
             if isinstance(item, str):
                 askers.setdefault(item, asker)
                 continue
-            extra = [item.vae] if item.vae else []
-            extra += [item.hires.upscaler] if item.hires and item.hires.upscaler else []
-            for model in (item.model, *extra, *item.loras, *(control.model for control in item.controls)):
+            for model in item.models():
                 askers.setdefault(model.alias, f"{item.project}/{item.asset}")
         sentences = []
         for alias, who in askers.items():

@@ -73,6 +73,8 @@ class Row:
     conditions: list[Picture] = field(default_factory=list)
     whole: tuple[Picture, Picture, Box] | None = None
     """Source and mask before they were cut to a box, and the box."""
+    references: list[tuple[str, Picture]] = field(default_factory=list)
+    """Digest and picture, in the order of the spec's references."""
     words: Words | None = None
     notes: tuple[str, ...] = ()
 
@@ -230,14 +232,21 @@ class Engine:
                     "control_guidance_start": [c.control_guidance_start for c in spec.controls],
                     "control_guidance_end": [c.control_guidance_end for c in spec.controls],
                 }
-            # 4. denoise
+            # 4. references
+            if spec.references:
+                with clock("encode"):
+                    seen = [row.references for row in rows]
+                    shown = self.models.references.embeddings(pipe, seen, guided=spec.guidance_scale > 1)
+                call["ip_adapter_image_embeds"] = shown
+                pipe.prepare_ip_adapter_image_embeds = lambda *_, **__: shown  # a row's own, already one a row
+            # 5. denoise
             with clock("denoise"), guided(pipe, spec, rows=len(rows)):
                 latents = pipe(**call, generator=generators, output_type="latent", return_dict=False)[0]
-            # 5. decode, row by row finite or not
+            # 6. decode, row by row finite or not
             with clock("decode"):
                 pictures = decoded(pipe.vae, latents)
         self.models.forget_conditions()
-        # 6. outside a mask the source stays as it was
+        # 7. outside a mask the source stays as it was
         out = []
         for number, (row, picture) in enumerate(zip(rows, pictures, strict=True)):
             if isinstance(picture, RenderError):
@@ -305,7 +314,7 @@ class _Clock:
         yield
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-        self.shares[stage] = (time.perf_counter() - started) / self.rows
+        self.shares[stage] = self.shares.get(stage, 0.0) + (time.perf_counter() - started) / self.rows
 
 
 def _row(
@@ -324,6 +333,10 @@ def _row(
         if spec.mask not in masks:
             raise RenderError(f"{spec.asset}: its mask {spec.mask[:12]} was not handed in")
         row.mask = fit(masks[spec.mask], **size)
+    for reference in spec.references:
+        if reference.image not in sources:
+            raise RenderError(f"{spec.asset}: its reference {reference.image[:12]} was not handed in")
+        row.references.append((reference.image, sources[reference.image]))
     for control in spec.controls:
         key = control.condition_key(spec.width, spec.height)
         if key not in conditions:
@@ -368,10 +381,7 @@ def _shared_arguments(spec: ImageSpec, rows: list[Row], progress: Progress | Non
 
 
 def _models_of(spec: ImageSpec) -> dict[str, str]:
-    extra = [spec.vae] if spec.vae else []
-    extra += [spec.hires.upscaler] if spec.hires and spec.hires.upscaler else []
-    refs = [spec.model, *extra, *spec.loras, *(control.model for control in spec.controls)]
-    return {ref.alias: ref.digest for ref in refs}
+    return {ref.alias: ref.digest for ref in spec.models()}
 
 
 def versions() -> dict[str, str]:

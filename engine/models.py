@@ -21,6 +21,7 @@ from diffusers import AutoencoderKL, ControlNetModel, ControlNetUnionModel, Stab
 
 from engine.catalogue import Catalogue
 from engine.controlnets import Controls, Remembered
+from engine.references import References
 from engine.upscale import Upscaler
 from schemas.errors import ModelChanged, ModelMissing, RenderError
 from schemas.schedulers import SIGMAS, resolve
@@ -56,6 +57,7 @@ class Models:
         self._worn: tuple[tuple[str, float], ...] = ()
         self._loras: list[str] = []
         self._upscaler: tuple[str, Upscaler] | None = None
+        self.references = References(catalogue)
 
     def pipeline(self, spec: ImageSpec, *, asker: str) -> Any:
         """The pipeline for a spec's task, with the spec's models, LoRAs and a fresh scheduler.
@@ -64,8 +66,10 @@ class Models:
         """
         # 1. the checkpoint, and another autoencoder where one is asked for
         base = self._checkpoint(spec.model, spec.vae, asker=asker)
-        # 2. LoRAs
+        # 2. LoRAs and reference adapters
         self._wear(base, spec.loras, asker=asker)
+        paths = [_one_file(self.checked(r.model, asker=asker), r.model.alias, asker) for r in spec.references]
+        self.references.wear(base, spec.references, paths, asker=asker)
         # 3. the pipeline of this task around the same parts
         parts = {name: part for name, part in base.components.items() if name != "scheduler"}
         if spec.controls:
@@ -173,6 +177,7 @@ class Models:
         """The checkpoint before goes first: two do not fit on most cards."""
         self._base, self._base_key, self._worn, self._loras = None, None, (), []
         self._nets.clear()
+        self.references.forget()
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -163,6 +163,14 @@ class Control(Section):
     control_guidance_end: Several[Part] = Field((1.0,), description="to this part of the steps, 0 to 1")
 
 
+class Reference(Section):
+    """A picture that shows the style instead of telling it (IP-Adapter)."""
+
+    image: Several[Picture] = Field(description="picture whose look is taken", examples=["brand/hero.png"])
+    model: Alias = Field(description="IP-Adapter, by its alias in the catalogue")
+    scale: Several[Annotated[Number, Field(ge=0.0, le=2.0)]] = Field((0.6,), description="how much it counts")
+
+
 class Asset(Shared):
     """What both kinds of asset have."""
 
@@ -184,8 +192,13 @@ class Asset(Shared):
     exclude: tuple[dict[str, Several[Any]], ...] = Field(
         (), description="combinations not to make", examples=[[{"values.colour": "red", "style": "pixel"}]]
     )
+    references: tuple[Reference, ...] = Field((), max_length=4, description="pictures that show the style, together")
     delivery_name: DeliveryName | None = Field(None, description="instead of `delivery.name`")
     note: Text = Field("", description="for people; changes no image")
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return tuple(path for reference in self.references for path in reference.image)
 
 
 class RenderAsset(Asset):
@@ -196,7 +209,8 @@ class RenderAsset(Asset):
 
     @property
     def pictures(self) -> tuple[str, ...]:
-        return tuple(path for control in self.controls for path in (*(control.image or ()), *(control.condition or ())))
+        given = (path for control in self.controls for path in (*(control.image or ()), *(control.condition or ())))
+        return (*given, *self.shown)
 
 
 class TextureVariants(Asset):
@@ -210,7 +224,7 @@ class TextureVariants(Asset):
 
     @property
     def pictures(self) -> tuple[str, ...]:
-        return self.sources
+        return (*self.sources, *self.shown)
 
 
 def _kind(value: Any) -> str:

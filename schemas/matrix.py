@@ -178,6 +178,9 @@ def axes(manifest: Manifest, asset: RenderAsset | TextureVariants, tier: Tier) -
             found[start + ("image" if control.image else "condition")] = control.image or control.condition or ()
             for field in ("controlnet_conditioning_scale", "control_guidance_start", "control_guidance_end"):
                 found[start + field] = getattr(control, field)
+    for index, reference in enumerate(asset.references):
+        found[f"references.{index}.image"] = reference.image
+        found[f"references.{index}.scale"] = reference.scale
     spoken = {**manifest.defaults.values, **asset.values}
     for name in sorted(used(manifest, asset) & spoken.keys()):
         found[f"values.{name}"] = spoken[name]

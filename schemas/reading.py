@@ -75,9 +75,10 @@ class Reading:
         for index, asset in enumerate(assets if isinstance(assets, list) else []):
             at = ("assets", index)
             yield from _texts(asset, at, ("sources",))
-            controls = asset.get("controls") if isinstance(asset, dict) else None
-            for number, control in enumerate(controls if isinstance(controls, list) else []):
-                yield from _texts(control, (*at, "controls", number), ("image", "condition"))
+            for part in ("controls", "references"):
+                listed = asset.get(part) if isinstance(asset, dict) else None
+                for number, item in enumerate(listed if isinstance(listed, list) else []):
+                    yield from _texts(item, (*at, part, number), ("image", "condition"))
 
 
 def read_manifest(data: bytes, name: str, limits: Limits, *, beside: Callable[[str], bytes] | None = None) -> Manifest:

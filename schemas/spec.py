@@ -100,6 +100,14 @@ class ControlSpec(Frozen):
         return f"conditions/{name[:2]}/{name}.png"
 
 
+class ReferenceSpec(Frozen):
+    """A picture that shows the style (IP-Adapter), and how much it counts."""
+
+    image: Sha256
+    model: ModelRef
+    scale: Real = 0.6
+
+
 class Hires(Frozen):
     """A first pass at this size (px), enlarged and drawn over with `strength` at the size of the image."""
 
@@ -144,6 +152,7 @@ class ImageSpec(Frozen):
     vae: ModelRef | None = None
     loras: tuple[LoraRef, ...] = ()
     controls: tuple[ControlSpec, ...] = ()
+    references: tuple[ReferenceSpec, ...] = ()
 
     source: Sha256 | None = None
     strength: Real | None = None
@@ -185,6 +194,7 @@ class ImageSpec(Frozen):
             (self.guidance_scale, self.guidance_rescale, self.guidance_start, self.guidance_end),
             (self.clip_skip, self.strength, self.seamless, self.hires.model_dump() if self.hires else None),
             self.padding_mask_crop is not None,
+            [reference.scale for reference in self.references],
             [
                 (c.controlnet_conditioning_scale, c.control_guidance_start, c.control_guidance_end, c.control_mode)
                 for c in self.controls
@@ -199,11 +209,19 @@ class ImageSpec(Frozen):
             self.vae.digest if self.vae else None,
             [(lora.digest, lora.weight) for lora in self.loras],
             [control.model.digest for control in self.controls],
+            [reference.model.digest for reference in self.references],
         )
 
+    def models(self) -> tuple[ModelRef, ...]:
+        """Every model that this spec needs."""
+        extra = [self.vae, self.hires.upscaler if self.hires else None]
+        asked = [*self.loras, *(control.model for control in self.controls), *(r.model for r in self.references)]
+        return (self.model, *(ref for ref in extra if ref is not None), *asked)
+
     def digests_needed(self) -> frozenset[str]:
-        """Digests of every picture this spec reads: source, mask and control images."""
+        """Digests of every picture this spec reads: source, mask, control and reference images."""
         wanted = [self.source, self.mask, *(control.image for control in self.controls)]
+        wanted += [reference.image for reference in self.references]
         return frozenset(digest for digest in wanted if digest)
 
 

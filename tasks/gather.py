@@ -59,6 +59,8 @@ class Gatherer:
                     inputs.sources[spec.source] = self._picture(spec.source, spec)
                 if spec.mask is not None:
                     inputs.masks[spec.mask] = self._picture(spec.mask, spec)[:, :, 0]
+                for reference in spec.references:
+                    inputs.sources[reference.image] = self._picture(reference.image, spec)
                 for control in spec.controls:
                     key = control.condition_key(spec.width, spec.height)
                     inputs.conditions[key] = self._condition(key, control, spec)

@@ -66,6 +66,8 @@ def named_models(manifest: Manifest) -> Iterator[tuple[Path, str, Kind]]:
             yield (*at, "model", number), alias, "checkpoint"
         if asset.hires and asset.hires.upscaler:
             yield (*at, "hires", "upscaler"), asset.hires.upscaler, "upscaler"
+        for number, reference in enumerate(asset.references):
+            yield (*at, "references", number, "model"), reference.model, "ip_adapter"
         for number, alias in enumerate(asset.vae or ()):
             yield (*at, "vae", number), alias, "vae"
         for alias in asset.loras or ():

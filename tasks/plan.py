@@ -27,7 +27,7 @@ from schemas.manifest import (
 from schemas.matrix import Combination, Matrix, sampling
 from schemas.review import Changes, retaken
 from schemas.schedulers import resolve
-from schemas.spec import ControlSpec, Hires, ImageSpec, LoraRef, ModelRef, Tier
+from schemas.spec import ControlSpec, Hires, ImageSpec, LoraRef, ModelRef, ReferenceSpec, Tier
 
 _AS_SAID = ("guidance_rescale", "guidance_start", "guidance_end", "clip_skip")
 _SEAMLESS = {"none": "", "x": "x", "y": "y", "both": "xy"}
@@ -116,6 +116,15 @@ def expand_asset(
             }
         else:
             settings["controls"] = _controls(asset, at, files, models, refs)
+
+        settings["references"] = tuple(
+            ReferenceSpec(
+                image=files[at[f"references.{index}.image"]].digest,
+                model=refs[reference.model],
+                scale=at[f"references.{index}.scale"],
+            )
+            for index, reference in enumerate(asset.references)
+        )
 
         loras: dict[str, float] = tier_loras(manifest, tier, model, models) | style.loras
         loras |= {path.removeprefix("loras."): at[path] for path in at if path.startswith("loras.")}

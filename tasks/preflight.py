@@ -43,8 +43,8 @@ def obstacles(
 
     def first(spec: ImageSpec) -> str | None:
         asker = f"{spec.project}/{spec.asset}"
-        for ref in (spec.model, spec.vae, *spec.loras, *(control.model for control in spec.controls)):
-            if ref is not None and (reason := model(ref.alias, ref.digest, asker)):
+        for ref in spec.models():
+            if (reason := model(ref.alias, ref.digest, asker)):
                 return reason
         for digest in sorted(spec.digests_needed()):
             if reason := picture(digest):

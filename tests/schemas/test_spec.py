@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from schemas.spec import ENGINE_VERSION, ControlSpec, Hires, ImageSpec, LoraRef, ModelRef
+from schemas.spec import ENGINE_VERSION, ControlSpec, Hires, ImageSpec, LoraRef, ModelRef, ReferenceSpec
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_specs.json").read_text(encoding="utf-8"))
 A, B = "a" * 64, "b" * 64
@@ -44,6 +44,7 @@ FULL: dict[str, Any] = {
     "vae": {"alias": "v", "digest": B},
     "loras": [{"alias": "l", "digest": B, "weight": 0.5}],
     "controls": [{"type": "canny", "image": A, "model": MODEL, "params": [["low_threshold", 80.0]]}],
+    "references": [{"image": A, "model": MODEL, "scale": 0.5}],
     "source": A,
     "strength": 0.5,
     "mask": B,
@@ -74,6 +75,7 @@ OTHER: dict[str, Any] = {
     "vae": None,
     "loras": [{"alias": "l", "digest": B, "weight": 0.6}],
     "controls": [],
+    "references": [{"image": A, "model": {"alias": "m", "digest": B}, "scale": 0.6}],
     "source": B,
     "strength": 0.6,
     "mask": A,
@@ -85,7 +87,7 @@ OTHER: dict[str, Any] = {
 }
 PER_ROW = {"project", "asset", "variant", "kind", "tier", "prompt", "negative_prompt", "prompt_2", "negative_prompt_2",
            "seed", "source", "mask", "padding_mask_crop", "parent", "take", "engine_version"}  # fmt: skip
-WEIGHTS = {"model", "vae", "loras", "controls"}
+WEIGHTS = {"model", "vae", "loras", "controls", "references"}
 
 
 def spec(**changes: Any) -> ImageSpec:
@@ -120,16 +122,16 @@ def test_the_digest_feels_every_field(field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "model"), [("controls", ControlSpec), ("loras", LoraRef), ("hires", Hires), ("vae", ModelRef)]
+    ("section", "model"),
+    [("controls", ControlSpec), ("loras", LoraRef), ("hires", Hires), ("vae", ModelRef), ("references", ReferenceSpec)],
 )
 def test_the_digest_feels_every_nested_field(section: str, model: type[BaseModel]) -> None:
     whole = spec().model_dump(mode="json")
     one = whole[section][0] if isinstance(whole[section], list) else whole[section]
     for field in model.model_fields:
         old = one[field]
-        new: Any = {"model": {"alias": "m", "digest": B}, "params": [["low_threshold", 81.0]], "precomputed": True}.get(
-            field
-        )
+        given: dict[str, Any] = {"params": [["low_threshold", 81.0]], "precomputed": True}
+        new = (given | dict.fromkeys(("model", "upscaler"), {"alias": "m", "digest": B})).get(field)
         if new is None:
             new = (
                 (B if old == A else A)
