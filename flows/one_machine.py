@@ -22,6 +22,7 @@ from schemas.errors import DeviceLost
 from schemas.settings import Settings
 from tasks.lease import free_dead
 from tasks.parts import Parts, open_parts, using
+from tasks.retake import unanswered
 
 RESPAWNS = "DAILIES_RESPAWNS"
 NIGHT = "DAILIES_NIGHT"
@@ -56,7 +57,7 @@ def run_night(settings: Settings, *, by: str, windowed: bool, console: Console |
 
 def anything_to_do(parts: Parts) -> bool:
     ledger = parts.ledger
-    return bool(ledger.unplanned() or ledger.awaiting_retake() or ledger.waiting(limit=1))
+    return bool(ledger.unplanned() or unanswered(parts) or ledger.waiting(limit=1))
 
 
 def _respawn(parts: Parts, console: Console) -> None:

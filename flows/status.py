@@ -7,6 +7,7 @@ from typing import Any
 from schemas.errors import InputError
 from schemas.settings import Settings
 from tasks.parts import Parts
+from tasks.retake import unanswered
 
 
 def print_night(result: dict[str, Any] | None, settings: Settings) -> None:
@@ -33,7 +34,7 @@ def print_status(parts: Parts) -> None:
         asked[item.project] = asked.get(item.project, 0) + 1
     rows = [
         ("submitted, not planned", len(ledger.unplanned())),
-        ("decisions to answer with a retake", len(ledger.awaiting_retake())),
+        ("decisions to answer with a retake", len(unanswered(parts))),
         ("waiting to be made", len(waiting)),
         *((f"  of {project}", count) for project, count in sorted(asked.items())),
         ("in a worker's hands", ledger.in_hand()),

@@ -27,7 +27,7 @@ from schemas.errors import InputError, NameCollision, ObjectConflict, StoreUnava
 from schemas.fields import delivery_name
 from schemas.manifest import Manifest
 from schemas.records import Decision, Delivery, Image
-from schemas.spec import ImageSpec
+from schemas.spec import ImageSpec, Tier
 from storage.failpoint import failpoint
 from storage.ledger import Brief, Ledger
 from storage.objects import Store
@@ -77,6 +77,8 @@ def deliver(
     parcels = []
     for image, spec, decision in waiting:
         brief = briefs[image.digest]
+        if spec.tier is Tier.DRAFT and (brief.manifest_body.get("promotion") or {}).get("when") == "always":
+            continue  # its final is what will leave
         manifest = manifests.setdefault(brief.submission, Manifest.model_validate(brief.manifest_body))
         parcels.append(Parcel(image, spec, decision, brief, named(spec, image, manifest, template=template)))
 

@@ -123,8 +123,8 @@ class ShiftAtWork:
     def _pin(self, specs: Sequence[ImageSpec]) -> None:
         """An alias means the weights it was first made with, until somebody re-pins it on purpose."""
         for spec in specs:
-            for ref in (spec.model, spec.vae, *spec.loras, *(control.model for control in spec.controls)):
-                if ref is None or self._pinned.get(ref.alias) == ref.digest:
+            for ref in spec.models():
+                if self._pinned.get(ref.alias) == ref.digest:
                     continue
                 held = self.parts.ledger.pin(ref.alias, ref.digest)
                 if held != ref.digest:

@@ -16,7 +16,7 @@ from PIL import ImageDraw
 from schemas.errors import ModelError
 from schemas.manifest import Manifest
 from schemas.records import Decision, Image
-from schemas.review import Changes, Region, retaken
+from schemas.review import Changes, Region, Verdict, retaken
 from schemas.spec import ImageSpec, Tier
 from storage.failpoint import failpoint
 from storage.objects import Store
@@ -39,7 +39,7 @@ class Retakes:
 def plan_retakes(parts: Parts) -> Retakes:
     """Answers every standing decision that has no answer yet, with a spec or with a reason why not."""
     result = Retakes()
-    asked = parts.ledger.awaiting_retake()
+    asked = unanswered(parts)
     briefs = parts.ledger.briefs([spec.digest for _, spec, _ in asked]) if asked else {}
     for decision, spec, image in asked:
         brief = briefs[spec.digest]
@@ -57,13 +57,18 @@ def plan_retakes(parts: Parts) -> Retakes:
     return result
 
 
+def unanswered(parts: Parts) -> list[tuple[Decision, ImageSpec, Image]]:
+    """Standing decisions that ask for another image and have no answer yet."""
+    return [*parts.ledger.awaiting_retake(), *_always_promoted(parts)]
+
+
 def _answer(
     parts: Parts, decision: Decision, spec: ImageSpec, image: Image, brief: Brief
 ) -> tuple[ImageSpec | None, str | None]:
     changes = Changes.model_validate(decision.changes or {})
     manifest = Manifest.model_validate(brief.manifest_body)
     # 1. A promotion is no retake: it is what approving a draft was for.
-    if changes.tier is Tier.FINAL and spec.tier is Tier.DRAFT:
+    if spec.tier is Tier.DRAFT and (changes.tier is Tier.FINAL or decision.verdict == Verdict.APPROVE.value):
         if manifest.promotion.when == "never":
             return None, "the manifest says that its drafts are not promoted"
         models = models_for(manifest, parts.catalogue, parts.ledger.pins()).models
@@ -77,6 +82,18 @@ def _answer(
     # 3. Another take, of the whole picture or of one place in it.
     mask = put_mask(parts.store, changes.region, spec) if changes.region is not None else None
     return retaken(spec, changes, picture=image.sha256, mask=mask), None
+
+
+def _always_promoted(parts: Parts) -> list[tuple[Decision, ImageSpec, Image]]:
+    """Approved drafts whose manifest promotes every one of them, and that have no final planned yet."""
+    drafts = [(d, spec, image) for image, spec, d in parts.ledger.deliverable() if spec.tier is Tier.DRAFT]
+    briefs = parts.ledger.briefs([spec.digest for _, spec, _ in drafts]) if drafts else {}
+    return [
+        (decision, spec, image)
+        for decision, spec, image in drafts
+        if (briefs[spec.digest].manifest_body.get("promotion") or {}).get("when") == "always"
+        and not parts.ledger.picture(spec.digest).retakes
+    ]
 
 
 def put_mask(store: Store, region: Region, spec: ImageSpec) -> str:
