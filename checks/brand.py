@@ -40,14 +40,12 @@ def look(pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide) -> Findi
     if not guide.palette:
         sentence = "not compared: the manifest's brand guide has no palette"
         return Finding(check=Criterion.BRAND, result=Result.NOT_CHECKED, sentence=sentence)
-    from skimage.color import deltaE_ciede2000
-
     # 1. Every pixel of the grid to its nearest colour of the palette
     step = max(1, -(-max(pixels.shape[:2]) // GRID))
     picked = np.ascontiguousarray(pixels[step // 2 :: step, step // 2 :: step])
     colours = lab(picked)
     palette = lab(np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in guide.palette], np.uint8))
-    distances = np.stack([deltaE_ciede2000(colours, one) for one in palette], axis=-1)
+    distances = np.stack([distances_to(one, colours) for one in palette], axis=-1)
     distance = distances.min(-1)
     off = distance > guide.tolerance
     off_share = float(off.mean())
@@ -55,7 +53,7 @@ def look(pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide) -> Findi
     # 2. The picture's main colours
     dominant = []
     for centre, share in gathered(picked.reshape(-1, 3), colours.reshape(-1, 3)):
-        far = deltaE_ciede2000(lab(centre[None]), palette)
+        far = distances_to(lab(centre[None])[0], palette)
         best = int(far.argmin())
         dominant.append(Dominant(_hex(centre), share, guide.palette[best], float(far[best])))
     strangers = [one for one in dominant if one.distance > guide.tolerance and one.share >= NAMED_SHARE]
@@ -88,6 +86,14 @@ def lab(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     from skimage.color import rgb2lab
 
     found: NDArray[np.float64] = rgb2lab(pixels)
+    return found
+
+
+def distances_to(colour: NDArray[np.float64], colours: NDArray[np.float64]) -> NDArray[np.float64]:
+    """CIEDE2000 from one CIELAB colour to each of [..., 3]."""
+    from skimage.color import deltaE_ciede2000
+
+    found: NDArray[np.float64] = deltaE_ciede2000(np.broadcast_to(colour, colours.shape), colours)
     return found
 
 
