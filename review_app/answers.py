@@ -20,7 +20,7 @@ from storage.ledger import Ledger
 
 REMEMBERED = 400
 HELD_SECONDS = 300.0
-LOW = 16
+LOW = 12
 """Images in hand, of IN_HAND, at which more are taken."""
 
 

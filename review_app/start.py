@@ -18,10 +18,14 @@ if person is not None:
     remember(person)
     screens = {
         "inbox": "Inbox",
+        "grid": "Grid",
+        "conflicts": "Conflicts",
         "assets": "Assets",
         "submit": "Submit",
         "nights": "Nights",
         "decisions": "Decisions",
+        "insights": "Insights",
+        "library": "Library",
     }
     pages = [
         st.Page(f"screens/{name}.py", title=title, url_path=name, default=name == "inbox")

@@ -6,13 +6,18 @@ The role is asked for anew at every decision (`role_of`), so that a right taken 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from urllib.parse import quote, unquote
 
 import streamlit as st
 
 from review_app.studio import studio
+from schemas.settings import Settings
 
 COOKIE = "dailies_reviewer"
+ROLES = ("admin", "lead", "reviewer", "viewer")
+"""Highest first; of several claimed ones the highest holds."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,17 @@ class Person:
 
 def someone() -> Person | None:
     """The person at this screen; None after showing what asks for one."""
+    if sign_in_is_on():
+        if not st.user.is_logged_in:
+            _ask_to_sign_in()
+            return None
+        name = str(st.user.get("email") or st.user.get("sub") or "")
+        if not name or st.user.get("email_verified") is False:
+            st.error("The identity provider gave no verified e-mail address, so nobody knows who you are here.")
+            st.button("Sign out", on_click=st.logout)
+            return None
+        st.session_state["reviewer"] = name
+        return Person(name, role_of(name))
     name = st.session_state.get("reviewer", "")
     if not name and not st.session_state.get("left"):
         name = studio().settings.reviewer or _remembered()
@@ -41,10 +57,40 @@ def someone() -> Person | None:
     return None
 
 
+def sign_in_is_on() -> bool:
+    """Whether secrets.toml has an [auth] section; without one `st.user` has no `is_logged_in`."""
+    return hasattr(st.user, "is_logged_in")
+
+
 def role_of(name: str) -> str:
-    """The role of this person now."""
-    settings = studio().settings
+    """The role of this person now. Nobody has one without being signed in, where signing in is on."""
+    settings = _newest_settings()
+    if sign_in_is_on():
+        if not st.user.is_logged_in:
+            return "viewer"
+        claimed = st.user.get(settings.role_claim) if settings.role_claim else None
+        roles = claimed if isinstance(claimed, list) else [claimed]
+        best = [role for role in ROLES if role in roles]
+        if name not in settings.roles and best:
+            return best[0]
     return settings.roles.get(name, settings.default_role)
+
+
+def _newest_settings() -> Settings:
+    """Read again when dailies.toml has changed, so that a right taken away is gone without a restart."""
+    file = Path("dailies.toml")
+    return _settings_of(file.stat().st_mtime_ns if file.exists() else 0)
+
+
+@lru_cache(maxsize=1)
+def _settings_of(_changed: int) -> Settings:
+    return Settings()
+
+
+def _ask_to_sign_in() -> None:
+    st.title("Dailies")
+    st.write("Every image is looked at by a person. Sign in to be one of them.")
+    st.button("Sign in", type="primary", on_click=st.login, icon=":material/login:")
 
 
 def _remembered() -> str:
@@ -81,3 +127,5 @@ def leave() -> None:
         studio().ledger.let_go(name)
     st.session_state.clear()
     st.session_state["left"] = True
+    if sign_in_is_on():
+        st.logout()

@@ -3,11 +3,12 @@
 Each method is one short transaction (`plan` is several) and returns detached rows or small frozen values. What happened
 is appended; states follow from it. By room: `submissions` (sent in, planned), `work` (leases, images, failures),
 `review` (inbox, decisions), `history` (one image, one asset, the trail), `outcomes` (retakes, deliveries), `nights`,
-`watching` (who has what in hand, the reviewers' pace).
+`watching` (who has what in hand, the reviewers' pace), `evidence`.
 """
 
 from __future__ import annotations
 
+from storage.evidence import Evidence, Found, Judged
 from storage.history import AssetCount, Decided, Frame, History, Picture
 from storage.nights import AssetMade, FailureCause, Nights, NightSummary, PaceKey, pace_key
 from storage.outcomes import Outcomes
@@ -22,12 +23,15 @@ __all__ = [
     "Brief",
     "Conflict",
     "Decided",
+    "Evidence",
     "FailureCause",
+    "Found",
     "Frame",
     "History",
     "InHand",
     "InboxCount",
     "InboxItem",
+    "Judged",
     "Keeping",
     "Ledger",
     "NightSummary",
@@ -46,5 +50,5 @@ __all__ = [
 ]
 
 
-class Ledger(Outcomes, Work, Review, History, Nights, Watching):
+class Ledger(Outcomes, Work, Review, History, Nights, Watching, Evidence):
     """`Ledger(open_database(url))`. Threads may share one."""

@@ -17,7 +17,7 @@ from schemas.errors import LedgerError
 from schemas.review import Criterion, Reason
 from storage.ledger import InboxCount
 
-IN_HAND = 32
+IN_HAND = 24
 MOST = 400
 KEY = "viewer"
 

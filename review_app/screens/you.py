@@ -8,7 +8,7 @@ import streamlit as st
 
 from review_app.look import plain
 from review_app.studio import studio
-from review_app.who import leave, someone
+from review_app.who import leave, sign_in_is_on, someone
 
 CAN = {
     "viewer": "look at everything, decide nothing",
@@ -24,5 +24,6 @@ if person is not None:
     days = {"Today": today, "These 7 days": today - timedelta(days=6), "Ever": datetime(2000, 1, 1, tzinfo=UTC)}
     for column, (name, since) in zip(st.columns(3), days.items(), strict=True):
         column.metric(f"{name}: images decided", studio().ledger.tally(since).get(person.name, 0))
-    if st.button("Somebody else is here now", icon=":material/switch_account:", on_click=leave):
+    label = "Sign out" if sign_in_is_on() else "Somebody else is here now"
+    if st.button(label, icon=":material/switch_account:", on_click=leave):
         st.rerun()

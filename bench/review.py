@@ -1,0 +1,159 @@
+"""The review app's figures, on a real server, a real ledger and a real browser.
+
+    python -m bench.review                 1,000 images in the inbox: key to next image painted, keys in bursts, memory
+    python -m bench.review --decisions     20 sessions of 50 decisions at once, on SQLite and on PostgreSQL
+
+Key to paint is measured in the page: from the keydown event to the second animation frame after the next picture is in
+place and decoded. Peer: the same decision as a plain Streamlit page of st.image and st.button would take it, measured
+in shared facts at 147 ms; it is not run again here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psutil
+
+from schemas.review import Verdict
+from storage.database import migrate, open_database
+from storage.ledger import Ledger
+
+PROBE = """() => {
+    const parts = [...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')];
+    const root = parts.map(part => part.shadowRoot).find(one => one.querySelector('.stage'));
+    const stage = root.querySelector('.stage');
+    window.times = []; window.pressed = [];
+    document.addEventListener('keydown', event => {
+        const started = event.timeStamp, before = stage.dataset.image;
+        if (!before) return;
+        window.pressed.push(before);
+        const look = () => {
+            const image = stage.querySelector('.pictures img');
+            if (stage.dataset.image !== before && (!stage.dataset.image || (image && image.complete)))
+                requestAnimationFrame(() => window.times.push(performance.now() - started));
+            else requestAnimationFrame(look);
+        };
+        requestAnimationFrame(look);
+    }, true);
+}"""
+
+
+def screen(images: int, keys: int, pause: float) -> dict[str, Any]:
+    """One reviewer, a thousand images, `keys` approvals."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.browser import FLAGS, chromium_path
+    from tests.review_app.conftest import a_house
+    from tests.review_app.stocked import stock
+
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        house = a_house(Path(folder) / "home")
+        stock(house.ledger, house.store, images=images, size=512)
+        house.start()
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=list(FLAGS))
+        try:
+            context = browser.new_context(viewport={"width": 1366, "height": 768})
+            context.add_cookies([{"name": "dailies_reviewer", "value": quote("Noor"), "url": house.url}])
+            page = context.new_page()
+            started = time.perf_counter()
+            page.goto(house.url)
+            page.wait_for_selector(".stage[data-painted]")
+            opened = time.perf_counter() - started
+            page.wait_for_timeout(1500)
+            page.evaluate(PROBE)
+            for _ in range(keys):
+                page.keyboard.press("a")
+                page.wait_for_timeout(pause * 1000)
+            page.wait_for_function("() => true")
+            page.locator(".saved", has_text="all saved").wait_for(timeout=60_000)
+            times, pressed = page.evaluate("window.times"), page.evaluate("window.pressed")
+            rows = [one.decision for one in house.ledger.decisions(limit=None)]
+            assert house.process is not None
+            return {
+                "images in the inbox": images,
+                "keys a second": round(1 / pause, 1),
+                "first image after": f"{opened:.1f} s",
+                "key to paint, p50 ms": round(statistics.median(times), 1),
+                "key to paint, p95 ms": round(statistics.quantiles(times, n=20)[-1], 1),
+                "keys pressed on an image": len(pressed),
+                "decisions": len(rows),
+                "each on the image that was on screen": Counter(row.image for row in rows) == Counter(pressed),
+                "server memory, MB": round(psutil.Process(house.process.pid).memory_info().rss / 1e6),
+            }
+        finally:
+            browser.close()
+            house.kill()
+
+
+def decisions(url: str, sessions: int = 20, each: int = 50) -> dict[str, Any]:
+    """Sessions that decide at once, as the page does it; the images are dealt out, so that none is stale."""
+    from review_app.answers import Desk
+    from tests.making import a_keeping, a_spec, planned
+
+    engine = open_database(url)
+    migrate(engine)
+    ledger = Ledger(engine)
+    specs = [a_spec(number) for number in range(sessions * each)]
+    planned(ledger, specs)
+    ledger.keep_many([a_keeping(spec) for spec in specs])
+    times: list[float] = []
+
+    def session(number: int) -> None:
+        desk = Desk()
+        for seq, spec in enumerate(specs[number::sessions], 1):
+            event = {"seq": seq, "image": spec.digest, "revision": 0, "verdict": Verdict.APPROVE.value}
+            started = time.perf_counter()
+            desk.answer(f"client{number}", [event], ledger=ledger, reviewer=f"r{number}", role=lambda: "reviewer")
+            times.append(time.perf_counter() - started)
+            assert desk.answers[seq]["ok"], desk.answers[seq]
+            time.sleep(0.02)
+
+    threads = [threading.Thread(target=session, args=(number,)) for number in range(sessions)]
+    started = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wall = time.perf_counter() - started
+    counts = Counter(one.decision.image for one in ledger.decisions(limit=None))
+    engine.dispose()
+    return {
+        "database": url.split(":")[0],
+        "decisions": sum(counts.values()),
+        "lost": len(specs) - len(counts),
+        "double": sum(count > 1 for count in counts.values()),
+        "a second": round(len(times) / wall),
+        "p50 ms": round(statistics.median(times) * 1e3, 1),
+        "p95 ms": round(statistics.quantiles(times, n=20)[-1] * 1e3, 1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--decisions", action="store_true")
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--keys", type=int, default=200)
+    parser.add_argument("--pause", type=float, default=0.1, help="seconds between keys")
+    asked = parser.parse_args()
+    if not asked.decisions:
+        print(json.dumps(screen(asked.images, asked.keys, asked.pause), indent=1))
+        return
+    from tests import servers
+
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(decisions(f"sqlite:///{folder}/dailies.db"), indent=1))
+    with servers.postgres() as url:
+        print(json.dumps(decisions(url), indent=1))
+
+
+if __name__ == "__main__":
+    main()

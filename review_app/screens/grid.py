@@ -1,0 +1,99 @@
+"""Grid: many images at once. What is chosen is approved, rejected or kept as the best, under the same rules."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from review_app.frames import tile_of
+from review_app.look import plain
+from review_app.sheet import sheet
+from review_app.studio import studio
+from review_app.who import Person, role_of, someone
+from schemas.errors import NotAllowed, StaleDecision
+from schemas.review import Choice, Criterion, Reason, Verdict
+from storage.ledger import Frame, InboxItem
+
+MOST = 300
+ledger = studio().ledger
+
+
+def main() -> None:
+    person = someone()
+    if person is None:
+        return
+    st.title("Grid")
+    counts = ledger.inbox_counts()
+    if not counts:
+        st.info("Nothing waits.")
+        return
+    first, second, third = st.columns(3)
+    project = first.selectbox("Project", sorted({c.project for c in counts}), index=None, placeholder="All")
+    assets = sorted({c.asset for c in counts if project in (None, c.project)})
+    asset = second.selectbox("Asset", assets, index=None, placeholder="All")
+    check = third.selectbox(
+        "Flagged by", [str(name) for name in Criterion], index=None, placeholder="Any check or none"
+    )
+    waiting = ledger.inbox(project=project, asset=asset, check=check, reviewer=person.name, limit=MOST)
+    groups: dict[tuple[str, str], list[InboxItem]] = {}
+    for item in waiting:
+        groups.setdefault((item.project, item.asset), []).append(item)
+    bar = st.container(horizontal=True, vertical_alignment="bottom")
+    chosen = sheet(
+        [{"title": name[1], "lines": [[_tile(item)] for item in items]} for name, items in groups.items()],
+        key="grid",
+        many=True,
+        empty="Nothing waits under this filter, or others have it in hand.",
+    )
+    picked = [item for item in waiting if item.digest in set(chosen)]
+    if len(waiting) == MOST:
+        st.caption(f"The first {MOST} are shown.")
+    with bar:
+        if person.may_decide:
+            acts(picked, waiting, person)
+        else:
+            st.caption("Your role does not decide.")
+
+
+def _tile(item: InboxItem) -> dict[str, str]:
+    flags = [str(check) for check, result in item.results.items() if result == "flag"]
+    tile = tile_of(
+        Frame(item.digest, item.variant, item.tier, item.take, None, item.thumb_key, item.preview_key, None, True, None)
+    )
+    return tile | ({"name": f"{item.variant}: {', '.join(flags)}?"} if flags else {})
+
+
+def acts(picked: list[InboxItem], waiting: list[InboxItem], person: Person) -> None:
+    many = len(picked)
+    if st.button(f"Approve {many or ''}", type="primary", disabled=not many):
+        decide([(item, Verdict.APPROVE, ()) for item in picked], person)
+    reason = st.selectbox("Reason", [str(one) for one in Reason], index=None, placeholder="Why rejected", width=220)
+    if st.button(f"Reject {many or ''}", disabled=not (many and reason)):
+        decide([(item, Verdict.REJECT, (Reason(reason),)) for item in picked], person)
+    assets = {(item.project, item.asset) for item in picked}
+    rest = [item for item in waiting if (item.project, item.asset) in assets and item not in picked]
+    label = f"Best of {many + len(rest)}" if many == 1 and rest else "Best of its asset"
+    help_text = "Approves the chosen one and rejects the asset's others that are shown, as too like another"
+    if st.button(label, disabled=not (many == 1 and rest), help=help_text):
+        losers = [(item, Verdict.REJECT, (Reason.DUPLICATE,)) for item in rest]
+        decide([(picked[0], Verdict.APPROVE, ()), *losers], person)
+    if many:
+        st.caption(f"{many} chosen")
+
+
+def decide(choices: list[tuple[InboxItem, Verdict, tuple[Reason, ...]]], person: Person) -> None:
+    """One decision an image, each guarded by the revision that was shown; what is refused is named."""
+    refused = []
+    for item, verdict, reasons in choices:
+        choice = Choice(image=item.digest, revision=item.revision, verdict=verdict, reasons=reasons)
+        try:
+            ledger.decide(choice, reviewer=person.name, role=role_of(person.name))
+        except (StaleDecision, NotAllowed) as wrong:
+            refused.append(f"{item.asset} {item.variant}: {wrong}")
+    st.session_state["refused"] = refused
+    st.toast(f"{len(choices) - len(refused)} decided")
+    st.rerun()
+
+
+for sentence in st.session_state.pop("refused", []):
+    st.error(plain(f"Not recorded. {sentence}"))
+main()

@@ -1,0 +1,97 @@
+"""Insights: what the decisions say about settings, checks and ourselves, with how sure it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import streamlit as st
+
+from review_app.insight import ASPECTS, foresight, kappa, paces, rates, suggestions
+from review_app.look import plain
+from review_app.studio import studio
+
+DAYS = {"These 7 days": 7, "These 30 days": 30, "These 365 days": 365}
+MOST = 5_000
+ledger = studio().ledger
+
+
+def main() -> None:
+    st.title("Insights")
+    one, two, three = st.columns(3)
+    project = one.selectbox("Project", ledger.projects(), index=None, placeholder="All")
+    days = DAYS[two.selectbox("Decided in", list(DAYS), index=1)]
+    since = datetime.now(UTC) - timedelta(days=days)
+    judged = ledger.judged(since=since, project=project, limit=MOST)
+    if not judged:
+        st.info("No decisions in this time.")
+        return
+    name = three.selectbox("Approved, by", list(ASPECTS))
+    if len(judged) == MOST:
+        st.caption(f"From the newest {MOST:,} decisions.")
+
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        table = rates(judged, ASPECTS[name])
+        st.subheader(f"Approved, by {name.lower()}", anchor=False)
+        st.dataframe(
+            [
+                {
+                    name: r.name,
+                    "Approved": 100 * r.rate,
+                    "Judged": r.judged,
+                    "95 % interval": f"{r.low:.0%} to {r.high:.0%}",
+                }
+                for r in table
+            ],
+            hide_index=True,
+            column_config={"Approved": st.column_config.ProgressColumn(format="%.0f%%", min_value=0, max_value=100)},
+        )
+        st.subheader("Why images came back, by day", anchor=False)
+        reasons = Counter((one.decided_at.date(), reason) for one in judged for reason in one.reasons)
+        if reasons:
+            rows = [{"Day": day, "Reason": reason, "Images": count} for (day, reason), count in sorted(reasons.items())]
+            st.bar_chart(rows, x="Day", y="Images", color="Reason", height=260)
+        else:
+            st.caption("No reasons were given.")
+    with right:
+        st.subheader("Worth trying", anchor=False)
+        found = suggestions(judged)
+        for sentence in found:
+            st.markdown(f"- {plain(sentence)}")
+        if not found:
+            st.caption("No setting is better than another beyond chance yet.")
+        st.subheader("What the checks would have told", anchor=False)
+        st.dataframe(
+            [
+                {
+                    "Check": str(row.check),
+                    "Flagged": row.flagged,
+                    "Precision": row.precision,
+                    "Recall": row.recall,
+                    "Not checked": row.unchecked,
+                }
+                for row in foresight(judged)
+            ],
+            hide_index=True,
+            column_config={
+                "Precision": st.column_config.NumberColumn(format="percent", help="Of the flagged, not approved"),
+                "Recall": st.column_config.NumberColumn(format="percent", help="Of the not approved, flagged"),
+            },
+        )
+        st.subheader("Reviewers", anchor=False)
+        st.dataframe(
+            [{"Reviewer": who, "Images": n, "Seconds an image": s, "Approved": p} for who, n, s, p in paces(judged)],
+            hide_index=True,
+            column_config={
+                "Seconds an image": st.column_config.NumberColumn(format="%.1f"),
+                "Approved": st.column_config.NumberColumn(format="percent"),
+            },
+        )
+        pairs = ledger.judged_twice(since=since)
+        agreement = kappa(pairs)
+        if agreement is not None:
+            st.metric("Agreement of two reviewers (Cohen's kappa)", f"{agreement:.2f}", help=f"{len(pairs)} images")
+
+
+main()

@@ -1,0 +1,48 @@
+"""Library: what was approved, found again by words or by likeness; from each, the manifest that makes more like it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from review_app.frames import opened
+from review_app.look import plain
+from review_app.sheet import sheet
+from review_app.studio import studio
+
+MOST = 120
+ledger = studio().ledger
+
+st.title("Library")
+one, two, three = st.columns([3, 2, 2], vertical_alignment="bottom")
+words = one.text_input("Words", placeholder="in the asset's name or the prompt", icon=":material/search:")
+project = two.selectbox("Project", ledger.projects(), index=None, placeholder="All")
+every = three.toggle("Not approved ones too")
+like = st.query_params.get("like")
+phash = ledger.picture(like).image.phash if like else None
+if like:
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    if phash:
+        left.caption("The most alike first.")
+    else:
+        left.caption(plain("That image has no perceptual hash: its checks were switched off."))
+    if right.button("Show all again"):
+        st.query_params.clear()
+        st.rerun()
+found = ledger.library(words.split(), project=project, approved=not every, like=phash, limit=MOST)
+lines = [
+    [
+        {
+            "id": one.image,
+            "thumb": studio().links.to(one.thumb_key),
+            "name": one.asset,
+            "state": str(one.verdict or "waiting"),
+            "about": f"{one.project} · {one.asset} · {one.variant}",
+        }
+    ]
+    for one in found
+]
+empty = "Nothing was approved yet." if not (words or project or every) else "Nothing matches."
+for digest in sheet([{"title": "", "lines": lines}], key="library", empty=empty):
+    opened(digest)
+if len(found) == MOST:
+    st.caption(f"The first {MOST} are shown.")
