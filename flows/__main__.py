@@ -112,6 +112,26 @@ def plan() -> None:
 
 
 @app.command()
+def reproduce(
+    digest: Annotated[str, typer.Argument(help="an image's digest, or its first letters", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="keep what was made now in this PNG")] = None,
+) -> None:
+    """Make an image again from its record alone, and say whether it is identical, or how far off and why."""
+    from tasks.parts import open_parts
+    from tasks.reproduce import find, reproduce
+
+    parts = open_parts(settings())
+    picture = find(parts.ledger, digest)
+    found = reproduce(picture, store=parts.store, engine=parts.engine, settings=parts.settings)
+    print(found)
+    if out is not None:
+        from PIL import Image
+
+        Image.fromarray(found.pixels).save(out)
+    raise typer.Exit(0 if found.identical else 1)
+
+
+@app.command()
 def sweep(
     prompt: Annotated[list[str], typer.Option(help="say it again for several", show_default=False)],
     model: Annotated[str, typer.Option(help="checkpoint, by its alias")] = "studio-tiny",
@@ -172,7 +192,7 @@ def run(
     asked = settings()
     if manifest is not None:
         submit(manifest, submitted_by=by)
-    print_night(run_night(asked, by=by or "dailies run", windowed=False), asked)
+    raise typer.Exit(print_night(run_night(asked, by=by or "dailies run", windowed=False), asked))
 
 
 @app.command()
@@ -182,7 +202,7 @@ def night() -> None:
     from flows.status import print_night
 
     asked = settings()
-    print_night(run_night(asked, by="dailies night", windowed=True), asked)
+    raise typer.Exit(print_night(run_night(asked, by="dailies night", windowed=True), asked))
 
 
 @app.command()
@@ -260,7 +280,6 @@ def retake() -> None:
 def deliver(project: Annotated[str | None, typer.Option(help="of this project only")] = None) -> None:
     """Deliver what was approved, under its names. Doing it again changes nothing."""
     from tasks.deliver import deliver
-
     from tasks.parts import open_parts
 
     parts = open_parts(settings())

@@ -10,11 +10,11 @@ from tasks.parts import Parts
 from tasks.retake import unanswered
 
 
-def print_night(result: dict[str, Any] | None, settings: Settings) -> None:
-    """A few lines about what `nightly` returned; None when there was nothing to do."""
+def print_night(result: dict[str, Any] | None, settings: Settings) -> int:
+    """A few lines about what `nightly` returned, None when there was nothing to do. Returns the exit code."""
     if result is None:
         print("nothing to make: all that was submitted is made, in somebody's hands or set aside")
-        return
+        return 0
     print(
         f"night {result['night']}: {result['outcome']}; {result['made']} images made, {result['flagged']} flagged, "
         f"{result['failed']} failures, {result['waiting']} waiting, {result['set_aside']} set aside, "
@@ -24,6 +24,7 @@ def print_night(result: dict[str, Any] | None, settings: Settings) -> None:
         print(f"trouble: {trouble}")
     name = f"night-{result['night']:04}.md"
     print(f"report: {settings.home / 'reports' / name}")
+    return int(result["outcome"] in ("blocked", "stopped", "failed"))
 
 
 def print_status(parts: Parts) -> None:

@@ -45,7 +45,6 @@ WAITING_BATCHES = 2
 """Rendered batches that may wait for this stage; beyond that the device waits, rather than memory filling up."""
 
 CHECKED = (Criterion.HANDS, Criterion.TEXT, Criterion.BRAND, Criterion.TECHNICAL)
-DEVICE_STAGES = ("encode", "source", "denoise", "decode")
 PREVIEW, THUMB = 1024, 384
 """px, longest sides."""
 
@@ -202,7 +201,7 @@ class Keeper:
                 dtype=done.dtype,
                 batch={"size": done.batch_size, "row": done.row, "notes": list(done.notes)},
                 timings={stage: round(seconds, 4) for stage, seconds in timings.items()},
-                gpu_seconds=sum(done.timings.get(stage, 0.0) for stage in DEVICE_STAGES),
+                gpu_seconds=gpu_seconds(done),
                 phash=phash,
                 night=self._night,
                 flow_run=self._flow_run,
@@ -228,12 +227,20 @@ class Keeper:
         if not self._parts.settings.checks:
             sentence = "checks are switched off"
             return [Finding(check=check, result=Result.NOT_CHECKED, sentence=sentence) for check in CHECKED], None
-        from checks.run import examine, perceptual_hash
-
         siblings = self._siblings(spec)
-        findings = examine(pixels, spec, guide, criteria=criteria, siblings=dict(siblings))
-        siblings[spec.digest] = perceptual_hash(pixels)
-        return list(findings), siblings[spec.digest]
+        try:
+            from checks.run import examine, perceptual_hash
+
+            settings = self._parts.settings
+            findings = examine(
+                pixels, spec, guide, criteria=criteria, siblings=dict(siblings), hand_model=settings.hand_model
+            )
+            siblings[spec.digest] = perceptual_hash(pixels)
+        except Exception as error:  # no check may keep an image from a person, and none that crashed is silent
+            log.exception("the checks of %s %s crashed", spec.asset, spec.variant)
+            sentence = f"the checks crashed: {type(error).__name__}: {error}"[:500]
+            return [Finding(check=check, result=Result.ERROR, sentence=sentence) for check in CHECKED], None
+        return findings, siblings[spec.digest]
 
     def _siblings(self, spec: ImageSpec) -> dict[str, str]:
         """Perceptual hashes of the asset's images so far."""
@@ -254,6 +261,11 @@ def versions() -> dict[str, str]:
     from engine.diffuse import versions
 
     return versions()
+
+
+def gpu_seconds(done: Rendered) -> float:
+    """This image's share of the time its batch had the device; every stage that the engine times is there."""
+    return sum(done.timings.values())
 
 
 def reviews_wanted(digest: str, double_share: float) -> int:

@@ -21,7 +21,7 @@ from schemas.spec import ImageSpec
 from storage.failpoint import failpoint
 from tasks.budget import Budget
 from tasks.gather import Gatherer, Inputs
-from tasks.keep import DEVICE_STAGES, Batch, Keeper, Tally
+from tasks.keep import Batch, Keeper, Tally, gpu_seconds
 from tasks.lease import Leases, free_dead
 from tasks.parts import Parts
 from tasks.patience import patiently
@@ -106,7 +106,7 @@ class ShiftAtWork:
         # 4. Over to the keeper, which works while the next batch is made.
         for spec, done in zip(specs, rendered, strict=True):
             self.streak.note(done.error)
-            self.budget.spend(spec.project, sum(done.timings.get(stage, 0.0) for stage in DEVICE_STAGES))
+            self.budget.spend(spec.project, gpu_seconds(done))
         self._keeper.put(Batch(specs, rendered, ready.briefs))
         self.streak.check()
         return len(rendered)
