@@ -3,7 +3,7 @@
     python -m bench.ledger [--images 1000000] [--waiting 10000] [--postgres] [--keep-database FILE]
 
 Builds a ledger by bulk inserts, then times the real methods of `Ledger`: the median of some calls, each with other
-arguments, and what the issue asks for beside it.
+arguments, the best of them, and what is asked for beside it. On a machine that does other work, look at the best.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import json
 import resource
 import statistics
 import tempfile
@@ -20,13 +21,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, insert
+from sqlalchemy import Connection, Engine, Table, insert, text
 
 from schemas.records import Decision, FindingRow, Image, InboxEntry, Job, Order, Spec, Submission
 from schemas.review import Choice, Criterion, Verdict
 from schemas.spec import ImageSpec, ModelRef
 from storage.database import WRITES, migrate, open_database
 from storage.ledger import Ledger
+from storage.transaction import chunks
 
 ASSETS, PROJECTS = 2_000, 8
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -47,6 +49,9 @@ def main() -> None:
         if not ledger.nights(1):
             began = time.perf_counter()
             build(engine, given.images, given.waiting)
+            if engine.dialect.name == "postgresql":
+                with engine.begin() as connection:
+                    connection.execute(text("SELECT setval('decisions_id_seq', (SELECT max(id) FROM decisions))"))
             ledger.bring_statistics_up_to_date()
             ledger.start_night("bench.ledger")
             print(f"  built in {time.perf_counter() - began:.0f} s")
@@ -100,8 +105,8 @@ def _row(name: str, act: Callable[[int], object], *, times: int, allowed: float 
         began = time.perf_counter()
         act(n)
         taken.append((time.perf_counter() - began) * 1000)
-    wanted = f"   allowed {allowed:,.0f} ms" if allowed else ""
-    print(f"  {name:<28}{statistics.median(taken):>9.1f} ms{wanted}")
+    wanted = f"   allowed {allowed:,.0f}" if allowed else ""
+    print(f"  {name:<28}{statistics.median(taken):>9.1f} ms   best {min(taken):>9.1f}{wanted}", flush=True)
 
 
 def _decide(ledger: Ledger, digest: str) -> None:
@@ -157,23 +162,40 @@ def build(engine: Engine, images: int, waiting: int) -> None:
         }
         sent |= {"body": manifest, "priority": 0, "submitted_by": "bench", "submitted_at": START, "planned_at": START}
         connection.execute(insert(Submission), [sent])
-    step = 20_000
-    for first in range(0, images, step):
+    # In the order of their digests, so that trees grow at their ends; which of them wait has nothing to do with that.
+    for chunk in chunks(enumerate(sorted(range(images), key=_digest)), 20_000):
         rows: dict[Any, list[dict[str, Any]]] = {
             table: [] for table in (Spec, Order, Job, Image, FindingRow, Decision, InboxEntry)
         }
-        for n in range(first, min(first + step, images)):
-            _one(rows, n, body | {"seed": n}, keys, waits=n >= images - waiting)
+        for position, n in chunk:
+            _one(rows, n, position, body | {"seed": n}, keys, waits=n >= images - waiting)
         with writing.begin() as connection:
             for table, values in rows.items():
-                if values:
-                    connection.execute(insert(table.__table__), values)
+                _fill(connection, table.__table__, values)
+
+
+def _fill(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite":
+        connection.execute(insert(table), rows)
+        return
+    with driver.cursor().copy(f"COPY {table.name} ({', '.join(rows[0])}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row([json.dumps(v) if isinstance(v, (dict, list)) else v for v in row.values()])
 
 
 def _one(
-    rows: dict[Any, list[dict[str, Any]]], n: int, body: dict[str, Any], keys: tuple[str, str], *, waits: bool
+    rows: dict[Any, list[dict[str, Any]]],
+    n: int,
+    position: int,
+    body: dict[str, Any],
+    keys: tuple[str, str],
+    *,
+    waits: bool,
 ) -> None:
-    digest, at = _digest(n), START + timedelta(seconds=n)
+    digest, at = _digest(n), START + timedelta(seconds=position)
     project, asset = f"project {n % PROJECTS}", f"asset {n % ASSETS}"
     named = {"project": project, "asset": asset}
     rows[Spec].append(
@@ -235,6 +257,7 @@ def _one(
         )
     rows[InboxEntry].append(
         named
+        | {"flags": (" text " if n % 7 == 0 else "") + (" brand " if n % 4_999 == 0 else "")}
         | {"image": digest, "rank": n % 3, "criteria": ["hands", "text", "brand"], "reviews_wanted": 1, "queued_at": at}
         | {"waiting": waits, "decision": None if waits else n + 1, "revision": 0 if waits else 1}
     )

@@ -34,7 +34,7 @@ def upgrade() -> None:
             "outcome",
             sa.String(length=32),
             nullable=True,
-            comment="complete, window closed, budget spent, stopped, failed",
+            comment="complete, window closed, budget spent, blocked, stopped, failed",
         ),
         sa.Column("report_key", sa.Text(), nullable=True, comment="Markdown in the object store"),
         sa.Column("totals", sa.JSON(), nullable=False),
@@ -247,6 +247,12 @@ def upgrade() -> None:
             nullable=False,
             comment="smaller first: from priority and findings; orders, never hides",
         ),
+        sa.Column(
+            "flags",
+            sa.String(length=80),
+            nullable=False,
+            comment="checks that flagged it, each between spaces: a filter that needs no other table",
+        ),
         sa.Column("criteria", sa.JSON(), nullable=False, comment="schemas.review.Criterion to be looked at"),
         sa.Column("reviews_wanted", sa.Integer(), nullable=False, comment="2 for a double review"),
         sa.Column(
@@ -262,21 +268,21 @@ def upgrade() -> None:
     op.create_index(
         "ix_inbox_asset_waiting",
         "inbox",
-        ["project", "asset", "rank", "queued_at", "image"],
+        ["project", "asset", "rank", "queued_at", "image", "flags"],
         sqlite_where=sa.text("waiting"),
         postgresql_where=sa.text("waiting"),
     )
     op.create_index(
         "ix_inbox_project_waiting",
         "inbox",
-        ["project", "rank", "queued_at", "image"],
+        ["project", "rank", "queued_at", "image", "flags"],
         sqlite_where=sa.text("waiting"),
         postgresql_where=sa.text("waiting"),
     )
     op.create_index(
         "ix_inbox_waiting",
         "inbox",
-        ["rank", "queued_at", "image"],
+        ["rank", "queued_at", "image", "flags"],
         sqlite_where=sa.text("waiting"),
         postgresql_where=sa.text("waiting"),
     )
