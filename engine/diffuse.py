@@ -32,6 +32,7 @@ from engine.pixels import (
     near_constant,
     pasted,
     put_back,
+    recoloured,
     surroundings,
     tensor,
 )
@@ -252,6 +253,8 @@ class Engine:
             if isinstance(picture, RenderError):
                 out.append(replace(self._failed(row, picture), batch_size=len(rows), row=number, timings=clock.shares))
                 continue
+            if row.spec.keep_colour and row.source is not None and row.mask is None:
+                picture = recoloured(picture, row.source)
             if row.whole is not None:
                 source, mask, box = row.whole
                 picture = pasted(put_back(picture, source, box), source, mask)

@@ -42,7 +42,7 @@ def two_passes(
     firsts = render(small, conditions=shrunk, **pictures)
     # 2. large, over what became something
     seconds: list[tuple[int, ImageSpec]] = []
-    sources: dict[str, Picture] = {}
+    sources: dict[str, Picture] = dict(pictures.get("sources") or {})  # references are seen again
     for number, (spec, first) in enumerate(zip(specs, firsts, strict=True)):
         if first.pixels is not None:
             large = enlarged(first.pixels, width=spec.width, height=spec.height, axes=spec.seamless, by=by)

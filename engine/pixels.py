@@ -134,6 +134,16 @@ def pasted(picture: Picture, source: Picture, mask: Picture) -> Picture:
     return np.where(inside[..., None] == 1, mixed, source)
 
 
+def recoloured(picture: Picture, source: Picture) -> Picture:
+    """`picture` with the source's mean and spread in each channel of CIE Lab (Reinhard and others, 2001)."""
+    lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    wanted = cv2.cvtColor(source.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    spread = wanted.std((0, 1)) / np.maximum(lab.std((0, 1)), 1e-3)
+    moved = (lab - lab.mean((0, 1))) * np.minimum(spread, 3.0) + wanted.mean((0, 1))
+    rgb = cv2.cvtColor(moved.astype(np.float32), cv2.COLOR_LAB2RGB)
+    return np.rint(rgb.clip(0, 1) * 255).astype(np.uint8)
+
+
 Box = tuple[int, int, int, int]
 
 

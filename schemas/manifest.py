@@ -221,6 +221,7 @@ class TextureVariants(Asset):
     seamless: Several[Literal["none", "x", "y", "both"]] = Field(
         ("none",), description="which edges meet when the texture is tiled"
     )
+    keep_colour: bool = Field(False, description="move the result's colours back to the source's")
 
     @property
     def pictures(self) -> tuple[str, ...]:

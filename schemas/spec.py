@@ -160,6 +160,8 @@ class ImageSpec(Frozen):
     padding_mask_crop: int | None = None
     """Inpaint only the mask's surroundings, with so many px of context, enlarged to the image's size and put back."""
     seamless: Literal["", "x", "y", "xy"] = ""
+    keep_colour: bool = False
+    """The result's colours are moved to the source's: mean and spread of each Lab channel."""
     hires: Hires | None = None
 
     parent: Sha256 | None = None

@@ -113,6 +113,7 @@ def expand_asset(
                 "source": files[at["sources"]].digest,
                 "strength": at.get("strength", HOUSE_STRENGTH),
                 "seamless": _SEAMLESS[at["seamless"]],
+                "keep_colour": asset.keep_colour,
             }
         else:
             settings["controls"] = _controls(asset, at, files, models, refs)

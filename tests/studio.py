@@ -8,22 +8,27 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from engine.catalogue import Catalogue
 from schemas.settings import ROOT
 
-TRAINED = ROOT / "models" / "studio-tiny"
 RANDOM = ROOT / ".cache" / "studio-random"
 
 
 @cache
 def catalogue_path() -> Path:
     """A catalogue in which `studio-tiny`, `studio-tiny/canny`, `/depth` and `/style` can be loaded."""
-    if (TRAINED / "model_index.json").is_file():
-        return ROOT / "models" / "catalogue.yaml"
+    shipped = ROOT / "models" / "catalogue.yaml"
+    entries = Catalogue.read(shipped)
+    if not entries.missing(list(entries.entries)):
+        return shipped
     made = RANDOM / "catalogue.yaml"
     if not made.is_file():
         _make(RANDOM)
-        shipped = (ROOT / "models" / "catalogue.yaml").read_text(encoding="utf-8")
-        made.write_text(shipped.replace("path: studio-tiny/", "path: ./").replace("path: studio-tiny\n", "path: .\n"))
+        made.write_text(
+            shipped.read_text(encoding="utf-8")
+            .replace("path: studio-tiny/", "path: ./")
+            .replace("path: studio-tiny\n", "path: .\n")
+        )
     return made
 
 
@@ -53,14 +58,14 @@ def _make(folder: Path) -> None:
             if not parameter.any():
                 torch.nn.init.normal_(parameter, std=0.2)
         net.save_pretrained(folder / f"controlnet-{kind}")
-    for name in ("lcm", "style"):
+    for name in ("lcm-lora", "lora-blueprint"):
         pipe = StableDiffusionXLPipeline.from_pretrained(folder, add_watermarker=False)
         lora = LoraConfig(r=4, lora_alpha=4, init_lora_weights=False, target_modules=["to_q", "to_v", "conv1"])
         text = LoraConfig(r=2, lora_alpha=2, init_lora_weights=False, target_modules=["q_proj", "out_proj"])
         pipe.unet.add_adapter(lora)
         pipe.text_encoder.add_adapter(text)
         StableDiffusionXLPipeline.save_lora_weights(
-            folder / f"lora-{name}",
+            folder / name,
             unet_lora_layers=get_peft_model_state_dict(pipe.unet),
             text_encoder_lora_layers=get_peft_model_state_dict(pipe.text_encoder),
             safe_serialization=True,

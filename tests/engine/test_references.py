@@ -12,7 +12,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from engine.catalogue import Catalogue
 from engine.diffuse import Engine
 from schemas.errors import RenderError
-from schemas.spec import ModelRef, ReferenceSpec
+from schemas.spec import Hires, ModelRef, ReferenceSpec
 from tests.engine.conftest import HEIGHT, WIDTH
 
 TOKENS, SEEN = 4, 24
@@ -116,6 +116,8 @@ def test_with_controls_loras_img2img_and_an_interval(shown, studio):
                     loras=(style,), source="a" * 64, strength=0.7, guidance_end=0.5),
     )[0]  # fmt: skip
     assert made.shape == (HEIGHT, WIDTH, 3)
+    large = studio.spec(0, references=(reference(catalogue),), hires=Hires(width=32, height=24, strength=0.5))
+    assert pixels(engine, studio, large)[0].shape == (HEIGHT, WIDTH, 3)
     plain = pixels(engine, studio, studio.spec(0, controls=(studio.control(),), loras=(style,)))[0]
     assert np.abs(made - plain).max() > 1
 

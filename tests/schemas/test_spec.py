@@ -50,6 +50,7 @@ FULL: dict[str, Any] = {
     "mask": B,
     "padding_mask_crop": 16,
     "seamless": "x",
+    "keep_colour": True,
     "hires": {"width": 64, "height": 64, "strength": 0.3},
     "parent": A,
     "take": 2,
@@ -81,12 +82,14 @@ OTHER: dict[str, Any] = {
     "mask": A,
     "padding_mask_crop": 32,
     "seamless": "y",
+    "keep_colour": False,
     "hires": None,
     "parent": B,
     "take": 3,
 }
-PER_ROW = {"project", "asset", "variant", "kind", "tier", "prompt", "negative_prompt", "prompt_2", "negative_prompt_2",
-           "seed", "source", "mask", "padding_mask_crop", "parent", "take", "engine_version"}  # fmt: skip
+PER_ROW = {"project", "asset", "variant", "kind", "tier", "prompt", "negative_prompt", "prompt_2",
+           "negative_prompt_2", "seed", "source", "mask", "padding_mask_crop", "keep_colour", "parent", "take",
+           "engine_version"}  # fmt: skip
 WEIGHTS = {"model", "vae", "loras", "controls", "references"}
 
 
@@ -131,7 +134,7 @@ def test_the_digest_feels_every_nested_field(section: str, model: type[BaseModel
     for field in model.model_fields:
         old = one[field]
         given: dict[str, Any] = {"params": [["low_threshold", 81.0]], "precomputed": True}
-        new = (given | dict.fromkeys(("model", "upscaler"), {"alias": "m", "digest": B})).get(field)
+        new = (given | {name: {"alias": "m", "digest": B} for name in ("model", "upscaler")}).get(field)
         if new is None:
             new = (
                 (B if old == A else A)
