@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SHAPE_SIDE, COLOUR_SIDE = 12, 3
+SHAPE_DIGITS = SHAPE_SIDE**2 // 4
 COLOUR_STEP = 12.0
 """CIELAB units of one digit."""
 
@@ -35,13 +36,18 @@ def perceptual_hash(pixels: NDArray[np.uint8]) -> str:
 
 def difference(one: str, other: str) -> tuple[int, int]:
     """(bits of shape, steps of colour) between two hashes."""
-    at = SHAPE_SIDE**2 // 4
-    bits = (int(one[:at], 16) ^ int(other[:at], 16)).bit_count()
-    steps = sum(abs(int(a, 16) - int(b, 16)) for a, b in zip(one[at:], other[at:], strict=True))
-    return bits, steps
+    return _bits(one, other), _steps(one, other)
 
 
 def alike(one: str, other: str) -> bool:
     """Whether a person would call them the same picture."""
-    bits, steps = difference(one, other)
-    return bits <= SHAPE_LIMIT and steps <= COLOUR_LIMIT
+    return _bits(one, other) <= SHAPE_LIMIT and _steps(one, other) <= COLOUR_LIMIT
+
+
+def _bits(one: str, other: str) -> int:
+    return (int(one[:SHAPE_DIGITS], 16) ^ int(other[:SHAPE_DIGITS], 16)).bit_count()
+
+
+def _steps(one: str, other: str) -> int:
+    pairs = zip(one[SHAPE_DIGITS:], other[SHAPE_DIGITS:], strict=True)
+    return sum(abs(int(a, 16) - int(b, 16)) for a, b in pairs)

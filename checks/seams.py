@@ -21,11 +21,14 @@ STRIPS = 8
 def seam(pixels: NDArray[np.uint8], axis: Literal["x", "y"]) -> tuple[float, list[float]]:
     """Energy across the wrapped edge over that of the inside's stronger lines, for the whole edge and for each part.
 
-    `x`: the left edge against the right one. About 1 or less where nothing shows; 2 is a plain seam.
+    `x`: the left edge against the right one. About 1 or less where nothing shows; 2 is a plain seam. Nothing is said of
+    fewer than STRIPS lines.
     """
     lines = pixels.astype(np.float32)
     if axis == "x":
         lines = lines.transpose(1, 0, 2)
+    if len(lines) < STRIPS:
+        return 0.0, []
     bends = _bends(lines)
     whole = _over(bends.mean(1))
     size = bends.shape[1] // PARTS
@@ -53,6 +56,8 @@ def tone_step(pixels: NDArray[np.uint8], axis: Literal["x", "y"]) -> tuple[float
     Finds what `seam` cannot: a wall that is lit from one side repeats as stripes, although no line of it is hard.
     """
     lines = pixels.astype(np.float32).mean(2).mean(0 if axis == "x" else 1)
+    if len(lines) < STRIPS:
+        return 0.0, 0.0
     strips = np.array([part.mean() for part in np.array_split(lines, STRIPS)])
     inside = np.abs(np.diff(strips))
     wrap = float(abs(strips[0] - strips[-1]))

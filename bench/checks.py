@@ -1,0 +1,71 @@
+"""What each check costs on one image, one thread, after loading: median of a few runs.
+
+python -m bench.checks
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+import cv2
+import numpy as np
+from skimage import data
+
+from checks import brand, hands, technical, text
+from checks.likeness import perceptual_hash
+from models.studio_tiny.draw import TEST_SEEDS, draw
+from schemas.manifest import BrandGuide
+from schemas.spec import ImageSpec, ModelRef
+from storage.pictures import encode, preview
+
+SIDES = (128, 1024)
+RUNS = 5
+GUIDE = BrandGuide(palette=("#d62828", "#1d3557", "#f1e6c8", "#2a9d8f"))
+
+
+def spec(side: int) -> ImageSpec:
+    return ImageSpec(
+        project="bench", asset="checks", variant="01", prompt="a photograph", seed=1, width=side, height=side,
+        num_inference_steps=30, guidance_scale=5.0, model=ModelRef(alias="none", digest="0" * 64), seamless="xy",
+    )  # fmt: skip
+
+
+def milliseconds(act: Callable[[], object]) -> float:
+    act()
+    took = []
+    for _ in range(RUNS):
+        began = time.process_time()
+        act()
+        took.append(time.process_time() - began)
+    return 1000 * median(took)
+
+
+def main() -> None:
+    cv2.setNumThreads(1)
+    pictures = {
+        "drawn sign, 128 px": next(p.image for p in map(draw, range(TEST_SEEDS, TEST_SEEDS + 99)) if p.about.kind == "sign"),
+        **{f"photograph, {side} px": cv2.resize(data.astronaut(), (side, side), interpolation=cv2.INTER_AREA) for side in SIDES},
+    }  # fmt: skip
+    siblings = {f"{n:064x}": perceptual_hash(np.roll(data.coffee(), 40 * n, 1)) for n in range(1000)}
+    print(f"{'CPU milliseconds an image':34}" + "".join(f"{name:>24}" for name in pictures))
+    rows: dict[str, Callable[[np.ndarray, ImageSpec], object]] = {
+        "hands": lambda p, s: hands.look(p, s, GUIDE),
+        "text": lambda p, s: text.look(p, s, GUIDE),
+        "brand (4 colours)": lambda p, s: brand.look(p, s, GUIDE),
+        "technical (seamless)": lambda p, s: technical.look(p, s, GUIDE),
+        "technical, 1000 siblings": lambda p, s: technical.look(p, s, GUIDE, siblings=siblings),
+        "PNG with its texts": lambda p, s: encode(p, s, image_format="png"),
+        "both previews": lambda p, s: (preview(p, 1024), preview(p, 384)),
+    }
+    for name, look in rows.items():
+        costs = [milliseconds(lambda p=p, look=look: look(p, spec(p.shape[0]))) for p in pictures.values()]
+        print(f"{name:34}" + "".join(f"{cost:24.1f}" for cost in costs))
+    print(
+        f"hands: {'a palm detector is installed' if hands.shipped() else 'faces only, no hand detector is installed'}"
+    )
+
+
+if __name__ == "__main__":
+    main()
