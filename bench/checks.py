@@ -44,10 +44,10 @@ def milliseconds(act: Callable[[], object]) -> float:
 
 def main() -> None:
     cv2.setNumThreads(1)
-    pictures = {
-        "drawn sign, 128 px": next(p.image for p in map(draw, range(TEST_SEEDS, TEST_SEEDS + 99)) if p.about.kind == "sign"),
-        **{f"photograph, {side} px": cv2.resize(data.astronaut(), (side, side), interpolation=cv2.INTER_AREA) for side in SIDES},
-    }  # fmt: skip
+    drawings = (draw(seed) for seed in range(TEST_SEEDS, TEST_SEEDS + 99))
+    pictures = {"drawn sign, 128 px": next(p.image for p in drawings if p.about.kind == "sign")}
+    for side in SIDES:
+        pictures[f"photograph, {side} px"] = cv2.resize(data.astronaut(), (side, side), interpolation=cv2.INTER_AREA)
     siblings = {f"{n:064x}": perceptual_hash(np.roll(data.coffee(), 40 * n, 1)) for n in range(1000)}
     print(f"{'CPU milliseconds an image':34}" + "".join(f"{name:>24}" for name in pictures))
     rows: dict[str, Callable[[np.ndarray, ImageSpec], object]] = {
