@@ -1,21 +1,22 @@
 """The ledger: every question and every statement that Dailies has for its database, by name.
 
 Each method is one short transaction (`plan` is several) and returns detached rows or small frozen values. What happened
-is appended; states follow from it. By room: `submissions` (sent in, planned), `work` (leases, images, failures),
-`review` (inbox, decisions), `history` (one image, one asset, the trail), `outcomes` (retakes, deliveries), `nights`,
-`watching` (who has what in hand, the reviewers' pace), `evidence`.
+is appended; states follow from it. By room: `submissions` (sent in, planned), `work` (leases, failures), `keeping` (images),
+`review` (inbox, decisions), `watching` (who has what in hand, the reviewers' pace), `history` (one image, one asset, the
+trail), `outcomes` (retakes, deliveries), `nights`, `evidence`.
 """
 
 from __future__ import annotations
 
 from storage.evidence import Evidence, Found, Judged
 from storage.history import AssetCount, Decided, Frame, History, Picture
+from storage.keeping import Keeping, Keepings
 from storage.nights import AssetMade, FailureCause, Nights, NightSummary, PaceKey, pace_key
 from storage.outcomes import Outcomes
 from storage.review import Conflict, InboxCount, InboxItem, Review
 from storage.submissions import Brief, PlanCount, Submissions
 from storage.watching import InHand, Watching
-from storage.work import Keeping, SetAside, Waiting, Work
+from storage.work import SetAside, Waiting, Work
 
 __all__ = [
     "AssetCount",
@@ -33,6 +34,7 @@ __all__ = [
     "InboxItem",
     "Judged",
     "Keeping",
+    "Keepings",
     "Ledger",
     "NightSummary",
     "Nights",
@@ -50,5 +52,5 @@ __all__ = [
 ]
 
 
-class Ledger(Outcomes, Work, Review, History, Nights, Watching, Evidence):
+class Ledger(Outcomes, Work, Keepings, Review, History, Nights, Watching, Evidence):
     """`Ledger(open_database(url))`. Threads may share one."""

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, Engine, Select, Table, func, insert, literal, select, text
+from sqlalchemy import CTE, JSON, ColumnElement, Engine, Select, Table, func, insert, literal, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from schemas.records import Job
 from storage.database import WRITES
 from storage.failpoint import failpoint
 
@@ -54,6 +55,13 @@ class Transactions:
         if self._on_sqlite:
             return select(func.json_each(given).table_valued("value").c.value)
         return select(func.json_array_elements_text(given).column_valued("value"))
+
+    def locked(self, digests: Iterable[str], condition: ColumnElement[bool]) -> CTE:
+        """Jobs locked in one order, whatever order they are asked for in, so that two workers cannot deadlock."""
+        listed = self.listed(dict.fromkeys(digests))
+        return (
+            select(Job.spec).where(Job.spec.in_(listed), condition).order_by(Job.spec).with_for_update().cte("locked")
+        )
 
     def insert(self, session: Session, table: Any, rows: list[dict[str, Any]], *, skip_known: bool = False) -> None:
         """Many rows at once; `skip_known` leaves those alone whose key is there."""

@@ -1,23 +1,19 @@
 """The ledger on work: who makes which spec now, what came of it, what is set aside.
 
 A lease is a row's `leased_by` and `leased_until`. It is won by one guarded UPDATE, so that no spec is in two hands; a
-lease that ran out belongs to nobody. An image and the end of its job are one transaction (`keep_many`).
+lease that ran out belongs to nobody.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, and_, case, exists, func, inspect, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
 
-from schemas.errors import LedgerError
-from schemas.records import Failure, FindingRow, Image, InboxEntry, Job, Order, Spec, Submission
-from schemas.review import Criterion, Finding, Result
+from schemas.records import Failure, Job, Order, Spec, Submission
 from schemas.spec import ImageSpec
 from storage.submissions import NO_DUE
 from storage.transaction import Transactions, now
@@ -37,18 +33,6 @@ class Waiting:
     submitted_by: str
     attempts: int
     """Times somebody took it and neither kept it nor was it released by a person since."""
-
-
-@dataclass(frozen=True)
-class Keeping:
-    """An image whose bytes are in the store, with everything that is written in its transaction."""
-
-    image: Image
-    """A value: written, never attached to a session."""
-    findings: Sequence[Finding]
-    criteria: Sequence[Criterion]
-    reviews_wanted: int
-    rank: int
 
 
 @dataclass(frozen=True)
@@ -94,7 +78,7 @@ class Work(Transactions):
         """Takes a lease on those of `digests` that nobody made or holds, and returns exactly those, in order."""
         wanted, at = list(digests), now()
         with self.writing("claim") as session:
-            free = self._locked(wanted, _claimable(at, by_key=True))
+            free = self.locked(wanted, _claimable(at, by_key=True))
             won = set(
                 session.scalars(
                     update(Job)
@@ -111,7 +95,7 @@ class Work(Transactions):
     def renew(self, digests: Iterable[str], *, worker: str, seconds: float) -> set[str]:
         """Prolongs `worker`'s leases; returns those that it still has."""
         with self.writing("renew") as session:
-            held = self._locked(digests, Job.leased_by == worker)
+            held = self.locked(digests, Job.leased_by == worker)
             statement = update(Job).where(Job.spec.in_(select(held.c.spec)), Job.leased_by == worker)
             return set(
                 session.scalars(
@@ -124,7 +108,7 @@ class Work(Transactions):
     def release(self, digests: Iterable[str], *, worker: str, untried: bool = False) -> None:
         """Gives `worker`'s leases back. That they were taken stays counted, unless none was begun (`untried`)."""
         with self.writing("release") as session:
-            held = self._locked(digests, Job.leased_by == worker)
+            held = self.locked(digests, Job.leased_by == worker)
             session.execute(
                 update(Job)
                 .where(Job.spec.in_(select(held.c.spec)), Job.leased_by == worker)
@@ -146,75 +130,6 @@ class Work(Transactions):
         query = select(func.count()).select_from(Job).where(Job.leased_by.is_not(None), Job.leased_until >= now())
         with self.reading() as session:
             return session.scalar(query) or 0
-
-    def keep(
-        self,
-        image: Image,
-        findings: Sequence[Finding],
-        *,
-        criteria: Sequence[Criterion],
-        reviews_wanted: int = 1,
-        rank: int,
-    ) -> bool:
-        """False: somebody kept this spec's image first, and that one stays."""
-        return self.keep_many([Keeping(image, findings, criteria, reviews_wanted, rank)]) == 1
-
-    def keep_many(self, keepings: Sequence[Keeping]) -> int:
-        """Images, findings, inbox entries and the ends of their jobs, in one transaction; returns how many were new.
-
-        Safe to repeat. Whether the lease is still held does not matter: the image exists, and the first one counts.
-        """
-        at, given = now(), {keeping.image.digest: keeping for keeping in keepings}
-        with self.writing("keep") as session:
-            # 1. Ending the job wins the right to write the image.
-            unmade = self._locked(given, Job.done_at.is_(None))
-            won = session.scalars(
-                update(Job)
-                .where(Job.spec.in_(select(unmade.c.spec)), Job.done_at.is_(None))
-                .values(done_at=at, leased_by=None, leased_until=None, set_aside_at=None)
-                .returning(Job.spec)
-                .execution_options(synchronize_session=False)
-            ).all()
-            self._all_planned(session, given, won)
-            # 2. Everything else about it.
-            new = [given[digest] for digest in won]
-            self.insert(session, Image, [_image_row(keeping.image, at) for keeping in new])
-            self.insert(session, FindingRow, [row for keeping in new for row in _finding_rows(keeping)])
-            self.insert(
-                session,
-                InboxEntry,
-                [
-                    {
-                        "image": keeping.image.digest,
-                        "project": keeping.image.project,
-                        "asset": keeping.image.asset,
-                        "rank": keeping.rank,
-                        "flags": _flags(keeping.findings),
-                        "criteria": list(keeping.criteria),
-                        "reviews_wanted": max(1, keeping.reviews_wanted),
-                        "waiting": True,
-                        "revision": 0,
-                        "queued_at": at,
-                    }
-                    for keeping in new
-                ],
-            )
-        return len(new)
-
-    def _all_planned(self, session: Session, given: Iterable[str], won: Sequence[str]) -> None:
-        missing = set(given) - set(won)
-        if missing:
-            missing -= set(session.scalars(select(Job.spec).where(Job.spec.in_(self.listed(missing)))))
-        if missing:
-            raise LedgerError(f"images of specs that were never planned came: {', '.join(sorted(missing))}")
-
-    def phashes(self, project: str, asset: str) -> dict[str, str]:
-        """Perceptual hashes of an asset's images, by spec digest."""
-        query = select(Image.digest, Image.phash).where(
-            Image.project == project, Image.asset == asset, Image.phash.is_not(None)
-        )
-        with self.reading() as session:
-            return dict(session.execute(query).tuples().all())  # type: ignore[arg-type]
 
     def fail(self, digest: str, *, cause: str, message: str, worker: str, night: int | None, max_attempts: int) -> bool:
         """Writes the failure down and gives the lease back. True when that was the last of `max_attempts`."""
@@ -256,7 +171,7 @@ class Work(Transactions):
         """Back into the queue, as if they had never been tried; `by` is written down. Returns how many that were."""
         at = now()
         with self.writing("release_set_aside") as session:
-            aside = self._locked(digests, Job.set_aside_at.is_not(None))
+            aside = self.locked(digests, Job.set_aside_at.is_not(None))
             freed = session.scalars(
                 update(Job)
                 .where(Job.spec.in_(select(aside.c.spec)), Job.set_aside_at.is_not(None))
@@ -267,13 +182,6 @@ class Work(Transactions):
             said = {"night": None, "cause": "Released", "message": f"put back into the queue by {by}", "worker": by}
             self.insert(session, Failure, [{"spec": spec, "failed_at": at, **said} for spec in freed])
         return len(freed)
-
-    def _locked(self, digests: Iterable[str], condition: ColumnElement[bool]) -> CTE:
-        """Jobs locked in one order, whatever order they are asked for in, so that two workers cannot deadlock."""
-        listed = self.listed(dict.fromkeys(digests))
-        return (
-            select(Job.spec).where(Job.spec.in_(listed), condition).order_by(Job.spec).with_for_update().cte("locked")
-        )
 
 
 def _claimable(at: datetime, *, by_key: bool = False) -> ColumnElement[bool]:
@@ -291,36 +199,3 @@ def _claimable(at: datetime, *, by_key: bool = False) -> ColumnElement[bool]:
         or_(Job.leased_until.is_(None), Job.leased_until < at),
         or_(~ordered, live),
     )
-
-
-def _flags(findings: Sequence[Finding]) -> str:
-    flagged = {finding.check.value for finding in findings if finding.result is Result.FLAG}
-    return f" {' '.join(sorted(flagged))} " if flagged else ""
-
-
-def _image_row(image: Image, at: datetime) -> dict[str, Any]:
-    row = {column.key: getattr(image, column.key) for column in inspect(Image).column_attrs}
-    return row | {"made_at": image.made_at or at, "conditions": image.conditions or []}
-
-
-def _finding_rows(keeping: Keeping) -> list[dict[str, Any]]:
-    """One a criterion. Whatever a check says, it must not keep its image out: odd values become text or null."""
-    worst = (Result.FLAG, Result.ERROR, Result.NOT_CHECKED, Result.PASS)
-    by_check: dict[Criterion, list[Finding]] = {}
-    for finding in sorted(keeping.findings, key=lambda finding: worst.index(finding.result)):
-        by_check.setdefault(finding.check, []).append(finding)
-    rows = []
-    for check, findings in by_check.items():
-        bodies = [json.loads(finding.model_dump_json(fallback=str)) for finding in findings]
-        rows.append(
-            {
-                "image": keeping.image.digest,
-                "criterion": check.value,
-                "result": bodies[0]["result"],
-                "score": max(body["score"] for body in bodies),
-                "sentence": " ".join(body["sentence"] for body in bodies).replace("\0", "\N{REPLACEMENT CHARACTER}"),
-                "regions": [region for body in bodies for region in body["regions"]],
-                "data": {key: value for body in reversed(bodies) for key, value in body["data"].items()},
-            }
-        )
-    return rows

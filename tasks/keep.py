@@ -30,7 +30,7 @@ from schemas.spec import ImageSpec
 from storage.failpoint import failpoint
 from storage.pictures import encode, preview
 from storage.submissions import Brief
-from storage.work import Keeping
+from storage.keeping import Keeping
 from tasks.lease import Leases
 from tasks.patience import patiently
 from tasks.streak import Streak, cause_of

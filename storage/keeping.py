@@ -1,0 +1,133 @@
+"""The ledger on images that were made: record, findings, inbox entry and the end of the job are one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import inspect, select, update
+from sqlalchemy.orm import Session
+
+from schemas.errors import LedgerError
+from schemas.records import FindingRow, Image, InboxEntry, Job
+from schemas.review import Criterion, Finding, Result
+from storage.transaction import Transactions, now
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """An image whose bytes are in the store, with everything that is written in its transaction."""
+
+    image: Image
+    """A value: written, never attached to a session."""
+    findings: Sequence[Finding]
+    criteria: Sequence[Criterion]
+    reviews_wanted: int
+    rank: int
+
+
+class Keepings(Transactions):
+    def keep(
+        self,
+        image: Image,
+        findings: Sequence[Finding],
+        *,
+        criteria: Sequence[Criterion],
+        reviews_wanted: int = 1,
+        rank: int,
+    ) -> bool:
+        """False: somebody kept this spec's image first, and that one stays."""
+        return self.keep_many([Keeping(image, findings, criteria, reviews_wanted, rank)]) == 1
+
+    def keep_many(self, keepings: Sequence[Keeping]) -> int:
+        """Images, findings, inbox entries and the ends of their jobs, in one transaction; returns how many were new.
+
+        Safe to repeat. Whether the lease is still held does not matter: the image exists, and the first one counts.
+        """
+        at, given = now(), {keeping.image.digest: keeping for keeping in keepings}
+        with self.writing("keep") as session:
+            # 1. Ending the job wins the right to write the image.
+            unmade = self.locked(given, Job.done_at.is_(None))
+            won = session.scalars(
+                update(Job)
+                .where(Job.spec.in_(select(unmade.c.spec)), Job.done_at.is_(None))
+                .values(done_at=at, leased_by=None, leased_until=None, set_aside_at=None)
+                .returning(Job.spec)
+                .execution_options(synchronize_session=False)
+            ).all()
+            self._all_planned(session, given, won)
+            # 2. Everything else about it.
+            new = [given[digest] for digest in won]
+            self.insert(session, Image, [_image_row(keeping.image, at) for keeping in new])
+            self.insert(session, FindingRow, [row for keeping in new for row in _finding_rows(keeping)])
+            self.insert(
+                session,
+                InboxEntry,
+                [
+                    {
+                        "image": keeping.image.digest,
+                        "project": keeping.image.project,
+                        "asset": keeping.image.asset,
+                        "rank": keeping.rank,
+                        "flags": _flags(keeping.findings),
+                        "criteria": list(keeping.criteria),
+                        "reviews_wanted": max(1, keeping.reviews_wanted),
+                        "waiting": True,
+                        "revision": 0,
+                        "queued_at": at,
+                    }
+                    for keeping in new
+                ],
+            )
+        return len(new)
+
+    def _all_planned(self, session: Session, given: Iterable[str], won: Sequence[str]) -> None:
+        missing = set(given) - set(won)
+        if missing:
+            missing -= set(session.scalars(select(Job.spec).where(Job.spec.in_(self.listed(missing)))))
+        if missing:
+            raise LedgerError(f"images of specs that were never planned came: {', '.join(sorted(missing))}")
+
+    def phashes(self, project: str, asset: str) -> dict[str, str]:
+        """Perceptual hashes of an asset's images, by spec digest."""
+        query = select(Image.digest, Image.phash).where(
+            Image.project == project, Image.asset == asset, Image.phash.is_not(None)
+        )
+        with self.reading() as session:
+            return dict(session.execute(query).tuples().all())  # type: ignore[arg-type]
+
+
+def _flags(findings: Sequence[Finding]) -> str:
+    flagged = {finding.check.value for finding in findings if finding.result is Result.FLAG}
+    return f" {' '.join(sorted(flagged))} " if flagged else ""
+
+
+def _image_row(image: Image, at: datetime) -> dict[str, Any]:
+    row = {column.key: getattr(image, column.key) for column in inspect(Image).column_attrs}
+    return row | {"made_at": image.made_at or at, "conditions": image.conditions or []}
+
+
+def _finding_rows(keeping: Keeping) -> list[dict[str, Any]]:
+    """One a criterion. Whatever a check says, it must not keep its image out: odd values become text or null."""
+    worst = (Result.FLAG, Result.ERROR, Result.NOT_CHECKED, Result.PASS)
+    by_check: dict[Criterion, list[Finding]] = {}
+    for finding in sorted(keeping.findings, key=lambda finding: worst.index(finding.result)):
+        by_check.setdefault(finding.check, []).append(finding)
+    rows = []
+    for check, findings in by_check.items():
+        bodies = [json.loads(finding.model_dump_json(fallback=str)) for finding in findings]
+        rows.append(
+            {
+                "image": keeping.image.digest,
+                "criterion": check.value,
+                "result": bodies[0]["result"],
+                "score": max(body["score"] for body in bodies),
+                "sentence": " ".join(body["sentence"] for body in bodies).replace("\0", "\N{REPLACEMENT CHARACTER}"),
+                "regions": [region for body in bodies for region in body["regions"]],
+                "data": {key: value for body in reversed(bodies) for key, value in body["data"].items()},
+            }
+        )
+    return rows
