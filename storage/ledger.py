@@ -1,9 +1,10 @@
 """The ledger: every question and every statement that Dailies has for its database, by name.
 
 Each method is one short transaction (`plan` is several) and returns detached rows or small frozen values. What happened
-is appended; states follow from it. By room: `submissions` (sent in, planned), `work` (leases, failures), `keeping` (images),
-`review` (inbox, decisions), `watching` (who has what in hand, the reviewers' pace), `history` (one image, one asset, the
-trail), `outcomes` (retakes, deliveries), `nights`, `evidence`.
+is appended; states follow from it. By room:
+`submissions` (sent in, planned), `work` (leases, failures), `keeping` (images), `review` (inbox, decisions), `watching`
+(who has what in hand, the reviewers' pace), `history` (one image, one asset, the trail), `outcomes` (retakes,
+deliveries), `nights`, `evidence`.
 """
 
 from __future__ import annotations

@@ -28,9 +28,9 @@ from schemas.records import Image
 from schemas.review import Criterion, Finding, Result
 from schemas.spec import ImageSpec
 from storage.failpoint import failpoint
+from storage.keeping import Keeping
 from storage.pictures import encode, preview
 from storage.submissions import Brief
-from storage.keeping import Keeping
 from tasks.lease import Leases
 from tasks.patience import patiently
 from tasks.streak import Streak, cause_of
