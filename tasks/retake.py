@@ -98,7 +98,8 @@ def _always_promoted(parts: Parts) -> list[tuple[Decision, ImageSpec, Image]]:
 
 def put_mask(store: Store, region: Region, spec: ImageSpec) -> str:
     """Keeps the mask picture (white = repaint) of a region and returns its SHA-256. The same region, the same bytes."""
-    left, top = round(region.x * spec.width), round(region.y * spec.height)
+    left = min(round(region.x * spec.width), spec.width - 1)
+    top = min(round(region.y * spec.height), spec.height - 1)
     right = max(left + 1, round((region.x + region.width) * spec.width))
     bottom = max(top + 1, round((region.y + region.height) * spec.height))
     mask = Picture.new("L", (spec.width, spec.height), 0)

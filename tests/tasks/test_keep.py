@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from PIL import Image
+
+from schemas.review import Criterion, Region, Result
+from storage.objects import FolderStore
+from tasks.keep import rank, reviews_wanted
+from tasks.retake import put_mask
+from tests.making import a_finding, a_spec, sha
+
+
+def test_priority_comes_before_findings_and_flags_before_the_rest() -> None:
+    clean, flagged = [a_finding()], [a_finding(), a_finding(Criterion.TEXT, Result.FLAG)]
+    crashed, unseen = [a_finding(result=Result.ERROR)], [a_finding(result=Result.NOT_CHECKED)]
+    assert rank(0, flagged) < rank(0, crashed) < rank(0, clean) == rank(0, unseen)
+    assert rank(1, clean) < rank(0, flagged)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_the_share_of_double_reviews_is_kept_and_repeatable(share: float) -> None:
+    digests = [sha(str(number)) for number in range(2000)]
+    wanted = [reviews_wanted(digest, share) for digest in digests]
+    assert wanted == [reviews_wanted(digest, share) for digest in digests]
+    assert abs(wanted.count(2) / 2000 - share) < 0.04
+    assert share not in (0.0, 1.0) or wanted.count(2) == 2000 * share
+
+
+def test_a_mask_is_white_where_the_region_is_and_the_same_each_time(tmp_path: object) -> None:
+    store = FolderStore(tmp_path)  # type: ignore[arg-type]
+    region, spec = Region(x=0.25, y=0.5, width=0.5, height=0.25), a_spec(width=64, height=32)
+    digest = put_mask(store, region, spec)
+    assert put_mask(store, region, spec) == digest
+    mask = Image.open(io.BytesIO(store.get(f"masks/{digest[:2]}/{digest}.png")))
+    assert (mask.size, mask.mode, mask.getbbox()) == ((64, 32), "L", (16, 16, 48, 24))
+    assert set(mask.get_flattened_data() if hasattr(mask, "get_flattened_data") else mask.getdata()) == {0, 255}
+
+
+def test_a_region_thinner_than_a_pixel_still_masks_one(tmp_path: object) -> None:
+    store = FolderStore(tmp_path)  # type: ignore[arg-type]
+    digest = put_mask(store, Region(x=0.999, y=0.0, width=0.0, height=0.0), a_spec(width=64, height=32))
+    mask = Image.open(io.BytesIO(store.get(f"masks/{digest[:2]}/{digest}.png")))
+    assert mask.getbbox() is not None
