@@ -61,12 +61,9 @@ def _make(folder: Path) -> None:
     for name in ("lcm-lora", "lora-blueprint"):
         pipe = StableDiffusionXLPipeline.from_pretrained(folder, add_watermarker=False)
         lora = LoraConfig(r=4, lora_alpha=4, init_lora_weights=False, target_modules=["to_q", "to_v", "conv1"])
-        text = LoraConfig(r=2, lora_alpha=2, init_lora_weights=False, target_modules=["q_proj", "out_proj"])
         pipe.unet.add_adapter(lora)
-        pipe.text_encoder.add_adapter(text)
         StableDiffusionXLPipeline.save_lora_weights(
             folder / name,
             unet_lora_layers=get_peft_model_state_dict(pipe.unet),
-            text_encoder_lora_layers=get_peft_model_state_dict(pipe.text_encoder),
             safe_serialization=True,
         )

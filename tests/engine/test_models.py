@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from engine.catalogue import Entry
 from schemas.errors import ModelMissing
+from schemas.spec import LoraRef
 
 
 def pixels(engine, studio, **fields):
@@ -31,16 +33,39 @@ def test_loras_change_the_picture_and_leave_no_trace(engine, studio):
     assert not any("lora" in name for name, _ in engine.models._base.unet.named_parameters())
 
 
-def test_a_loras_text_encoder_part_counts(engine, studio):
-    lora = studio.lora()
-    plain = engine.encoder
-    studio.render(engine, [studio.spec(0)])
-    studio.render(engine, [studio.spec(0, loras=(lora,))])
-    keys = [key for key in plain._known if key[1] == studio.spec(0).prompt]
-    worn = {key[0][1] for key in keys}
-    assert () in worn and ((lora.digest, 1.0),) in worn
-    states = [plain._known[key].states for key in keys if key[0][1] in ((), ((lora.digest, 1.0),))]
-    assert (states[0] != states[1]).any()
+@pytest.fixture
+def talkative(engine, studio, tmp_path):
+    """A LoRA of both text encoders and nothing else, in the engine's catalogue for this test."""
+    import torch
+    from diffusers import StableDiffusionXLPipeline
+    from peft import LoraConfig
+    from peft.utils import get_peft_model_state_dict
+
+    torch.manual_seed(3)
+    folder = studio.catalogue.where("studio-tiny", asker="test")
+    pipe = StableDiffusionXLPipeline.from_pretrained(folder, add_watermarker=False)
+    for encoder in (pipe.text_encoder, pipe.text_encoder_2):
+        wanted = ["q_proj", "out_proj"]
+        encoder.add_adapter(LoraConfig(r=2, lora_alpha=2, init_lora_weights=False, target_modules=wanted))
+    StableDiffusionXLPipeline.save_lora_weights(
+        tmp_path,
+        text_encoder_lora_layers=get_peft_model_state_dict(pipe.text_encoder),
+        text_encoder_2_lora_layers=get_peft_model_state_dict(pipe.text_encoder_2),
+    )
+    entries = engine.models.catalogue.entries
+    entries["talk"] = Entry(alias="talk", kind="lora", path=tmp_path)
+    yield LoraRef(alias="talk", digest=engine.models.catalogue.digest("talk"))
+    del entries["talk"]
+
+
+def test_a_loras_text_encoder_parts_count(engine, studio, talkative):
+    """Embeddings are remembered by the LoRAs worn, so the same words are encoded again under another."""
+    words = {"prompt": "a bottle said only here", "negative_prompt": "a jar said only here"}
+    plain = pixels(engine, studio, **words)
+    spoken = pixels(engine, studio, **words, loras=(talkative,))
+    assert (spoken != plain).any()
+    np.testing.assert_array_equal(pixels(engine, studio, **words), plain)
+    np.testing.assert_array_equal(pixels(engine, studio, **words, loras=(talkative,)), spoken)
 
 
 def test_a_failed_change_of_loras_is_not_taken_for_done(engine, studio, monkeypatch):
