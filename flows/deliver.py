@@ -7,19 +7,19 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from tasks import deliver as delivery
+from tasks.deliver import deliver as deliver_images
 from tasks.parts import here, opened
 
 
 @task(name="deliver", cache_policy=NO_CACHE, persist_result=False)
-def deliver_approved(project: str | None) -> Any:
+def deliver_approved(project: str | None) -> list[str]:
     parts = here()
-    return delivery.deliver(parts.ledger, parts.store, project=project, folder=parts.settings.delivery_folder)
+    done = deliver_images(parts.ledger, parts.store, project=project, folder=parts.settings.delivery_folder)
+    return list(done.names)
 
 
 @flow(name="deliver", persist_result=False)
 def deliver(project: str | None = None) -> dict[str, Any]:
     """NameCollision, before the first file, when two images would bear one name."""
     with opened():
-        done = deliver_approved(project)
-        return {"names": list(done.names)}
+        return {"names": deliver_approved(project)}

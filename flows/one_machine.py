@@ -24,10 +24,8 @@ from tasks.lease import free_dead
 from tasks.parts import Parts, open_parts, using
 from tasks.retake import unanswered
 
-RESPAWNS = "DAILIES_RESPAWNS"
-NIGHT = "DAILIES_NIGHT"
-MOST_RESPAWNS = 20
-"""New processes in one night. Each loss also counts against the specs in hand: a poisonous one is set aside first."""
+NIGHT, FRUITLESS = "DAILIES_NIGHT", "DAILIES_FRUITLESS"
+"""What the next process is told: the night's number, and `times:progress` of processes that came to nothing."""
 
 
 def run_night(settings: Settings, *, by: str, windowed: bool, console: Console | None = None) -> dict[str, Any] | None:
@@ -35,9 +33,9 @@ def run_night(settings: Settings, *, by: str, windowed: bool, console: Console |
     console = console or Console(stderr=True)
     parts = open_parts(settings)
     free_dead(parts.ledger, folder=settings.home / "workers")
-    if not anything_to_do(parts):
-        return None
     night = os.environ.pop(NIGHT, None)
+    if night is None and not anything_to_do(parts):
+        return None
     try:
         with orchestration(settings.home) as api, _watching(parts, console), using(parts):
             # Torch and diffusers take as long to import as the API to boot.
@@ -50,8 +48,8 @@ def run_night(settings: Settings, *, by: str, windowed: bool, console: Console |
             with unwatched():
                 return nightly(by=by, windowed=windowed, night=int(night) if night else None)
     except DeviceLost as lost:
-        console.print(f"[red]{lost}[/red]")
-        _respawn(parts, console)
+        console.print(str(lost), style="red")
+        _respawn(parts, lost, console)
         raise
 
 
@@ -60,14 +58,23 @@ def anything_to_do(parts: Parts) -> bool:
     return bool(ledger.unplanned() or unanswered(parts) or ledger.waiting(limit=1))
 
 
-def _respawn(parts: Parts, console: Console) -> None:
-    """Becomes a new process that goes on with the night; returns only when that has been done too often."""
-    times = int(os.environ.get(RESPAWNS, "0")) + 1
-    night = parts.ledger.nights(limit=1)[0]
-    if times > MOST_RESPAWNS or night.ended_at is not None:
+def _respawn(parts: Parts, lost: DeviceLost, console: Console) -> None:
+    """Becomes a new process that goes on with the night. Returns, the night having failed, when that leads nowhere:
+    by then a spec that poisons the device was set aside, so it is the device."""
+    from tasks.night import LOST
+    from tasks.report import Morning, announce, totals
+
+    night = parts.ledger.nights(limit=1)[0].id
+    progress = "{}-{}".format(*parts.ledger.night_progress(night))
+    times, _, before = os.environ.get(FRUITLESS, "0:").partition(":")
+    fruitless = int(times) + 1 if progress == before else 0
+    if fruitless > LOST * parts.settings.max_attempts:
+        summary = parts.ledger.summary(night)
+        parts.ledger.end_night(night, outcome="failed", report_key=None, totals=totals(summary))
+        announce(parts, Morning(night, problems=[str(lost)]), event="night failed", summary=summary)
         return
-    console.print(f"going on with night {night.id} in a new process")
-    os.environ.update({RESPAWNS: str(times), NIGHT: str(night.id)})
+    console.print(f"going on with night {night} in a new process")
+    os.environ.update({NIGHT: str(night), FRUITLESS: f"{fruitless}:{progress}"})
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "flows", *sys.argv[1:]])
 
