@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from functools import cache
 from itertools import islice
 
@@ -11,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
-from models.studio_tiny.draw import TEST_SEEDS, Picture, draw, paint
-from models.studio_tiny.world import Attributes
+from models.studio_tiny.draw import TEST_SEEDS, Picture, paint
+from models.studio_tiny.world import Attributes, imagine
 from schemas.spec import ImageSpec
 from tests.making import a_spec
 
@@ -40,8 +41,16 @@ def photo(name: str, side: int = 512) -> np.ndarray:
 
 @cache
 def drawings(kind: str, count: int, size: int = 128) -> tuple[Picture, ...]:
-    seeds = range(TEST_SEEDS, TEST_SEEDS + 5000)
-    return tuple(islice((p for p in (draw(seed, size=size) for seed in seeds) if p.about.kind == kind), count))
+    """The first so many of this kind; the others are imagined, but not drawn."""
+
+    def drawn() -> Iterator[Picture]:
+        for seed in range(TEST_SEEDS, TEST_SEEDS + 5000):
+            rng = np.random.default_rng(seed)
+            about, named = imagine(rng)
+            if about.kind == kind:
+                yield paint(about, rng, size=size, name_colour=named)
+
+    return tuple(islice(drawn(), count))
 
 
 def drawn_again(about: Attributes, seed: int) -> np.ndarray:

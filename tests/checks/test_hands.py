@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from checks import hands
-from checks.finders import Palms
 from schemas.errors import ModelMissing
 from schemas.manifest import BrandGuide
-from schemas.review import Finding, Result
+from schemas.review import Criterion, Finding, Result
 from tests.checks.onnx_file import write_detector
-from tests.checks.pictures import flat, photo, spec
+from tests.checks.pictures import drawings, flat, photo, spec
 
 NAMES = {0: "hand", 1: "person"}
 needs_palms = pytest.mark.skipif(hands.shipped() is None, reason="no mediapipe wheel with a palm detector is installed")
@@ -98,9 +97,22 @@ def test_a_model_that_names_no_classes_or_answers_otherwise_is_refused(tmp_path:
 
 
 @needs_palms
-def test_the_shipped_palm_detector_runs() -> None:
-    found = look(photo("coffee"))
-    assert found.result is Result.PASS and "MediaPipe's palm detector" in found.sentence
-    path = hands.shipped()
-    assert path is not None
-    assert Palms(path)._anchors.shape == (2016, 2)
+def test_the_shipped_palm_detector_finds_raised_hands_where_they_are() -> None:
+    """Both hands of a drawn character are at a fifth and four fifths of the width, a little above the middle."""
+    found = [look(picture.image) for picture in drawings("character", 20, 256)]
+    palms = [region for one in found for region in one.regions if region.label == "palm"]
+    assert len(palms) >= 6
+    for palm in palms:
+        x, y = palm.x + palm.width / 2, palm.y + palm.height / 2
+        assert min(abs(x - 0.2), abs(x - 0.8)) < 0.08 and abs(y - 0.44) < 0.08
+        assert palm.criterion is Criterion.HANDS
+    for one in found:
+        with_palms = any(region.label == "palm" for region in one.regions)
+        assert ("fingers were not counted" in one.sentence) is with_palms
+
+
+@needs_palms
+@pytest.mark.parametrize("name", ["coffee", "chelsea", "rocket", "horse"])
+def test_the_shipped_palm_detector_finds_none_where_there_are_none(name: str) -> None:
+    found = look(photo(name))
+    assert found.result is Result.PASS and "MediaPipe's palm detector found no hands" in found.sentence
