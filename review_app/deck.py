@@ -21,11 +21,13 @@ def item_of(
     sources: Mapping[str, str],
     parent: Picture | None,
     retakes_left: int,
+    promotes: bool,
     blind_to: str | None,
 ) -> dict[str, Any]:
     """`sources`: digest of a picture that the spec reads -> its key. `link`: key -> URL.
 
-    `blind_to`: reviewer who must not see what others decided while the image waits for a second review.
+    `promotes`: whether a reviewer may ask for the final of a draft. `blind_to`: reviewer who must not see what others
+    decided while the image waits for a second review.
     """
     image, spec = picture.image, picture.spec
     standing = picture.standing
@@ -51,7 +53,7 @@ def item_of(
         "prompt": spec.prompt,
         "negative": spec.negative_prompt,
         "params": parameters(spec, image),
-        "promotes": spec.tier is Tier.DRAFT,
+        "promotes": promotes and spec.tier is Tier.DRAFT,
         "standing": standing.verdict if standing else "",
         "standing_by": standing.reviewer if standing else "",
         "decisions": [

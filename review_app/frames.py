@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -12,8 +11,11 @@ from review_app.deck import parameters
 from review_app.look import ago, plain
 from review_app.look import picture as show
 from review_app.studio import studio
+from review_app.who import role_of, someone
+from schemas.errors import NotAllowed, StaleDecision
+from schemas.review import Choice, Verdict
 from storage.captions import snippet
-from storage.ledger import Frame
+from storage.ledger import Frame, Picture
 
 
 def tile_of(frame: Frame, *, name: str = "") -> dict[str, Any]:
@@ -42,13 +44,13 @@ def lines_of(frames: Sequence[Frame]) -> list[list[Frame]]:
             if number == 0:
                 follow(child, line)
             else:
-                lines.append(fresh := [])
-                follow(child, fresh)
+                lines.append([])
+                follow(child, lines[-1])
 
     for frame in frames:
         if frame.parent not in known:
-            lines.append(line := [])
-            follow(frame, line)
+            lines.append([])
+            follow(frame, lines[-1])
     return lines
 
 
@@ -73,6 +75,7 @@ def opened(digest: str) -> None:
     for decision in reversed(picture.decisions):
         why = ", ".join([*decision.reasons, *([f"“{decision.note}”"] if decision.note else [])])
         st.text(f"{decision.verdict} by {decision.reviewer}, {ago(decision.decided_at)}{': ' if why else ''}{why}")
+    _take_back(picture)
     for retake in picture.retakes:
         if retake.refused:
             st.text(f"No retake was planned: {retake.refused}")
@@ -87,5 +90,15 @@ def opened(digest: str) -> None:
         st.code(snippet(spec), language="yaml")
 
 
-def inbox_link(**wanted: str) -> str:
-    return "/?" + urlencode(wanted)
+def _take_back(picture: Picture) -> None:
+    """For who may; the ledger has the last word."""
+    person, stands = someone(), picture.standing
+    if person is None or stands is None or not (person.leads or stands.reviewer == person.name):
+        return
+    if st.button("Take the decision back", icon=":material/undo:"):
+        choice = Choice(image=picture.image.digest, revision=picture.revision, verdict=Verdict.UNDO)
+        try:
+            studio().ledger.decide(choice, reviewer=person.name, role=role_of(person.name))
+            st.rerun()
+        except (StaleDecision, NotAllowed) as wrong:
+            st.error(plain(wrong))

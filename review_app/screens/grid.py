@@ -38,8 +38,10 @@ def main() -> None:
     for item in waiting:
         groups.setdefault((item.project, item.asset), []).append(item)
     bar = st.container(horizontal=True, vertical_alignment="bottom")
+    titled = len(waiting) >= 4 * len(groups)  # a heading over every single image would only take room
+    shown = [{"title": name[1], "lines": [[_tile(item)] for item in items]} for name, items in groups.items()]
     chosen = sheet(
-        [{"title": name[1], "lines": [[_tile(item)] for item in items]} for name, items in groups.items()],
+        shown if titled else [{"title": "", "lines": [[_tile(item, named=True)] for item in waiting]}],
         key="grid",
         many=True,
         empty="Nothing waits under this filter, or others have it in hand.",
@@ -54,12 +56,13 @@ def main() -> None:
             st.caption("Your role does not decide.")
 
 
-def _tile(item: InboxItem) -> dict[str, str]:
+def _tile(item: InboxItem, *, named: bool = False) -> dict[str, str]:
     flags = [str(check) for check, result in item.results.items() if result == "flag"]
     tile = tile_of(
         Frame(item.digest, item.variant, item.tier, item.take, None, item.thumb_key, item.preview_key, None, True, None)
     )
-    return tile | ({"name": f"{item.variant}: {', '.join(flags)}?"} if flags else {})
+    name = item.asset if named else item.variant
+    return tile | {"name": f"{name}: {', '.join(flags)}?" if flags else name}
 
 
 def acts(picked: list[InboxItem], waiting: list[InboxItem], person: Person) -> None:

@@ -17,7 +17,7 @@ from schemas.errors import LedgerError
 from schemas.review import Criterion, Reason
 from storage.ledger import InboxCount
 
-IN_HAND = 24
+IN_HAND = 40
 MOST = 400
 KEY = "viewer"
 
@@ -96,12 +96,14 @@ def _item(digest: str, person: Person) -> dict[str, Any] | None:
     cap = at.settings.max_retakes
     if brief is not None and brief.max_retakes is not None:
         cap = min(cap, brief.max_retakes)
+    when = ((brief.manifest_body.get("promotion") or {}) if brief else {}).get("when", "asked")
     return item_of(
         picture,
         link=at.links.to,
         sources=sources,
         parent=parent,
         retakes_left=max(0, cap - (picture.spec.take - 1)),
+        promotes=when == "asked",
         blind_to=None if person.leads else person.name,
     )
 

@@ -40,7 +40,7 @@ def main() -> None:
                     name: r.name,
                     "Approved": 100 * r.rate,
                     "Judged": r.judged,
-                    "95 % interval": f"{r.low:.0%} to {r.high:.0%}",
+                    "Likely": f"{r.low:.0%} to {r.high:.0%}",
                 }
                 for r in table
             ],

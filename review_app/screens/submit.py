@@ -89,7 +89,7 @@ def _plan(manifest: Manifest, looked: Looked) -> None:
         }
         for asset in manifest.assets
     ]
-    images = sum(row["Images"] for row in rows)
+    images = sum(Matrix(manifest, asset).count() for asset in manifest.assets)
     st.success(f"Sound: {images} images of {len(rows)} assets.", icon=":material/check_circle:")
     figures = st.columns(3)
     figures[0].metric("Images", images)

@@ -1,5 +1,6 @@
 // The reviewing screen as one Streamlit component. Streamlit calls the default function on every rerun: the screen is
-// built once for its place in the page and afterwards only handed new data.
+// built once for its place in the page and afterwards only handed new data. It may also be taken down and put up again
+// in the same place (a lost connection does that); deck and outbox survive it.
 
 const screens = new WeakMap();
 
@@ -9,13 +10,14 @@ export default function mount({ data, parentElement, setStateValue }) {
     view = build(parentElement);
     screens.set(parentElement, view);
   }
+  if (!view.stop) attach(view);
   view.set = setStateValue;
   take(view, data);
   return () => {
     view.stop.abort();
+    view.stop = null;
     clearInterval(view.clock);
     view.resize.disconnect();
-    screens.delete(parentElement);
   };
 }
 
@@ -26,6 +28,12 @@ function build(shadow) {
   const view = { shadow, root, parts, deck: newDeck(), pool: newPool(), filter: {}, paces: [], undone: [], mine: [], beside: 0, dialog: "", boxesShown: true, missing: 0, over: 0 };
   view.look = { zoom: 0, x: 0, y: 0, mode: "", split: 0.5 };
   view.outbox = newOutbox(() => sync(view));
+  parts.keys.replaceChildren(...KEYS.flatMap(([, , key, what]) => [make("dt", {}, make("kbd", { text: key })), make("dd", { text: what })]));
+  return view;
+}
+
+function attach(view) {
+  const { root, parts } = view;
   view.stop = new AbortController();
   const on = { signal: view.stop.signal };
   document.addEventListener("keydown", (event) => onKey(view, event), on);
@@ -37,12 +45,18 @@ function build(shadow) {
   parts.ask.addEventListener("input", () => view.asking?.verdict === "retake" && showWays(view, view.deck.items.get(view.asking.id)), on);
   parts.ask.addEventListener("submit", (event) => (event.preventDefault(), answer(view)), on);
   parts.note.addEventListener("input", () => keepNote(view), on);
-  parts.keys.replaceChildren(...KEYS.flatMap(([, , key, what]) => [make("dt", {}, make("kbd", { text: key })), make("dd", { text: what })]));
   onPointers(view, on);
   view.resize = new ResizeObserver(() => layout(view));
   view.resize.observe(parts.stage);
-  view.clock = setInterval(() => view.data && (remember(view.outbox), resend(view.outbox), showProgress(view)), 1000);
-  return view;
+  view.clock = setInterval(() => view.data && tick(view), 1000);
+}
+
+function tick(view) {
+  remember(view.outbox);
+  showProgress(view);
+  const left = adopt(view.outbox);
+  if (left.length) notice(view, { title: "From before:", text: `${left.length} decision${left.length > 1 ? "s" : ""} had not reached the server; sent now.` });
+  resend(view.outbox);
 }
 
 /** New data from the server: answers first, then images; what is on screen stays. */
@@ -60,10 +74,6 @@ function take(view, data) {
   const missing = merge(view.deck, [], data.queue, { pending });
   if (!onScreen(view.deck)) advance(view.deck);
   view.missing = missing.length;
-  if (first) {
-    const left = adopt(view.outbox);
-    if (left.length) notice(view, { title: "From your last visit:", text: `${left.length} decision${left.length > 1 ? "s" : ""} had not reached the server; sent now.` });
-  }
   if (missing.length) setTimeout(() => flush(view.outbox), 30);
   if (onScreen(view.deck)?.id !== before?.id || first) show(view);
   else refresh(view);

@@ -96,6 +96,7 @@ def browser() -> Iterator[Browser]:
 
 
 Visit = Callable[..., Page]
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture

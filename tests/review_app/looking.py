@@ -29,6 +29,7 @@ def main(url: str, folder: Path, pages: list[str]) -> None:
                     page.wait_for_selector("[data-testid=stMainBlockContainer]")
                     if name == "inbox":
                         page.wait_for_selector(".stage[data-painted]", timeout=20000)
+                    page.wait_for_load_state("networkidle")
                     page.wait_for_timeout(1500)
                     page.screenshot(path=folder / f"{name}-{size}-{scheme}.png")
                 context.close()

@@ -1,0 +1,86 @@
+"""Grid, Conflicts and Library: many images, two opinions, and the way back to what was good."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import expect
+
+from schemas.review import Choice, Reason, Verdict
+from tests.review_app.conftest import House, a_house
+from tests.review_app.stocked import stock
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def led(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+    house = a_house(tmp_path_factory.mktemp("led"))
+    house.environment["DAILIES_ROLES"] = '{"Lea": "lead"}'
+    house.start()
+    yield house
+    house.kill()
+    assert "Traceback" not in house.log.read_text(), house.log.read_text()
+
+
+def newest(house: House, project: str) -> dict[str, str]:
+    return {one.decision.image: one.decision.verdict for one in house.ledger.decisions(project=project, limit=None)}
+
+
+def test_the_best_of_an_asset_in_one_act(led: House, visit):  # type: ignore[no-untyped-def]
+    specs = stock(led.ledger, led.store, images=5, size=96, project="Best", asset="Sword")
+    page = visit("grid", at=led)
+    tiles = page.locator(".sheet .tile")
+    expect(tiles).to_have_count(5)
+    tiles.nth(2).click()
+    page.get_by_role("button", name="Best of 5").click()
+    expect(page.get_by_text("Nothing waits.")).to_be_visible()
+    found = newest(led, "Best")
+    assert found == {spec.digest: "approve" if spec is specs[2] else "reject" for spec in specs}
+
+    page.goto(f"{led.url}/library")
+    expect(page.locator(".sheet .tile")).to_have_count(1)
+    page.get_by_label("Words").fill("no such thing")
+    page.keyboard.press("Enter")
+    expect(page.locator(".sheet .empty")).to_have_text("Nothing matches.")
+    page.goto(f"{led.url}/insights")
+    expect(page.get_by_text("What the checks would have told")).to_be_visible()
+
+
+def test_two_reviews_are_blind_and_a_lead_settles(led: House, visit):  # type: ignore[no-untyped-def]
+    (spec,) = stock(led.ledger, led.store, images=1, size=96, double=True, project="Twice")
+    said = {"verdict": Verdict.REJECT, "reasons": (Reason.OFF_BRAND,), "note": "not our blue"}
+    led.ledger.decide(Choice(image=spec.digest, revision=0, **said), reviewer="Ada")
+
+    page = visit("?project=Twice", who="Noor", at=led)
+    page.wait_for_selector(".stage[data-painted]")
+    assert "not our blue" not in page.locator(".right").inner_text()
+    page.keyboard.press("a")
+    expect(page.locator(".saved")).to_have_text("all saved")
+
+    page = visit("conflicts", who="Noor", at=led)
+    expect(page.get_by_text("A lead settles these")).to_be_visible()
+    expect(page.get_by_role("button", name="Approve")).to_have_count(0)
+    page = visit("conflicts", who="Lea", at=led)
+    expect(page.get_by_text("not our blue")).to_be_visible()
+    page.get_by_role("button", name="Reject", exact=True).click()
+    expect(page.get_by_text("Nobody disagrees")).to_be_visible()
+    standing = led.ledger.picture(spec.digest).standing
+    assert standing is not None
+    assert (standing.verdict, standing.reviewer, standing.reasons) == ("reject", "Lea", ["off brand"])
+
+
+def test_a_viewer_decides_nothing(led: House, visit, tmp_path):  # type: ignore[no-untyped-def]
+    house = a_house(tmp_path / "home")
+    house.environment["DAILIES_DEFAULT_ROLE"] = "viewer"
+    stock(house.ledger, house.store, images=2, size=96)
+    house.start()
+    try:
+        page = visit("", who=quote("Vic"), at=house)
+        page.wait_for_selector(".stage[data-painted]")
+        page.keyboard.press("a")
+        expect(page.locator(".notice.bad")).to_contain_text("your role does not decide")
+        assert house.ledger.decisions(limit=None) == []
+    finally:
+        house.kill()
