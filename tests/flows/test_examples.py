@@ -1,8 +1,13 @@
-"""Every worked example in manifests/ is really made. The demo is too, by `make demo` and the test of that command."""
+"""Every worked example in manifests/ is really made, in two steps each; `make demo` makes the demo with all of its own."""
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections import Counter
+from pathlib import Path
+
+import pytest
 
 from schemas.manifest import Manifest
 from schemas.settings import ROOT
@@ -11,16 +16,21 @@ from tasks.parts import Parts
 from tasks.plan import count
 from tests.flows.studio import night, submit_to
 
-EXAMPLES = sorted(path for path in (ROOT / "manifests").iterdir() if path.suffix in (".yaml", ".json"))
+STEPS = 2
 
 
-def test_every_example_is_made_in_one_night(local: Parts) -> None:
+@pytest.mark.timeout(1500)
+def test_every_example_is_made_in_one_night(local: Parts, tmp_path: Path) -> None:
     ledger = local.ledger
+    folder = shutil.copytree(ROOT / "manifests", tmp_path / "manifests")
+    examples = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".json"))
     asked: Counter[str] = Counter()
-    for path in EXAMPLES:
+    for path in examples:
+        text = path.read_text(encoding="utf-8")
+        path.write_text(re.sub(r"(num_inference_steps\"?: )\d+", rf"\g<1>{STEPS}", text), encoding="utf-8")
         manifest = Manifest.model_validate(ledger.submission(submit_to(local, path)).body)
         asked[manifest.project] += count(manifest)
-    assert len(EXAMPLES) >= 8 and asked.total() >= 30
+    assert len(examples) >= 8 and asked.total() >= 30
 
     made = night(local)
     assert (made["outcome"], made["made"], made["failed"], made["waiting"]) == ("complete", asked.total(), 0, 0)
