@@ -67,6 +67,12 @@ class Spec(Row):
     __table_args__ = (
         Index("ix_specs_queue", "priority", "due", "affinity_key", "batch_key"),
         Index("ix_specs_asset", "project", "asset"),
+        Index(
+            "ix_specs_parent",
+            "parent",
+            sqlite_where=text("parent IS NOT NULL"),
+            postgresql_where=text("parent IS NOT NULL"),
+        ),
     )
 
     digest: Mapped[str] = mapped_column(Digest, primary_key=True)
@@ -77,7 +83,7 @@ class Spec(Row):
     tier: Mapped[str] = mapped_column(String(8))
     batch_key: Mapped[str] = mapped_column(String(24))
     affinity_key: Mapped[str] = mapped_column(String(24))
-    parent: Mapped[str | None] = mapped_column(Digest, index=True)
+    parent: Mapped[str | None] = mapped_column(Digest)
     take: Mapped[int]
     priority: Mapped[int]
     due: Mapped[date] = mapped_column(comment="9999-12-31 when none was given, so that it sorts last")
@@ -220,7 +226,7 @@ class InboxEntry(Row):
             "queued_at",
             "image",
             "flags",
-            sqlite_where=text("waiting"),
+            sqlite_where=text("waiting = 1"),
             postgresql_where=text("waiting"),
         ),
         Index(
@@ -230,7 +236,7 @@ class InboxEntry(Row):
             "queued_at",
             "image",
             "flags",
-            sqlite_where=text("waiting"),
+            sqlite_where=text("waiting = 1"),
             postgresql_where=text("waiting"),
         ),
         Index(
@@ -241,7 +247,7 @@ class InboxEntry(Row):
             "queued_at",
             "image",
             "flags",
-            sqlite_where=text("waiting"),
+            sqlite_where=text("waiting = 1"),
             postgresql_where=text("waiting"),
         ),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, exists, or_, select, text
+from sqlalchemy import ColumnElement, and_, exists, select, text
 from sqlalchemy.orm import Session
 
 from schemas.errors import LedgerError
@@ -22,7 +22,7 @@ class Outcomes(Submissions):
         answer yet, oldest first."""
         query = (
             select(Decision, Spec.body, Image)
-            .join(InboxEntry, InboxEntry.decision == Decision.id)
+            .join(InboxEntry, and_(InboxEntry.image == Decision.image, InboxEntry.decision == Decision.id))
             .join(Spec, Spec.digest == Decision.image)
             .join(Image, Image.digest == Decision.image)
             .where(ASKS, ~exists().where(Retake.decision == Decision.id))
@@ -132,7 +132,7 @@ class Outcomes(Submissions):
                 Decision.id == InboxEntry.decision,
                 Decision.verdict == Verdict.APPROVE.value,
             )
-            query = query.where(or_(~still))
+            query = query.where(~still)
         with self.reading() as session:
             return list(session.scalars(query))
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from schemas.errors import LedgerError, NotAllowed, StaleDecision
 from schemas.review import Changes, Criterion, Mark, Region, Result, Verdict
@@ -227,3 +229,41 @@ def test_decisions_of_many_on_one_image_are_one_line_of_revisions(ledger: Ledger
     assert {d.reviewer: sum(e.reviewer == d.reviewer for e in decisions) for d in decisions} == {
         f"r{n}": 4 for n in range(6)
     }
+
+
+def test_the_inbox_is_read_from_its_indexes_alone(sqlite_ledger: Ledger) -> None:
+    """However many images there are: no scan and no sort. (bench/ledger.py has the times at a million.)"""
+    specs = [a_spec(seed, asset=f"asset {seed % 3}") for seed in range(30)]
+    kept(sqlite_ledger, specs, [a_finding(Criterion.TEXT, Result.FLAG)])
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(sqlite_ledger.engine, "before_cursor_execute", note)
+    for filters, index in (
+        ({}, "ix_inbox_waiting"),
+        ({"check": "text"}, "ix_inbox_waiting"),
+        ({"after": specs[0].digest}, "ix_inbox_waiting"),
+        ({"project": "potions"}, "ix_inbox_project_waiting"),
+        ({"project": "potions", "asset": "asset 1"}, "ix_inbox_asset_waiting"),
+    ):
+        asked.clear()
+        assert sqlite_ledger.inbox(**filters)  # type: ignore[arg-type]
+        (page,) = [
+            (statement, given) for statement, given in asked if "ORDER BY" in statement and "images" not in statement
+        ]
+        with sqlite_ledger.engine.connect() as connection:
+            plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {page[0]}", page[1])]
+        assert len(plan) == 1 and f"USING INDEX {index}" in plan[0], (filters, plan)
+    asked.clear()
+    sqlite_ledger.picture(specs[0].digest)
+    sqlite_ledger.awaiting_retake()
+    sqlite_ledger.conflicts()
+    for statement, given in asked:
+        if statement.startswith(("SELECT", "WITH")):
+            with sqlite_ledger.engine.connect() as connection:
+                plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given)]
+            scans = [step for step in plan if step.startswith("SCAN") and "USING" not in step]
+            assert all(step.split()[1] in ("up", "down", "submissions") for step in scans), (statement, plan)
+    event.remove(sqlite_ledger.engine, "before_cursor_execute", note)

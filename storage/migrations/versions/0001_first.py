@@ -60,7 +60,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest"),
     )
     op.create_index("ix_specs_asset", "specs", ["project", "asset"])
-    op.create_index("ix_specs_parent", "specs", ["parent"])
+    op.create_index(
+        "ix_specs_parent",
+        "specs",
+        ["parent"],
+        sqlite_where=sa.text("parent IS NOT NULL"),
+        postgresql_where=sa.text("parent IS NOT NULL"),
+    )
     op.create_index("ix_specs_queue", "specs", ["priority", "due", "affinity_key", "batch_key"])
     op.create_table(
         "submissions",
@@ -269,21 +275,21 @@ def upgrade() -> None:
         "ix_inbox_asset_waiting",
         "inbox",
         ["project", "asset", "rank", "queued_at", "image", "flags"],
-        sqlite_where=sa.text("waiting"),
+        sqlite_where=sa.text("waiting = 1"),
         postgresql_where=sa.text("waiting"),
     )
     op.create_index(
         "ix_inbox_project_waiting",
         "inbox",
         ["project", "rank", "queued_at", "image", "flags"],
-        sqlite_where=sa.text("waiting"),
+        sqlite_where=sa.text("waiting = 1"),
         postgresql_where=sa.text("waiting"),
     )
     op.create_index(
         "ix_inbox_waiting",
         "inbox",
         ["rank", "queued_at", "image", "flags"],
-        sqlite_where=sa.text("waiting"),
+        sqlite_where=sa.text("waiting = 1"),
         postgresql_where=sa.text("waiting"),
     )
     op.create_table(
