@@ -1,4 +1,4 @@
-"""Every worked example in manifests/ is really made, in two steps each; `make demo` makes the demo with all of its own."""
+"""Every worked example in manifests/ is really made, in two steps each. (`make demo` makes the demo with all its steps.)"""
 
 from __future__ import annotations
 
