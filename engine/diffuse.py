@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,28 +21,22 @@ from engine.catalogue import Catalogue
 from engine.guards import free, reason_of
 from engine.guidance import guided
 from engine.hires import two_passes
-from engine.models import Models, eta_of
+from engine.models import Models
 from engine.pixels import (
-    Box,
     Picture,
     Sources,
-    cut,
     decoded,
-    fit,
     near_constant,
     pasted,
     put_back,
     recoloured,
-    surroundings,
     tensor,
 )
-from engine.prompts import Encoder, Words
+from engine.prompts import Encoder
+from engine.rows import Progress, Row, row_of, shared_arguments
 from engine.seamless import tiling
-from schemas.errors import ConditionError, DeviceLost, ModelError, OutOfMemory, RenderError
+from schemas.errors import DeviceLost, ModelError, OutOfMemory, RenderError
 from schemas.spec import ImageSpec, Task
-
-Progress = Callable[[int, int], None]
-"""Told (steps done, steps in all) of the forward pass that is running."""
 
 
 @dataclass(frozen=True)
@@ -54,29 +48,13 @@ class Rendered:
 
     digest: str
     pixels: Picture | None
-    error: RenderError | None
+    error: RenderError | ModelError | None
     timings: dict[str, float]
     batch_size: int
     row: int
     models: dict[str, str]
     device: str
     dtype: str
-    notes: tuple[str, ...] = ()
-
-
-@dataclass
-class Row:
-    """A spec with its pictures at the spec's size, waiting for a forward pass."""
-
-    spec: ImageSpec
-    source: Picture | None = None
-    mask: Picture | None = None
-    conditions: list[Picture] = field(default_factory=list)
-    whole: tuple[Picture, Picture, Box] | None = None
-    """Source and mask before they were cut to a box, and the box."""
-    references: list[tuple[str, Picture]] = field(default_factory=list)
-    """Digest and picture, in the order of the spec's references."""
-    words: Words | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -107,8 +85,8 @@ class Engine:
     ) -> list[Rendered]:
         """One `Rendered` a spec, in order. `sources` and `masks` by digest, `conditions` by `condition_key`.
 
-        A row that fails alone is returned with its error. Raises ModelError when the models cannot be had, DeviceLost
-        when the process must end, ValueError when the specs do not share a batch key.
+        A row that fails alone is returned with its error; when the models cannot be had, every row is. Raises
+        DeviceLost when the process must end, ValueError when the specs do not share a batch key.
         """
         if len({spec.batch_key for spec in specs}) > 1:
             raise ValueError("specs of several batch keys came; render takes the specs of one")
@@ -118,7 +96,10 @@ class Engine:
             pictures = {"sources": sources or {}, "masks": masks or {}, "progress": progress}
             asker = f"{specs[0].project}/{specs[0].asset}"
             upscaler = specs[0].hires.upscaler
-            by = self.models.upscaler(upscaler, asker=asker) if upscaler else None
+            try:
+                by = self.models.upscaler(upscaler, asker=asker) if upscaler else None
+            except ModelError as missing:
+                return [self._failed(Row(spec), missing) for spec in specs]
             made = two_passes(self.render, specs, conditions=conditions or {}, by=by, **pictures)
             return [replace(row, models=_models_of(spec)) for row, spec in zip(made, specs, strict=True)]
         done: dict[int, Rendered] = {}
@@ -126,15 +107,14 @@ class Engine:
         rows: dict[int, Row] = {}
         for number, spec in enumerate(specs):
             try:
-                rows[number] = _row(spec, sources or {}, conditions or {}, masks or {})
+                rows[number] = row_of(spec, sources or {}, conditions or {}, masks or {})
             except RenderError as missing:
                 done[number] = self._failed(Row(spec), missing)
         # 2. models onto the device
         asker = f"{specs[0].project}/{specs[0].asset}"
-        try:
-            pipe = self.models.pipeline(specs[0], asker=asker)
-        except RenderError as wrong:
-            return [self._failed(Row(spec), wrong) for spec in specs]
+        pipe, reason = self._models_on(specs[0], asker)
+        if reason is not None:
+            return [self._failed(Row(spec), reason) for spec in specs]
         # 3. prompts; rows of one forward pass must be equally long, so a long prompt goes with others of its length
         waiting, spent = self._by_length(pipe, rows, done)
         # 4. forward passes, smaller ones where the device or a row demands it
@@ -150,6 +130,22 @@ class Engine:
                     waiting[:0] = self._smaller(numbers, rows, reason)
         return [done[number] for number in range(len(specs))]
 
+    def _models_on(self, spec: ImageSpec, asker: str) -> tuple[Any, RenderError | ModelError | None]:
+        """The pipeline, or why it cannot be had. What a library left half loaded is dropped."""
+        try:
+            return self.models.pipeline(spec, asker=asker), None
+        except (RenderError, ModelError) as known:
+            return None, reason_of(known)
+        except Exception as error:
+            reason = reason_of(error)
+        self.models.drop()
+        free(self.device)
+        if isinstance(reason, DeviceLost):
+            raise reason
+        if isinstance(reason, OutOfMemory):
+            return None, reason
+        return None, ModelError(f"{asker}: its models cannot be loaded: {reason}")
+
     def _by_length(
         self, pipe: Any, rows: dict[int, Row], done: dict[int, Rendered]
     ) -> tuple[list[list[int]], dict[str, float]]:
@@ -164,7 +160,7 @@ class Engine:
                     lengths.setdefault(row.words.length, []).append(number)
                 except Exception as error:
                     reason = reason_of(error)
-                    if isinstance(reason, DeviceLost | ModelError):
+                    if isinstance(reason, DeviceLost):
                         raise reason from None
                     done[number] = self._failed(row, reason)
         groups = []
@@ -176,7 +172,7 @@ class Engine:
 
     def _try(
         self, pipe: Any, rows: list[Row], spent: dict[str, float], progress: Progress | None
-    ) -> tuple[list[Rendered], RenderError | None]:
+    ) -> tuple[list[Rendered], RenderError | ModelError | None]:
         """A forward pass, or why there was none. Raises only what the rest of the batch cannot survive either."""
         reason = None
         try:
@@ -186,11 +182,11 @@ class Engine:
         # the `except` is left: its frames, and the tensors they held, are gone
         self.models.forget_conditions()
         free(self.device)
-        if isinstance(reason, DeviceLost | ModelError):
+        if isinstance(reason, DeviceLost):
             raise reason
         return [], reason
 
-    def _smaller(self, numbers: list[int], rows: dict[int, Row], reason: RenderError) -> list[list[int]]:
+    def _smaller(self, numbers: list[int], rows: dict[int, Row], reason: RenderError | ModelError) -> list[list[int]]:
         """Halves when there was no room; single rows for any other reason, so that only the culprit fails."""
         size, note = 1, f"a batch of {len(numbers)} failed ({reason}); its rows were made one by one"
         if isinstance(reason, OutOfMemory):
@@ -211,7 +207,7 @@ class Engine:
         networks = [pipe.unet, pipe.vae, *(pipe.controlnet.nets if spec.controls else [])]
         with tiling(networks, spec.seamless):
             # 1. what every task shares
-            call = _shared_arguments(spec, rows, progress)
+            call = shared_arguments(spec, rows, progress)
             # 2. sources and masks
             if spec.task is not Task.TXT2IMG:
                 call |= {"strength": spec.strength if spec.strength is not None else 0.5}
@@ -290,7 +286,7 @@ class Engine:
             latents.append(self.sources.latents(pipe.vae, row.source, generator, key=key))
         return torch.cat(latents)
 
-    def _failed(self, row: Row, reason: RenderError) -> Rendered:
+    def _failed(self, row: Row, reason: RenderError | ModelError) -> Rendered:
         return Rendered(
             digest=row.spec.digest,
             pixels=None,
@@ -318,69 +314,6 @@ class _Clock:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         self.shares[stage] = self.shares.get(stage, 0.0) + (time.perf_counter() - started) / self.rows
-
-
-def _row(
-    spec: ImageSpec, sources: Mapping[str, Picture], conditions: Mapping[str, Picture], masks: Mapping[str, Picture]
-) -> Row:
-    """Raises RenderError naming what is missing; ConditionError for a control."""
-    if spec.width % 8 or spec.height % 8:
-        raise RenderError(f"{spec.asset}: {spec.width}x{spec.height} came; sides must be multiples of 8")
-    row = Row(spec)
-    size = {"width": spec.width, "height": spec.height}
-    if spec.source is not None:
-        if spec.source not in sources:
-            raise RenderError(f"{spec.asset}: its source {spec.source[:12]} was not handed in")
-        row.source = fit(sources[spec.source], **size)
-    if spec.mask is not None:
-        if spec.mask not in masks:
-            raise RenderError(f"{spec.asset}: its mask {spec.mask[:12]} was not handed in")
-        row.mask = fit(masks[spec.mask], **size)
-    for reference in spec.references:
-        if reference.image not in sources:
-            raise RenderError(f"{spec.asset}: its reference {reference.image[:12]} was not handed in")
-        row.references.append((reference.image, sources[reference.image]))
-    for control in spec.controls:
-        key = control.condition_key(spec.width, spec.height)
-        if key not in conditions:
-            raise ConditionError(f"{spec.asset}: the condition of its control {control.type!r} was not handed in")
-        condition = conditions[key]
-        if condition.shape != (spec.height, spec.width, 3):
-            raise ConditionError(
-                f"{spec.asset}: the condition of its control {control.type!r} is {condition.shape[1]}x"
-                f"{condition.shape[0]}; {spec.width}x{spec.height} with 3 channels is allowed"
-            )
-        row.conditions.append(condition)
-    if spec.padding_mask_crop is not None and row.source is not None and row.mask is not None:
-        box = surroundings(row.mask, padding=spec.padding_mask_crop, **size)
-        if box is not None:
-            row.whole = row.source, row.mask, box
-            row.source, row.mask = cut(row.source, box, **size), cut(row.mask, box, **size)
-            row.conditions = [cut(condition, box, **size) for condition in row.conditions]
-    return row
-
-
-def _shared_arguments(spec: ImageSpec, rows: list[Row], progress: Progress | None) -> dict[str, Any]:
-    words = [row.words for row in rows if row.words is not None]
-    call: dict[str, Any] = {
-        "prompt_embeds": torch.cat([word.positive.states for word in words]),
-        "pooled_prompt_embeds": torch.cat([word.positive.pooled for word in words]),
-        "num_inference_steps": spec.num_inference_steps,
-        "guidance_scale": spec.guidance_scale,
-        "eta": eta_of(spec),
-    }
-    negatives = [word.negative for word in words if word.negative is not None]
-    if negatives:
-        call["negative_prompt_embeds"] = torch.cat([text.states for text in negatives])
-        call["negative_pooled_prompt_embeds"] = torch.cat([text.pooled for text in negatives])
-    if progress is not None:
-
-        def told(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            progress(step + 1, pipe.num_timesteps)
-            return tensors
-
-        call["callback_on_step_end"] = told
-    return call
 
 
 def _models_of(spec: ImageSpec) -> dict[str, str]:

@@ -118,7 +118,7 @@ class Models:
         path = self.checked(ref, asker=asker)
         other = self._autoencoder(vae, asker=asker) if vae else None
         if self._base is None or self._base_key is None or self._base_key[0] != ref.digest or other is None:
-            self._drop()
+            self.drop()
             self._base = _load_checkpoint(path, self.catalogue, ref.alias, asker, self.dtype).to(self.device)
             self.loads += 1
             for part in (self._base.unet, self._base.vae):
@@ -173,7 +173,7 @@ class Models:
             base.set_adapters([name for name, _ in wanted], [weight for _, weight in wanted])
         self._worn = wanted
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
         """The checkpoint before goes first: two do not fit on most cards."""
         self._base, self._base_key, self._worn, self._loras = None, None, (), []
         self._nets.clear()

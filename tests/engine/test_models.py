@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.catalogue import Entry
-from schemas.errors import ModelMissing
+from schemas.errors import ModelError, ModelMissing
 from schemas.spec import LoraRef
 
 
@@ -73,9 +73,25 @@ def test_a_failed_change_of_loras_is_not_taken_for_done(engine, studio, monkeypa
     base = engine.models._base
     with monkeypatch.context() as patch:
         patch.setattr(base, "set_adapters", lambda *_: (_ for _ in ()).throw(ModelMissing("broken")))
-        with pytest.raises(ModelMissing):
-            studio.render(engine, [studio.spec(0, loras=(studio.lora(weight=0.9),))])
+        row = studio.render(engine, [studio.spec(0, loras=(studio.lora(weight=0.9),))])[0]
+        assert isinstance(row.error, ModelMissing)
     np.testing.assert_array_equal(pixels(engine, studio), plain)
+
+
+def test_weights_that_do_not_fit_fail_their_own_specs_and_leave_the_engine_sound(engine, studio, tmp_path):
+    """A broken file, and a ControlNet's weights given as a LoRA: an error each, and the next batch is as before."""
+    plain = pixels(engine, studio)
+    (tmp_path / "broken.safetensors").write_bytes(b"not at all")
+    net = studio.catalogue.files("studio-tiny/canny", asker="test")[-1]
+    entries = engine.models.catalogue.entries
+    for path in (tmp_path / "broken.safetensors", net):
+        entries["odd"] = Entry(alias="odd", kind="lora", path=path)
+        odd = LoraRef(alias="odd", digest=engine.models.catalogue.digest("odd"))
+        rows = studio.render(engine, [studio.spec(n, loras=(odd,)) for n in range(2)])
+        assert all(isinstance(row.error, ModelError) for row in rows), [row.error for row in rows]
+        assert "test/asset-0" in str(rows[0].error)
+        np.testing.assert_array_equal(pixels(engine, studio), plain)
+    del entries["odd"]
 
 
 def test_no_controlnet_forward_where_its_scale_is_zero(engine, studio):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.diffuse import _row
 from engine.pixels import cut, put_back, surroundings
+from engine.rows import row_of
 from schemas.review import Changes, Region, retaken
 from schemas.spec import ImageSpec
 from tests.engine.conftest import HEIGHT, WIDTH
@@ -35,7 +35,7 @@ def test_the_place_is_enlarged_while_it_is_repainted(studio, small):
     """What a row hands to the pipeline is the box at the image's size: source, mask and conditions alike."""
     mask, fields, pictures = small
     control = studio.control()
-    row = _row(
+    row = row_of(
         studio.spec(0, **fields, controls=(control,)), *(pictures[k] for k in ("sources", "conditions", "masks"))
     )
     box = surroundings(mask, padding=6, width=WIDTH, height=HEIGHT)

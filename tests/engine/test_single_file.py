@@ -1,5 +1,7 @@
 """A checkpoint in one file, as they are traded, makes what its folder makes."""
 
+import re
+
 import numpy as np
 import pytest
 import yaml
@@ -81,5 +83,6 @@ def test_another_autoencoder_is_put_in_and_taken_out(engine, studio, shelf):
 
 
 def test_without_configs_the_error_says_what_to_give(studio, shelf):
-    with pytest.raises(ModelMissing, match=r"test/asset-0 asks for bare: a single file needs .* give `config:`"):
-        Engine(shelf, device="cpu").render([studio.spec(0, model=ref(shelf, "bare"))])
+    row = Engine(shelf, device="cpu").render([studio.spec(0, model=ref(shelf, "bare"))])[0]
+    assert isinstance(row.error, ModelMissing)
+    assert re.match(r"test/asset-0 asks for bare: a single file needs .* give `config:`", str(row.error))
