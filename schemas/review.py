@@ -61,7 +61,7 @@ class Region(Frozen):
 
 
 class Finding(Frozen):
-    """What one check says of one image. `score` is 0 (nothing wrong) to 1 (surely wrong); `sentence` is for a person."""
+    """What one check says of one image. `score`: 0 nothing wrong, to 1 surely wrong; `sentence` is for a person."""
 
     check: Criterion
     result: Result

@@ -1,4 +1,4 @@
-"""Every worked example in manifests/ is really made, in two steps each. (`make demo` makes the demo with all its steps.)"""
+"""Every worked example in manifests/ is really made, in two steps each; `make demo` makes the demo as it is."""
 
 from __future__ import annotations
 
