@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -25,6 +26,8 @@ class Transactions:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._on_sqlite = engine.dialect.name == "sqlite"
+        # SQLite has one writer at a time and makes the others poll with growing sleeps; threads of one process queue.
+        self._turn: AbstractContextManager[object] = threading.Lock() if self._on_sqlite else nullcontext()
         self._writing = engine.execution_options(**{WRITES: True})
         # All queries of one reading see the same moment; SQLite does so by itself.
         self._reading = engine if self._on_sqlite else engine.execution_options(isolation_level="REPEATABLE READ")
@@ -38,7 +41,7 @@ class Transactions:
     @contextmanager
     def writing(self, name: str) -> Iterator[Session]:
         """Commits at the end, or nothing happened. Failpoints: `ledger.<name>.before_commit` and `.after_commit`."""
-        with Session(self._writing, expire_on_commit=False, autoflush=False) as session:
+        with self._turn, Session(self._writing, expire_on_commit=False, autoflush=False) as session:
             with session.begin():
                 yield session
                 failpoint(f"ledger.{name}.before_commit")
