@@ -1,7 +1,7 @@
 """SIGKILL at named points, then the same again: nothing is lost, nothing is there twice, every image reaches the inbox.
 
 One ledger is killed again and again, so each run must first recover from the one before it. Small real images from the
-real engine; one forking parent (kill_parent.py), since importing torch for each of them would cost most of the time.
+real engine, in children of one forking parent (kill_parent.py).
 """
 
 from __future__ import annotations
@@ -69,11 +69,12 @@ class Killer:
             "DAILIES_MAX_ATTEMPTS": "1000",
             "NIGHT_LOG": str(log),
         }
-        one = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
+        one["TOKENIZERS_PARALLELISM"] = "false"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.flows.kill_parent"],
             cwd=ROOT,
-            env=os.environ | one,
+            env=os.environ | self.environment | one,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log.open("ab"),
@@ -84,8 +85,7 @@ class Killer:
     def run(self, do: str = "night", *, kill_at: str = "") -> int:
         """Returns the signal that ended the child; 0 when it ended well."""
         assert self.process.stdin
-        environment = self.environment | {"DO": do, "DAILIES_KILL_AT": kill_at}
-        self.process.stdin.write(json.dumps({"environment": environment}) + "\n")
+        self.process.stdin.write(json.dumps(self.environment | {"DO": do, "DAILIES_KILL_AT": kill_at}) + "\n")
         self.process.stdin.flush()
         status = self._read()["status"]
         assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, self.log.read_text()[-4000:]
