@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from sd_parsers import ParserManager
 
+from engine.catalogue import TierDefaults
 from schemas.errors import InputError, SettingsError
 from schemas.manifest import FrozenFile
 from schemas.reading import read_manifest
 from schemas.settings import Limits
-from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef
+from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef, Tier
 from storage.captions import DIGITAL_SOURCE
 from storage.pictures import decode, encode, parameters_text, preview, read_spec, snippet
 from tasks.plan import Models, expand
@@ -185,7 +186,9 @@ def _planned(text: str, asked: ImageSpec) -> ImageSpec:
     manifest = read_manifest(text.encode(), "snippet.yaml", LIMITS)
     refs = [asked.model, asked.vae, *asked.loras, *(control.model for control in asked.controls)]
     files = {f"pictures/{digest}": FrozenFile(digest=digest, width=64, height=64) for digest in asked.digests_needed()}
-    (made,) = expand(manifest, files, Models(digests={ref.alias: ref.digest for ref in refs if ref}))
+    digests = {ref.alias: ref.digest for ref in refs if ref} | {"own": "99" * 32}
+    own = {tier: TierDefaults(loras={"own": 1.0}) for tier in Tier}
+    (made,) = expand(manifest, files, Models(digests=digests, tiers={asked.model.alias: own}))
     return made
 
 
