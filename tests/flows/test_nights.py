@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from engine.catalogue import Catalogue
 from flows.embedded import unwatched
@@ -19,6 +20,7 @@ from tasks.parts import Parts, using
 from tasks.retake import plan_retakes
 from tasks.submit import plan_submission
 from tests.flows.studio import PLAIN, night, submit_to, write_manifest
+from tests.receiver import receiving
 
 
 @pytest.fixture
@@ -121,11 +123,16 @@ def test_a_spec_that_fails_is_set_aside_and_blocks_no_other(plain: Parts) -> Non
 def test_the_same_error_again_and_again_stops_the_shift(plain: Parts) -> None:
     plain.settings.batch_size, plain.settings.same_error_limit = 1, 2
     Breaking(plain, lambda spec: RenderError("ValueError: no such setting"))
-    result = night(plain)
+    with receiving() as receiver:
+        plain.settings.webhook_url = SecretStr(receiver.url)
+        result = night(plain)
     assert (result["outcome"], result["made"]) == ("stopped", 0)
     assert result["failed"] <= 3, "it must not fail them all alike"
     assert "2 specs in a row failed with ValueError" in report(plain, result)
     assert plain.ledger.set_aside() == []
+    stopped, ended = receiver.heard
+    assert (stopped["event"], stopped["night"]) == ("shift stopped", result["night"])
+    assert (ended["event"], ended["outcome"], ended["waiting"]) == ("night ended", "stopped", 4)
 
 
 def test_a_lost_device_ends_the_process_and_the_night_goes_on_in_the_next(plain: Parts) -> None:
