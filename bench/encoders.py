@@ -50,7 +50,7 @@ ENCODERS: dict[str, Callable[[np.ndarray], bytes]] = {
     "Pillow PNG level 1": lambda p: pillow(p, "PNG", compress_level=1),
     "OpenCV PNG level 1": lambda p: opencv(p, 1),
     "imagecodecs PNG level 1": lambda p: imagecodecs.png_encode(p, level=1),
-    "imagecodecs PNG level 1, Up filter, RLE": lambda p: imagecodecs.png_encode(p, level=1, filter=2, strategy=3),
+    "imagecodecs PNG level 1, Paeth filter, RLE": lambda p: imagecodecs.png_encode(p, level=1, filter=128, strategy=3),
     "imagecodecs SPNG level 1": lambda p: imagecodecs.spng_encode(p, level=1),
     "Pillow WebP lossless, method 0": lambda p: pillow(p, "WEBP", lossless=True, quality=0, method=0),
     "imagecodecs WebP lossless, level 0": lambda p: imagecodecs.webp_encode(p, lossless=True, level=0),

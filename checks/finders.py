@@ -34,7 +34,7 @@ class Found:
 
 
 class Palms:
-    """MediaPipe's palm detector (Bazarevsky and Zhang 2019): open hands in photographs; drawn ones it often misses.
+    """MediaPipe's palm detector (Bazarevsky and Zhang 2019): made for photographs; drawn hands it often misses.
 
     A single-shot detector on 192 x 192 px with 2016 anchors: two for each cell of 24 x 24, six for each of 12 x 12.
     """
