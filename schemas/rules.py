@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from schemas.fields import pascal, pixels, placeholders, snake
 from schemas.manifest import CONTROL_TYPES, Asset, Control, Manifest, RenderAsset, TextureVariants
 from schemas.matrix import BUILT_IN, NO_STYLE, Matrix, axes, same, sampling, styles_of, used
 from schemas.schedulers import resolve
 from schemas.settings import Limits
+from schemas.spec import Tier
 from schemas.tree import Path
 
 LONGEST_PROMPT = 8000
@@ -101,6 +102,7 @@ def _asset(
         if at[1] == 0 and max(pixels(size)) > limits.image_side:
             yield ("defaults", "size", index), f"came {size}", f"sides of at most {limits.image_side} px"
     yield from _hires(manifest, asset, at)
+    yield from too_few_steps(manifest, asset, at, {})
     yield from _scheduler_options(manifest, asset, at)
     yield from _matrix(manifest, asset, at)
 
@@ -178,6 +180,32 @@ def _control(control: Control, at: Path) -> Iterator[Broken]:
     start, end = min(control.control_guidance_start), max(control.control_guidance_end)
     if max(control.control_guidance_start) >= min(control.control_guidance_end):
         yield (*at, "control_guidance_end"), f"came {end:g} with a start of {start:g}", "an end after the start"
+
+
+def too_few_steps(manifest: Manifest, asset: Asset, at: Path, usual: Mapping[Tier, int]) -> Iterator[Broken]:
+    """img2img makes strength x steps, rounded down: of textures, and of the second pass of `hires`.
+
+    `usual`: a model's steps by tier, for where the manifest names none.
+    """
+    for tier in dict.fromkeys(asset.tier or manifest.defaults.tier or (Tier.FINAL,)):
+        said = sampling(manifest, asset, tier, "num_inference_steps")
+        steps = min(said) if said else usual.get(tier)
+        asked: list[tuple[Path, float, int | None]] = []
+        if isinstance(asset, TextureVariants):
+            start: Path = at if asset.strength else ("defaults",)
+            strengths = asset.strength or manifest.defaults.strength or ()
+            asked += [((*start, "strength", index), strength, steps) for index, strength in enumerate(strengths)]
+        hires = asset.hires or manifest.defaults.hires
+        if hires is not None and tier is Tier.FINAL:
+            path = (*(at if asset.hires else ("defaults",)), "hires", "strength")
+            asked.append((path, hires.strength, hires.num_inference_steps or steps))
+        for path, strength, many in asked:
+            if many and int(many * strength) < 1:
+                yield (
+                    path,
+                    f"came {strength:g} of {many} steps, which is none",
+                    f"{1 / many:.3g} or more, or more steps",
+                )
 
 
 def _scheduler_options(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from engine.catalogue import Catalogue, Kind
 from schemas.errors import ModelError
 from schemas.manifest import Manifest, RenderAsset
-from schemas.rules import Broken, nearest
+from schemas.rules import Broken, nearest, too_few_steps
 from schemas.spec import Tier
 from schemas.tree import Path
 from tasks.plan import Models, tier_loras
@@ -23,7 +23,8 @@ class Lookup:
 
 
 def unknown_models(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]:
-    """Aliases that the catalogue does not have, or has for something else, and controls that no ControlNet serves."""
+    """Aliases that the catalogue does not have, or has for something else; controls that no ControlNet serves; textures
+    of no step at the model's usual ones."""
     for path, alias, kind in named_models(manifest):
         entry = catalogue.entries.get(alias)
         if entry is None or entry.kind != kind:
@@ -31,6 +32,10 @@ def unknown_models(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]
             there = (name for name, entry in catalogue.entries.items() if entry.kind == kind)
             yield path, f"came the {kind} {alias!r}{said}", nearest(alias, there)
     for index, asset in enumerate(manifest.assets):
+        for model in asset.model or (manifest.model,):
+            tiers = catalogue.entries[model].tiers if model in catalogue.entries else {}
+            usual = {tier: said.num_inference_steps for tier, said in tiers.items() if said.num_inference_steps}
+            yield from too_few_steps(manifest, asset, ("assets", index), usual)
         for number, control in enumerate(asset.controls if isinstance(asset, RenderAsset) else ()):
             union = catalogue.entries.get(control.model or "")
             if union is not None and union.modes and control.type not in union.modes:

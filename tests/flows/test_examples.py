@@ -1,4 +1,4 @@
-"""Every worked example in manifests/ is really made, in two steps each; `make demo` makes the demo as it is."""
+"""Every worked example in manifests/ is really made, in four steps each; `make demo` makes the demo as it is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.parts import Parts
 from tasks.plan import count
 from tests.flows.studio import night, submit_to
 
-STEPS = 2
+STEPS = 4
 
 
 @pytest.mark.timeout(1500)
