@@ -1,0 +1,128 @@
+"""What each exact lever of the engine changes: relative L2 of one UNet forward to float32 eager diffusers.
+
+    python -m bench.exactness
+
+Every line renders the same row, listens to the UNet's first answer, and compares it with what diffusers' own pipeline
+gives for that row alone, in float32, with an ordinary ControlNetModel. The last lines are what bfloat16 itself costs,
+which no lever may come near.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from PIL import Image
+from torch import Tensor
+
+from bench.engine import Jobs
+from engine.catalogue import Catalogue
+from engine.diffuse import Engine
+from engine.models import PIPELINES
+from schemas.settings import ROOT
+from schemas.spec import ImageSpec
+
+
+@contextmanager
+def listening(unet: torch.nn.Module) -> Iterator[list[Tensor]]:
+    """The UNet's answers, in order."""
+    said: list[Tensor] = []
+    hook = unet.register_forward_hook(lambda module, given, answer: said.append(answer[0].float().clone()))
+    try:
+        yield said
+    finally:
+        hook.remove()
+
+
+def reference(jobs: Jobs, spec: ImageSpec, *, dtype: torch.dtype = torch.float32) -> Tensor:
+    """diffusers' own pipeline, the row alone: [2, 4, h, w], the negative half first."""
+    folder = jobs.catalogue.where("studio-tiny", asker="bench")
+    given: dict[str, Any] = {"prompt": spec.prompt, "negative_prompt": spec.negative_prompt, "output_type": "latent"}
+    extra = {}
+    if spec.controls:
+        net = jobs.catalogue.where(spec.controls[0].model.alias, asker="bench")
+        extra["controlnet"] = diffusers.ControlNetModel.from_pretrained(net, dtype=dtype, use_safetensors=True)
+        given |= {"image": Image.fromarray(jobs.lines)}
+        given["controlnet_conditioning_scale"] = spec.controls[0].controlnet_conditioning_scale
+    if spec.source:
+        given |= {"image": Image.fromarray(jobs.sources[spec.source]), "strength": spec.strength}
+    else:
+        given |= {"width": spec.width, "height": spec.height}
+    base = diffusers.StableDiffusionXLPipeline.from_pretrained(folder, dtype=dtype, add_watermarker=False)
+    pipe = getattr(diffusers, PIPELINES[spec.task, bool(spec.controls)])(
+        **base.components, **extra, add_watermarker=False
+    )
+    pipe.set_progress_bar_config(disable=True)
+    with listening(pipe.unet) as said:
+        pipe(
+            **given,
+            num_inference_steps=spec.num_inference_steps,
+            guidance_scale=spec.guidance_scale,
+            generator=torch.Generator().manual_seed(spec.seed),
+        )
+    return said[0]
+
+
+def engines(engine: Engine, jobs: Jobs, specs: Sequence[ImageSpec], row: int) -> Tensor:
+    """The engine's answer for one row of a batch."""
+    given = {"sources": jobs.sources, "conditions": jobs.conditions}
+    engine.render(specs[:1], **given)
+    assert engine.models._base is not None
+    with listening(engine.models._base.unet) as said:
+        engine.render(specs, **given)
+    return said[0][[row, row + len(specs)]]
+
+
+def distance(mine: Tensor, wanted: Tensor) -> float:
+    return float((mine - wanted).norm() / wanted.norm())
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--catalogue", type=Path, default=ROOT / "models" / "catalogue.yaml")
+    jobs = Jobs(Catalogue.read(arguments.parse_args().catalogue), steps=2, share=4)
+    engine = Engine(jobs.catalogue, device="cpu", dtype="float32")
+    plain = jobs.homogeneous()[:4]
+    mixed = jobs.mixed()
+    controlled = [spec for spec in mixed if spec.controls][:4]
+    silent = [
+        ImageSpec.model_validate(
+            spec.model_dump()
+            | {"controls": [c.model_dump() | {"controlnet_conditioning_scale": 0.0} for c in spec.controls]}
+        )
+        for spec in controlled
+    ]
+    varied = [
+        ImageSpec.model_validate(spec.model_dump() | {"seamless": "", "strength": 0.9}) for spec in mixed if spec.source
+    ][:4]
+    controlled = [
+        ImageSpec.model_validate(
+            spec.model_dump() | {"controls": [c.model_dump() | {"control_guidance_end": 1.0} for c in spec.controls]}
+        )
+        for spec in controlled
+    ]
+    jobs.conditions |= {c.condition_key(128, 128): jobs.lines for s in (*controlled, *silent) for c in s.controls}
+    lines = [
+        ("txt2img, prompts encoded one by one", plain[1:2], 0),
+        ("a row among three others", plain, 1),
+        ("ControlNet, condition embedded once", controlled[1:2], 0),
+        ("ControlNet, among three others", controlled, 1),
+        ("ControlNet at scale 0: no forward pass", silent[1:2], 0),
+        ("img2img, source encoded once", varied[1:2], 0),
+        ("img2img, among three others", varied, 1),
+    ]
+    print(f"{'lever':58} relative L2")
+    for name, specs, row in lines:
+        print(f"{name:58} {distance(engines(engine, jobs, specs, row), reference(jobs, specs[row])):.1e}")
+    for name, spec in (("txt2img", plain[1]), ("ControlNet", controlled[1])):
+        half = distance(reference(jobs, spec, dtype=torch.bfloat16), reference(jobs, spec))
+        print(f"{'bfloat16 eager, ' + name:58} {half:.1e}")
+
+
+if __name__ == "__main__":
+    main()
