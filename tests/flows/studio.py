@@ -54,6 +54,7 @@ model: studio-tiny
 defaults: {size: 64}
 tiers:
   final: {scheduler: Euler, num_inference_steps: 1, guidance_scale: 1.0}
+delivery: {name: "{Asset}_{digest}.png"}
 assets:
   - {name: Potion, prompt: a potion, seeds: 4}
 """
