@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, cast, func, or_, select
+from sqlalchemy import func, or_, select
 
 from schemas.records import Decision, FindingRow, Image, InboxEntry, Spec
 from schemas.review import Criterion, Result, Verdict
@@ -107,7 +107,7 @@ class Evidence(Transactions):
         like: str | None = None,
         limit: int = 120,
     ) -> list[Found]:
-        """Images whose asset, variant or prompts have every word, newest first; with `like` (a perceptual hash) the
+        """Images that have every word in asset, variant or prompt, newest first; with `like` (a perceptual hash) the
         most alike first."""
         query = (
             select(
@@ -129,7 +129,7 @@ class Evidence(Transactions):
         if project is not None:
             query = query.where(Image.project == project)
         for word in words:
-            places = (Spec.asset, Spec.variant, cast(Spec.body, Text))
+            places = (Spec.asset, Spec.variant, Spec.body["prompt"].as_string())
             query = query.where(or_(*(place.icontains(word, autoescape=True) for place in places)))
         if like is not None:
             query = query.where(Image.phash.is_not(None))
