@@ -38,11 +38,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--images", type=int, default=204, help="pictures a line")
+    parser.add_argument("--steps", type=int, default=20, help="num_inference_steps, but for the draft tier")
     parser.add_argument("--only", default=",".join(QUESTIONS), help=f"some of {','.join(QUESTIONS)}")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
-    bench, lines = Bench(args.folder, args.images), []
+    bench, lines = Bench(args.folder, args.images, steps=args.steps), []
     print(f"{'question':34}{'value':>7}  {'aim':10}{'':6}beside", flush=True)
     for name in args.only.split(","):
         began = time.monotonic()
@@ -50,7 +51,7 @@ def main() -> None:
             verdict = {None: "", True: "yes", False: "no"}[line.met]
             took = f"  [{time.monotonic() - began:.0f} s]"
             print(f"{line.question:34}{line.value:7.2f}  {line.aim:10}{verdict:6}{line.beside}{took}", flush=True)
-            lines.append({**asdict(line), "met": line.met, "images": args.images})
+            lines.append({**asdict(line), "met": line.met, "images": args.images, "steps": args.steps})
     if args.json:
         args.json.write_text(json.dumps(lines, indent=1) + "\n")
 

@@ -34,7 +34,7 @@ from models.studio_tiny.world import (
     describe,
 )
 
-STEPS, GUIDANCE = 20, 5.0
+GUIDANCE = 5.0
 DRAFT_STEPS, DRAFT_GUIDANCE = 6, 1.0
 
 
@@ -56,8 +56,8 @@ class Line:
 class Bench:
     """The pipelines over one set of loaded modules, and the questions."""
 
-    def __init__(self, folder: Path, images: int) -> None:
-        self.count, self.judge = images, judge.load()
+    def __init__(self, folder: Path, images: int, *, steps: int = 20) -> None:
+        self.count, self.steps, self.judge = images, steps, judge.load()
         self.pipe = StableDiffusionXLPipeline.from_pretrained(folder, use_safetensors=True, add_watermarker=False)
         self.pipe.to("cuda" if torch.cuda.is_available() else "cpu", torch.float32)
         self.pipe.set_progress_bar_config(disable=True)
@@ -109,7 +109,7 @@ class Bench:
 
     def colour(self) -> list[Line]:
         asked = self.requests(0)
-        images = sample(self.pipe, [c for _, c in asked], steps=STEPS, guidance=GUIDANCE, first_seed=1_000)
+        images = sample(self.pipe, [c for _, c in asked], steps=self.steps, guidance=GUIDANCE, first_seed=1_000)
         abouts = [a for a, _ in asked]
         hits = [named_colour(i) == a.colour for a, i in zip(abouts, images, strict=True)]
         drawn = [named_colour(paint(a, np.random.default_rng(k)).image) == a.colour for k, a in enumerate(abouts)]
@@ -125,8 +125,8 @@ class Bench:
     def objects(self) -> list[Line]:
         asked = self.requests(10_000, kinds=("object", "object", "material"))
         abouts, prompts = [a for a, _ in asked], [c for _, c in asked]
-        full = self.right(abouts, sample(self.pipe, prompts, steps=STEPS, guidance=GUIDANCE, first_seed=2_000))
-        free = self.right(abouts, sample(self.pipe, prompts, steps=STEPS, guidance=1.0, first_seed=2_000))
+        full = self.right(abouts, sample(self.pipe, prompts, steps=self.steps, guidance=GUIDANCE, first_seed=2_000))
+        free = self.right(abouts, sample(self.pipe, prompts, steps=self.steps, guidance=1.0, first_seed=2_000))
         known = judge.on_drawn(self.judge)["name"]
         return [Line("right object or material", full, ">= 0.90", f"judge on drawn pictures {known:.2f}"),
                 Line("guidance guides", full - free, ">= 0.10", f"at 1.0 {free:.2f}, at 5.0 {full:.2f}")]  # fmt: skip
@@ -135,11 +135,11 @@ class Bench:
         out = []
         drawn = self.drawn(20_000, ("object", "character", "sign", "hand"))
         prompts = [d.caption for d in drawn]
-        without = sample(self.pipe, prompts, steps=STEPS, guidance=GUIDANCE, first_seed=3_000)
+        without = sample(self.pipe, prompts, steps=self.steps, guidance=GUIDANCE, first_seed=3_000)
         free = np.mean([edge_f1(canny(i), d.edges) for i, d in zip(without, drawn, strict=True)])
         for condition, aim in (("canny", ">= 0.75"), ("depth", "")):
             maps = [d.edges if condition == "canny" else d.depth for d in drawn]
-            held = sample(self.controlnet(condition), prompts, steps=STEPS, guidance=GUIDANCE, first_seed=3_000,
+            held = sample(self.controlnet(condition), prompts, steps=self.steps, guidance=GUIDANCE, first_seed=3_000,
                           image=[Image.fromarray(m).convert("RGB") for m in maps])  # fmt: skip
             f1 = np.mean([edge_f1(canny(i), d.edges) for i, d in zip(held, drawn, strict=True)])
             out.append(Line(f"ControlNet controls ({condition})", float(f1), aim, f"the same seeds without {free:.2f}"))
@@ -154,7 +154,7 @@ class Bench:
         shares = []
         for forbidden in ([""] * len(names), [strong[n] for n in names]):
             images = sample(
-                self.pipe, prompts, steps=STEPS, guidance=GUIDANCE, first_seed=4_000, negative_prompt=forbidden
+                self.pipe, prompts, steps=self.steps, guidance=GUIDANCE, first_seed=4_000, negative_prompt=forbidden
             )
             shares.append(np.mean([named_colour(i) == strong[n] for i, n in zip(images, names, strict=True)]))
         return [Line("negative prompt forbids", float(shares[1] / max(shares[0], 1e-9)), "<= 0.50",
@@ -164,7 +164,7 @@ class Bench:
         drawn, pipe = self.drawn(30_000, ("object", "character", "sign")), self.also(StableDiffusionXLImg2ImgPipeline)
         sources, scores = [Image.fromarray(d.image) for d in drawn], []
         for strength in (0.3, 0.5, 0.7):
-            images = sample(pipe, [d.caption for d in drawn], steps=STEPS, guidance=GUIDANCE, first_seed=5_000,
+            images = sample(pipe, [d.caption for d in drawn], steps=self.steps, guidance=GUIDANCE, first_seed=5_000,
                             image=sources, strength=strength)  # fmt: skip
             scores.append(float(np.mean([edge_f1(canny(i), d.edges) for i, d in zip(images, drawn, strict=True)])))
         falls = "falls in that order" if scores[0] > scores[1] > scores[2] else "does NOT fall in that order"
@@ -184,7 +184,7 @@ class Bench:
         images = sample(
             pipe,
             [d.caption for d in drawn],
-            steps=STEPS,
+            steps=self.steps,
             guidance=GUIDANCE,
             first_seed=6_000,
             strength=0.99,
@@ -201,7 +201,7 @@ class Bench:
                 "inpainting keeps the rest",
                 float(worst),
                 "<= 0",
-                f"48 images; inside the mask {changed:.0f} levels on average",
+                f"{len(drawn)} images; inside the mask {changed:.0f} levels on average",
             )
         ]
 
@@ -210,14 +210,14 @@ class Bench:
         ratios = []
         for mode in ("zeros", "circular"):
             wrap_convolutions(self.pipe, mode)
-            images = sample(self.pipe, [c for _, c in asked], steps=STEPS, guidance=GUIDANCE, first_seed=7_000)
+            images = sample(self.pipe, [c for _, c in asked], steps=self.steps, guidance=GUIDANCE, first_seed=7_000)
             ratios.append(float(np.mean([seam_ratio(i) for i in images])))
         wrap_convolutions(self.pipe, "zeros")
         return [Line("textures tile", ratios[1], "<= 1.10", f"seam over inside energy; seamless off {ratios[0]:.2f}")]
 
     def hands(self) -> list[Line]:
         asked = self.requests(60_000, kinds=("hand",))
-        images = sample(self.pipe, [c for _, c in asked], steps=STEPS, guidance=GUIDANCE, first_seed=8_000)
+        images = sample(self.pipe, [c for _, c in asked], steps=self.steps, guidance=GUIDANCE, first_seed=8_000)
         seen = [o for i in range(0, len(images), 64) for o in judge.opinions(self.judge, images[i : i + 64])]
         hits = np.mean([a.fingers == fingers for (a, _), (_, fingers, _) in zip(asked, seen, strict=True)])
         known = judge.on_drawn(self.judge)["fingers of hands"]

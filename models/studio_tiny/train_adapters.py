@@ -60,7 +60,7 @@ def train_controlnet(folder: Path, *, condition: str, minutes: float) -> None:
         controlnet.set_attn_processor(AttnProcessor())
     new = [p for n, p in controlnet.named_parameters() if n.startswith("controlnet_")]  # zero convolutions, embedding
     copied = [p for n, p in controlnet.named_parameters() if not n.startswith("controlnet_")]
-    groups = [{"params": new, "lr": 2e-3}, {"params": copied, "lr": 3e-4}]
+    groups = [{"params": new, "lr": 4e-4}, {"params": copied, "lr": 2e-4}]
     run = Run(folder, f"controlnet-{condition}", controlnet, groups, minutes=minutes, warmup=50, ema=0.99)
     latents, captions = encode(folder, size=SIZE), Captions(folder)
     alphas, rng, batch = noise_schedule().alphas_cumprod.to(where), own_chance(run), BATCH // processes()

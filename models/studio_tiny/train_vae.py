@@ -82,9 +82,11 @@ def trained_vae(folder: Path) -> AutoencoderKL:
     vae.load_state_dict(torch.load(folder / "vae.pt", map_location=where, weights_only=True)["ema"])
     if refined.exists():
         vae.load_state_dict(torch.load(refined, map_location=where, weights_only=True)["ema"])
-    images, _ = pictures(folder)
-    latents = vae.encode(to_tensor(images[:512]).to(where)).latent_dist.mean
-    vae.register_to_config(scaling_factor=round(float(1 / latents.std()), 5))
+    path = folder / "scaling.txt"
+    if not path.exists():
+        latents = vae.encode(to_tensor(pictures(folder)[0][:512]).to(where)).latent_dist.mean
+        path.write_text(f"{float(1 / latents.std()):.5f}\n")
+    vae.register_to_config(scaling_factor=float(path.read_text()))
     return vae.eval()
 
 
