@@ -93,13 +93,13 @@ def _plan(manifest: Manifest, looked: Looked) -> None:
     st.success(f"Sound: {images} images of {len(rows)} assets.", icon=":material/check_circle:")
     figures = st.columns(3)
     figures[0].metric("Images", images)
-    figures[1].metric("Pictures frozen with it", len(looked.frozen))
+    figures[1].metric("Pictures", len(looked.frozen), help="Frozen with the manifest")
     seconds = [pace for (model, *_), pace in at.ledger.pace().items() if model == manifest.model]
     if seconds:
         hours = images * median(seconds) / 3600
         said = f"{hours * 60:.0f} min" if hours < 1.5 else f"{hours:.1f} h"
         figures[2].metric(
-            "GPU time, about", said, help=f"About {hours * at.settings.gpu_hour_price:.2f} {at.settings.currency}"
+            "GPU time", said, help=f"About {hours * at.settings.gpu_hour_price:.2f} {at.settings.currency}"
         )
     else:
         figures[2].metric("GPU time", "not known", help="Nothing was made with this model yet")
