@@ -96,7 +96,7 @@ class Plain:
         engine = parts.engine
         folder = parts.catalogue.where("studio-tiny", asker="bench")
         self.pipe = StableDiffusionXLPipeline.from_pretrained(
-            folder, torch_dtype=engine.dtype, use_safetensors=True, add_watermarker=False
+            folder, dtype=engine.dtype, use_safetensors=True, add_watermarker=False
         ).to(engine.device)
         self.pipe.scheduler = EulerDiscreteScheduler.from_config(self.pipe.scheduler.config)
         self.pipe.set_progress_bar_config(disable=True)
