@@ -23,7 +23,7 @@ def distance(a, b):
 @pytest.mark.parametrize("closed", [True, False])
 def test_decoder_encoder_and_unet_roll_along_the_asked_axes_only(parts, axes, dims, closed):
     axes = axes if closed else {"x": "y", "y": "x", "xy": ""}[axes]
-    unet, vae, _ = parts
+    unet, vae, net = parts
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
     latents = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
     shift, picture_shift = [8] * len(dims), [8 * factor] * len(dims)
@@ -31,14 +31,20 @@ def test_decoder_encoder_and_unet_roll_along_the_asked_axes_only(parts, axes, di
     pooled = unet.config.projection_class_embeddings_input_dim - 6 * unet.config.addition_time_embed_dim
     added = {"text_embeds": torch.zeros(1, pooled), "time_ids": time_ids}
     words = torch.randn(1, 5, unet.config.cross_attention_dim, generator=torch.Generator().manual_seed(1))
-    with tiling([unet, vae], axes):
+    lines = torch.rand(1, 3, 16 * factor, 16 * factor, generator=torch.Generator().manual_seed(2))
+    with tiling([unet, vae, net], axes):
         decoded = [vae.decode(z, return_dict=False)[0] for z in (latents, latents.roll(shift, dims))]
         encoded = [vae.encode(x).latent_dist.mean for x in (decoded[0], decoded[0].roll(picture_shift, dims))]
         answers = [
             unet(z, 500, encoder_hidden_states=words, added_cond_kwargs=added).sample
             for z in (latents, latents.roll(shift, dims))
         ]
-    for plain, rolled, by in ((*decoded, picture_shift), (*encoded, shift), (*answers, shift)):
+        residuals = [
+            net(z, 500, words, picture, added_cond_kwargs=added, return_dict=False)[0][0]
+            for z, picture in ((latents, lines), (latents.roll(shift, dims), lines.roll(picture_shift, dims)))
+        ]
+    pairs = ((*decoded, picture_shift), (*encoded, shift), (*answers, shift), (*residuals, shift))
+    for plain, rolled, by in pairs:
         assert (distance(rolled, plain.roll(by, dims)) < 1e-4) is closed
 
 
@@ -60,19 +66,18 @@ def test_a_failure_inside_takes_the_overrides_off_too(parts):
 
 
 def seam(picture, axis):
-    """Step across the edge against the steps inside, along an axis."""
+    """The step across the edge against the largest step inside, along an axis."""
     x = picture.astype(float)
-    steps = np.abs(np.diff(x, axis=axis)).mean()
+    other = tuple(n for n in range(3) if n != axis)
     ends = np.abs(np.take(x, 0, axis) - np.take(x, -1, axis)).mean()
-    return ends / steps
+    return ends / np.abs(np.diff(x, axis=axis)).mean(axis=other).max()
 
 
-def test_texture_variants_tile_with_and_without_controls(engine, studio):
+def test_texture_variants_tile(engine, studio):
     """With circular padding the edge is like any other pair of columns."""
     source = np.zeros((48, 64, 3), np.uint8)
     source[...] = (np.sin(np.arange(64) / 64 * 2 * np.pi * 4) * 90 + 120).astype(np.uint8)[None, :, None]
-    for extra in ({}, {"controls": (studio.control(),)}):
-        spec = studio.spec(0, source="8" * 64, strength=0.6, seamless="xy", **extra)
-        row = engine.render([spec], sources={"8" * 64: source}, conditions=studio.conditions)[0]
-        assert row.error is None
-        assert seam(row.pixels, 1) < 2 and seam(row.pixels, 0) < 2
+    spec = studio.spec(0, source="8" * 64, strength=0.6, seamless="xy")
+    row = engine.render([spec], sources={"8" * 64: source})[0]
+    assert row.error is None
+    assert seam(row.pixels, 1) < 1.3 and seam(row.pixels, 0) < 1.3
