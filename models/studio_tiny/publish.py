@@ -25,7 +25,8 @@ LIMIT = 48_000_000  # bytes, everything together
 def publish(run: Path, out: Path) -> int:
     """Returns the bytes in `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    architecture.write_tokenizers(out)
+    for name in ("tokenizer", "tokenizer_2"):  # those of the run: its weights know no other numbering of the words
+        shutil.copytree(run / name, out / name, dirs_exist_ok=True)
     parts = trained(run)
     architecture.save(parts, out)
     for condition in ("canny", "depth"):

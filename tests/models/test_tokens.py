@@ -1,4 +1,4 @@
-"""The vocabulary is part of the weights: it must come out the same, know its words whole, and refuse no text."""
+"""The vocabulary knows its words whole and refuses no text."""
 
 from __future__ import annotations
 
@@ -7,16 +7,9 @@ from pathlib import Path
 import pytest
 from transformers import CLIPTokenizer
 
-from models.studio_tiny.tokens import write_tokenizer
 from models.studio_tiny.world import BACKGROUNDS, COLOURS, MATERIALS, OBJECTS, WORDS
 
 SHIPPED = Path(__file__).parents[2] / "models" / "studio-tiny"
-
-
-def test_the_shipped_vocabulary_is_the_one_that_the_captions_give(tmp_path: Path) -> None:
-    write_tokenizer(tmp_path / "tokenizer", pad="<|endoftext|>")
-    for name in ("vocab.json", "merges.txt"):
-        assert (tmp_path / "tokenizer" / name).read_text() == (SHIPPED / "tokenizer" / name).read_text()
 
 
 @pytest.mark.parametrize("name", ["tokenizer", "tokenizer_2"])
