@@ -54,11 +54,14 @@ def main() -> None:
         assert api is not None
         api.wait()
 
+        on_device: list[float] = []
+
         def night(seeds: list[int]) -> None:
             _submit(parts, home, seeds, asked)
             with unwatched():
                 done = nightly(by="bench", windowed=False)
             assert done["made"] == 2 * len(seeds), done
+            on_device.append(done["gpu_seconds"])
 
         def loop(seeds: list[int]) -> None:
             for colour in ("red", "blue"):
@@ -83,6 +86,7 @@ def main() -> None:
         print(f"{parts.engine.device_name}, {parts.engine.dtype}, {shape}")
         for name, rate in rates.items():
             print(f"{name:10}  {rate:.3f} images/s")
+        print(f"of the nights' time the device was at work {sum(on_device[1:]) / sum(times['night']):.0%}")
         print(f"ratio       {rates['night'] / rates['plain loop']:.2f}")
 
 
