@@ -1,7 +1,7 @@
 """A CLIP vocabulary of our own: byte-pair merges learnt from the captions, so that their words are one token each.
 
-Any other text still tokenizes, down to single bytes. Equal counts are merged in any order, so two vocabularies made here
-may number some words differently: a run makes its own once, and it is published with the weights.
+Any other text still tokenizes, down to single bytes. Equal counts are merged in any order, so two vocabularies made
+here may number some words differently: a run makes its own once, and it is published with the weights.
 """
 
 from __future__ import annotations
