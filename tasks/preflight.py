@@ -44,7 +44,7 @@ def obstacles(
     def first(spec: ImageSpec) -> str | None:
         asker = f"{spec.project}/{spec.asset}"
         for ref in spec.models():
-            if (reason := model(ref.alias, ref.digest, asker)):
+            if reason := model(ref.alias, ref.digest, asker):
                 return reason
         for digest in sorted(spec.digests_needed()):
             if reason := picture(digest):
