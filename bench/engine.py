@@ -225,6 +225,7 @@ def main() -> None:
     arguments.add_argument("--steps", type=int, default=12)
     arguments.add_argument("--share", type=int, default=8, help="images of each kind in a manifest")
     arguments.add_argument("--batch", type=int, help="instead of the probe's")
+    arguments.add_argument("--only", choices=("homogeneous", "mixed"), help="one manifest instead of both")
     arguments.add_argument("--out", type=Path, help="JSON of every figure")
     arguments.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: where other work shares the cores")
     given = arguments.parse_args()
@@ -239,7 +240,7 @@ def main() -> None:
     engine = Engine(catalogue, device="cpu", dtype="float32")
     print(f"{torch.get_num_threads()} threads, {given.steps} steps, batches of {batch}, {given.clock} seconds\n")
     print("manifest       images     A img/s   B img/s   C img/s     C/A     C/B   spread of C/B")
-    for name in ("homogeneous", "mixed"):
+    for name in (given.only,) if given.only else ("homogeneous", "mixed"):
         specs = getattr(jobs, name)()
         runs: dict[str, Callable[[], object]] = {
             "A": lambda s=specs: theirs.plain(s),  # type: ignore[misc]
