@@ -114,10 +114,12 @@ def asset_bodies(draw: st.DrawFn) -> dict[str, Any]:
             st.one_of(st.integers(1, 50), st.lists(st.integers(0, 2**63 - 1), min_size=1, unique=True))
         )
     if draw(st.booleans()):
+        said = body.get("num_inference_steps", 100)
+        fewest = min(said) if isinstance(said, list) else said
         body |= {
             "kind": "texture",
             "sources": ["a.png", "b/c.png"],
-            "strength": draw(st.floats(0.01, 1)),
+            "strength": draw(st.floats(min(1.0, 1.01 / fewest), 1)),  # less would leave no step, which is refused
             "seamless": "x",
         }
     return body
