@@ -1,6 +1,6 @@
 """A small classifier of pictures, trained on drawn ones: what is it, how many fingers, which word.
 
-    python -m models.studio_tiny.judge --run DIR --minutes 3        trains, tests, writes WEIGHTS
+    python -m models.studio_tiny.judge --training DIR --minutes 3        trains, tests, writes WEIGHTS
 
 bench/checkpoint.py asks it about generated pictures. It is no part of the product.
 """
@@ -113,8 +113,8 @@ def on_drawn(judge: Judge, count: int = 600) -> dict[str, float]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path, default=Path("runs/studio-tiny"))
+    parser.add_argument("--training", type=Path, default=Path("runs/studio-tiny"))
     parser.add_argument("--minutes", type=float, default=3.0)
     arguments = parser.parse_args()
-    train(arguments.run, minutes=arguments.minutes)
+    train(arguments.training, minutes=arguments.minutes)
     print({k: round(v, 3) for k, v in on_drawn(load()).items()})

@@ -1,6 +1,6 @@
 """From a training run to the folder that ships.
 
-    python -m models.studio_tiny.publish --run DIR [--out models/studio-tiny]
+    python -m models.studio_tiny.publish --training DIR [--out models/studio-tiny]
 
 Whatever the run has is written: the base, each ControlNet, the style LoRA, the draft LoRA; the rest is left as it is.
 """
@@ -45,12 +45,12 @@ def publish(run: Path, out: Path) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--training", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("models/studio-tiny"))
     args = parser.parse_args()
-    print(f"{args.out}: {publish(args.run, args.out) / 1e6:.1f} MB")
-    for sheet in sorted(args.run.glob("unet-128-*.png"))[-1:]:
-        shutil.copy(sheet, args.run / "latest.png")
+    print(f"{args.out}: {publish(args.training, args.out) / 1e6:.1f} MB")
+    for sheet in sorted(args.training.glob("unet-128-*.png"))[-1:]:
+        shutil.copy(sheet, args.training / "latest.png")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """Trains each part of studio-tiny. Every part can be stopped and goes on where it was.
 
-    python -m models.studio_tiny.train data|vae|decoder|text|unet|controlnet|lora|draft --run DIR --minutes N
+    python -m models.studio_tiny.train data|vae|decoder|text|unet|controlnet|lora|draft --training DIR --minutes N
 
 DIR holds the drawn pictures, the latents, a checkpoint (.pt), a loss curve (.csv) and sheets (.png) of each part.
 It runs on a GPU when there is one, otherwise on the CPU in bf16 autocast. On a busy machine the UNet trains faster as
 several processes of one thread, which wait for each other once a step and not once an operation:
 
-    torchrun --nproc-per-node 2 -m models.studio_tiny.train unet --run DIR --minutes N
+    torchrun --nproc-per-node 2 -m models.studio_tiny.train unet --training DIR --minutes N
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PICTURES = 24_000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=["data", "vae", "decoder", "text", "unet", "controlnet", "lora", "draft"])
-    parser.add_argument("--run", type=Path, default=DEFAULT_RUN)
+    parser.add_argument("--training", type=Path, default=DEFAULT_RUN)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument(
         "--size", type=int, default=128, help="pixels; 64 first teaches words and colours four times as fast"
@@ -51,17 +51,17 @@ def train(rank: int, args: argparse.Namespace) -> None:
     }.get(args.part, "train_adapters")
     trainer = importlib.import_module(f"models.studio_tiny.{module}")
     if args.part == "data":
-        trainer.draw_all(args.run, PICTURES, size=128)
+        trainer.draw_all(args.training, PICTURES, size=128)
     elif args.part in ("vae", "decoder"):
-        trainer.train(args.run, minutes=args.minutes, decoder_only=args.part == "decoder")
+        trainer.train(args.training, minutes=args.minutes, decoder_only=args.part == "decoder")
     elif args.part == "unet":
-        trainer.train(args.run, minutes=args.minutes, size=args.size)
+        trainer.train(args.training, minutes=args.minutes, size=args.size)
     elif args.part == "controlnet":
-        trainer.train_controlnet(args.run, condition=args.condition, minutes=args.minutes)
+        trainer.train_controlnet(args.training, condition=args.condition, minutes=args.minutes)
     elif args.part == "lora":
-        trainer.train_lora(args.run, minutes=args.minutes)
+        trainer.train_lora(args.training, minutes=args.minutes)
     else:  # text, draft
-        trainer.train(args.run, minutes=args.minutes)
+        trainer.train(args.training, minutes=args.minutes)
 
 
 if __name__ == "__main__":
