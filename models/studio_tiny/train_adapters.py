@@ -37,6 +37,12 @@ def frozen(folder: Path) -> Parts:
     return parts
 
 
+def early_times(batch: int) -> torch.Tensor:
+    """[b] time steps, stratified, with a density that grows with t: outlines and style are decided while there is
+    still much noise, and near the end the base knows both from what it sees."""
+    return (((torch.rand(()) + torch.arange(batch) / batch) % 1).sqrt() * 1000).long().clamp(max=999)
+
+
 def velocity(clean: torch.Tensor, noise: torch.Tensor, signal: torch.Tensor) -> torch.Tensor:
     """v = a e - s x_0, where signal = a^2; all [b, 4, h, w], signal [b, 1, 1, 1]."""
     return signal.sqrt() * noise - (1 - signal).sqrt() * clean
@@ -60,7 +66,7 @@ def train_controlnet(folder: Path, *, condition: str, minutes: float) -> None:
         controlnet.set_attn_processor(AttnProcessor())
     new = [p for n, p in controlnet.named_parameters() if n.startswith("controlnet_")]  # zero convolutions, embedding
     copied = [p for n, p in controlnet.named_parameters() if not n.startswith("controlnet_")]
-    groups = [{"params": new, "lr": 4e-4}, {"params": copied, "lr": 2e-4}]
+    groups = [{"params": new, "lr": 1e-3}, {"params": copied, "lr": 4e-4}]
     run = Run(folder, f"controlnet-{condition}", controlnet, groups, minutes=minutes, warmup=50, ema=0.99)
     latents, captions = encode(folder, size=SIZE), Captions(folder)
     alphas, rng, batch = noise_schedule().alphas_cumprod.to(where), own_chance(run), BATCH // processes()
@@ -68,7 +74,7 @@ def train_controlnet(folder: Path, *, condition: str, minutes: float) -> None:
         rows = rng.integers(len(latents), size=batch)
         clean = torch.from_numpy(latents[rows]).float().to(where)
         noise = torch.randn_like(clean)
-        t = ((torch.rand(()) + torch.arange(batch) / batch) % 1 * 1000).long().clamp(max=999).to(where)
+        t = early_times(batch).to(where)
         signal = alphas[t][:, None, None, None]
         noisy = signal.sqrt() * clean + (1 - signal).sqrt() * noise
         with torch.autocast(where.type, dtype=torch.bfloat16):
@@ -114,7 +120,7 @@ def train_lora(folder: Path, *, minutes: float, rank: int = 8) -> None:
         rows = rng.integers(len(latents), size=batch)
         clean = torch.from_numpy(latents[rows]).float().to(where)
         noise = torch.randn_like(clean)
-        t = ((torch.rand(()) + torch.arange(batch) / batch) % 1 * 1000).long().clamp(max=999).to(where)
+        t = early_times(batch).to(where)
         signal = alphas[t][:, None, None, None]
         with torch.autocast(where.type, dtype=torch.bfloat16):
             states, pooled = encode_text(parts, *captions(np.where(rng.random(batch) < 0.1, -1, rows)))
