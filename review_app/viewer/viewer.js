@@ -125,6 +125,7 @@ function decide(view, verdict, { reasons = [], changes = null } = {}) {
   advance(view.deck);
   show(view);
   post(view.outbox, event);
+  showProgress(view); // "all saved" must not stand there while this one is on its way
   say(view, `${VERDICT_WORD[verdict]}: ${item.asset}, ${item.variant}`);
 }
 
@@ -141,6 +142,7 @@ function undo(view) {
   view.undone.push(performance.now());
   show(view);
   post(view.outbox, event);
+  showProgress(view); // "all saved" must not stand there while this one is on its way
   say(view, `Taken back: ${item.asset}, ${item.variant}`);
 }
 

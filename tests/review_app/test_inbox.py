@@ -162,6 +162,17 @@ def test_everything_has_a_button(house: House, stocked, inbox, request):  # type
     ]  # fmt: skip
 
 
+def test_nothing_is_called_saved_before_it_is(stocked, inbox):  # type: ignore[no-untyped-def]
+    stocked(3)
+    page = inbox()
+    for act in ("approve", "approve", "undo"):
+        says = page.locator(".saved").evaluate(
+            "(node, act) => (node.getRootNode().querySelector(`[data-act=${act}]`).click(), node.textContent)", act
+        )
+        assert says == "saving…"
+        saved(page)
+
+
 def test_regions_are_fractions_and_go_with_the_decision(house: House, stocked, inbox, request):  # type: ignore[no-untyped-def]
     specs = stocked(3)
     page = inbox()
