@@ -1,8 +1,9 @@
 """What happened, as rows. SQLAlchemy 2 declarations only: no session, no query.
 
 States are derived, not kept: a spec is made when its image row exists, set aside when its job says so, in hand while
-its lease runs. The exceptions are `InboxEntry.waiting`, `.revision` and `.decision`, written only in the transaction
-that appends a decision, because one million images must be paged through an index (storage/standing.py has the rule).
+its lease runs. The exceptions are `InboxEntry.waiting`, `.revision`, `.decision` and `.verdict`, written only in the
+transaction that appends a decision, because one million images must be paged and counted through an index
+(storage/standing.py has the rule). For the same reason `project` and `asset` stand beside what they never change for.
 Everything JSON was dumped by the pydantic model named in its comment. Times are UTC, written by the ledger.
 """
 
@@ -170,7 +171,10 @@ class Image(Row):
     """An image that exists: its bytes were in the object store before this row was."""
 
     __tablename__ = "images"
-    __table_args__ = (Index("ix_images_asset", "project", "asset", "made_at"),)
+    __table_args__ = (
+        Index("ix_images_asset", "project", "asset", "made_at"),
+        Index("ix_images_project", "project", "made_at"),
+    )
 
     digest: Mapped[str] = mapped_column(ForeignKey("specs.digest"), primary_key=True, comment="the spec's digest")
     project: Mapped[str] = mapped_column(Name)
@@ -220,6 +224,15 @@ class InboxEntry(Row):
 
     __tablename__ = "inbox"
     __table_args__ = (
+        Index("ix_inbox_asset_verdict", "project", "asset", "verdict"),
+        Index(
+            "ix_inbox_differing",
+            "rank",
+            "queued_at",
+            "image",
+            sqlite_where=text("waiting = 1 AND revision >= 2 AND reviews_wanted > 1"),
+            postgresql_where=text("waiting AND revision >= 2 AND reviews_wanted > 1"),
+        ),
         Index(
             "ix_inbox_waiting",
             "rank",
@@ -267,6 +280,7 @@ class InboxEntry(Row):
     )
     revision: Mapped[int] = mapped_column(default=0, comment="decisions on this image so far, undo included")
     queued_at: Mapped[datetime]
+    verdict: Mapped[str | None] = mapped_column(String(16), comment="of the decision that stands; null while waiting")
 
 
 class Decision(Row):
@@ -275,6 +289,18 @@ class Decision(Row):
     __tablename__ = "decisions"
     __table_args__ = (
         UniqueConstraint("image", "revision"),
+        # The trail and its filters, newest first; the first and the last are all that a tally reads.
+        Index("ix_decisions_trail", "decided_at", "id", "reviewer", "verdict"),
+        Index("ix_decisions_project", "project", "decided_at", "id"),
+        Index("ix_decisions_verdict", "verdict", "decided_at", "id"),
+        Index("ix_decisions_reviewer", "reviewer", "decided_at", "id", "verdict"),
+        Index(
+            "ix_decisions_second",
+            "decided_at",
+            "image",
+            sqlite_where=text("revision = 2"),
+            postgresql_where=text("revision = 2"),
+        ),
         Index(
             "ix_decisions_asking",
             "id",
@@ -286,16 +312,17 @@ class Decision(Row):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     image: Mapped[str] = mapped_column(ForeignKey("images.digest"))
     revision: Mapped[int] = mapped_column(comment="1 for the first on this image")
-    verdict: Mapped[str] = mapped_column(String(16), index=True)
+    verdict: Mapped[str] = mapped_column(String(16))
     marks: Mapped[dict[str, Any]] = mapped_column(comment="criterion -> ok or bad")
     reasons: Mapped[list[Any]]
     regions: Mapped[list[Any]]
     note: Mapped[str] = mapped_column(Text)
     changes: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), comment="schemas.review.Changes")
-    reviewer: Mapped[str] = mapped_column(Name, index=True)
+    reviewer: Mapped[str] = mapped_column(Name)
     role: Mapped[str] = mapped_column(String(16), default="reviewer", comment="reviewer, lead or admin, at that time")
     seconds: Mapped[float | None]
-    decided_at: Mapped[datetime] = mapped_column(index=True)
+    decided_at: Mapped[datetime]
+    project: Mapped[str] = mapped_column(Name, server_default="", comment="the image's")
 
 
 class Retake(Row):
@@ -314,7 +341,7 @@ class Delivery(Row):
     """An approved image that left, under its name. Written after its bytes and sidecar."""
 
     __tablename__ = "deliveries"
-    __table_args__ = (UniqueConstraint("project", "name"),)
+    __table_args__ = (UniqueConstraint("project", "name"), Index("ix_deliveries_asset", "project", "asset"))
 
     image: Mapped[str] = mapped_column(ForeignKey("images.digest"), primary_key=True)
     project: Mapped[str] = mapped_column(Name)
@@ -322,6 +349,7 @@ class Delivery(Row):
     sidecar: Mapped[str] = mapped_column(Text)
     decision: Mapped[int] = mapped_column(ForeignKey("decisions.id"))
     delivered_at: Mapped[datetime]
+    asset: Mapped[str] = mapped_column(Name, server_default="", comment="the image's")
 
 
 class ModelPin(Row):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from schemas.errors import LedgerError
@@ -14,7 +14,7 @@ from schemas.manifest import BrandGuide
 from schemas.records import Decision, Delivery, FindingRow, Image, InboxEntry, Order, Retake, Spec, Submission
 from schemas.review import Finding, Verdict
 from schemas.spec import ImageSpec
-from storage.transaction import Transactions
+from storage.transaction import Transactions, values_of
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,9 @@ class History(Transactions):
         with self.reading() as session:
             return _line(session, digest)
 
-    def contact_sheet(self, project: str, asset: str) -> list[Frame]:
+    def contact_sheet(self, project: str, asset: str, *, limit: int | None = None) -> list[Frame]:
         """Every spec of an asset, made or not, by variant and take."""
-        query = _frames().where(Spec.project == project, Spec.asset == asset)
+        query = _frames().where(Spec.project == project, Spec.asset == asset).limit(limit)
         with self.reading() as session:
             return _framed(session, query.order_by(Spec.variant, Spec.take, Spec.planned_at, Spec.digest))
 
@@ -155,60 +155,56 @@ class History(Transactions):
         limit: int | None = 200,
     ) -> list[Decided]:
         """The audit trail, newest first. `before`: id of the last decision of the page before."""
+        place = tuple_(Decision.decided_at, Decision.id)
         query = (
-            select(Decision, Image.project, Image.asset, Spec.variant, InboxEntry.decision == Decision.id)
+            select(Decision, Decision.project, Image.asset, Spec.variant, InboxEntry.decision == Decision.id)
             .join(Image, Image.digest == Decision.image)
             .join(Spec, Spec.digest == Decision.image)
             .join(InboxEntry, InboxEntry.image == Decision.image)
-            .order_by(Decision.id.desc())
+            .order_by(Decision.decided_at.desc(), Decision.id.desc())
             .limit(limit)
         )
-        columns = {Image.project: project, Image.asset: asset, Decision.reviewer: reviewer, Decision.image: image}
+        columns: dict[Any, str | None] = {
+            Decision.project: project,
+            Image.asset: asset,
+            Decision.reviewer: reviewer,
+            Decision.image: image,
+        }
         columns[Decision.verdict] = str(verdict) if verdict is not None else None
         query = query.where(*(column == given for column, given in columns.items() if given is not None))
         if since is not None:
             query = query.where(Decision.decided_at >= since)
         if until is not None:
             query = query.where(Decision.decided_at < until)
-        if before is not None:
-            query = query.where(Decision.id < before)
         with self.reading() as session:
+            if before is not None:
+                last = session.get(Decision, before)
+                if last is None:
+                    raise LedgerError(f"there is no decision {before}")
+                query = query.where(place < tuple_(last.decided_at, last.id))
             return [Decided(*row[:4], bool(row[4])) for row in session.execute(query)]
 
     def assets(self, project: str | None = None) -> list[AssetCount]:
-        """By project and asset, in alphabetical order."""
-
-        def times(verdict: Verdict) -> Any:
-            return func.count(case((Decision.verdict == verdict.value, 1)))
-
-        query = (
-            select(
-                Spec.project,
-                Spec.asset,
-                func.count(),
-                func.count(InboxEntry.image),
-                func.count(case((InboxEntry.waiting, 1))),
-                times(Verdict.APPROVE),
-                times(Verdict.REJECT),
-                times(Verdict.RETAKE),
-                func.count(Delivery.image),
-            )
-            .outerjoin(InboxEntry, InboxEntry.image == Spec.digest)
-            .outerjoin(Decision, Decision.id == InboxEntry.decision)
-            .outerjoin(Delivery, Delivery.image == Spec.digest)
-            .group_by(Spec.project, Spec.asset)
-            .order_by(Spec.project, Spec.asset)
-        )
-        if project is not None:
-            query = query.where(Spec.project == project)
+        """By project and asset, in alphabetical order. Counted in three indexes, without a look at a row."""
         with self.reading() as session:
-            return [AssetCount(*row) for row in session.execute(query)]
+            asked = _counted(session, project, Spec.project, Spec.asset)
+            stands = _counted(session, project, InboxEntry.project, InboxEntry.asset, InboxEntry.verdict)
+            delivered = _counted(session, project, Delivery.project, Delivery.asset)
+        found = []
+        for key in sorted(asked):
+            waiting, approved, rejected, sent_back = (
+                stands.get((*key, verdict), 0) for verdict in (None, "approve", "reject", "retake")
+            )
+            made = waiting + approved + rejected + sent_back
+            states = (waiting, approved, rejected, sent_back, delivered.get(key, 0))
+            found.append(AssetCount(key[0], key[1], asked[key], made, *states))
+        return found
 
     def projects(self) -> list[str]:
         """Every project that was ever submitted or planned, in alphabetical order."""
         with self.reading() as session:
-            planned = session.scalars(select(Spec.project).distinct()).all()
-            return sorted({*planned, *session.scalars(select(Submission.project).distinct())})
+            planned = session.scalars(values_of(Spec.project)).all()
+            return sorted({*planned, *session.scalars(values_of(Submission.project))})
 
 
 def _finding(row: FindingRow) -> Finding:
@@ -222,6 +218,14 @@ def _finding(row: FindingRow) -> Finding:
             "data": row.data,
         }
     )
+
+
+def _counted(session: Session, project: str | None, *by: Any) -> dict[tuple[Any, ...], int]:
+    """Rows by these columns, of which the first is the project."""
+    query = select(*by, func.count()).group_by(*by)
+    if project is not None:
+        query = query.where(by[0] == project)
+    return {tuple(row[:-1]): row[-1] for row in session.execute(query)}
 
 
 def _frames() -> Select[Any]:

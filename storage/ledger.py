@@ -4,14 +4,15 @@ Each method is one short transaction (`plan` is several) and returns detached ro
 is appended; states follow from it. By room:
 `submissions` (sent in, planned), `work` (leases, failures), `keeping` (images), `review` (inbox, decisions), `watching`
 (who has what in hand, the reviewers' pace), `history` (one image, one asset, the trail), `outcomes` (retakes,
-deliveries), `nights`, `evidence`.
+deliveries), `nights`, `evidence`, `library`.
 """
 
 from __future__ import annotations
 
-from storage.evidence import Evidence, Found, Judged
+from storage.evidence import Evidence, Judged
 from storage.history import AssetCount, Decided, Frame, History, Picture
 from storage.keeping import Keeping, Keepings
+from storage.library import Found, Library
 from storage.nights import AssetMade, FailureCause, Nights, NightSummary, PaceKey, pace_key
 from storage.outcomes import Outcomes
 from storage.review import Conflict, InboxCount, InboxItem, Review
@@ -53,5 +54,5 @@ __all__ = [
 ]
 
 
-class Ledger(Outcomes, Work, Keepings, Review, History, Nights, Watching, Evidence):
+class Ledger(Outcomes, Work, Keepings, Review, History, Nights, Watching, Evidence, Library):
     """`Ledger(open_database(url))`. Threads may share one."""

@@ -118,7 +118,8 @@ class Outcomes(Submissions):
             if holder is not None:
                 raise LedgerError(f"{delivery.name} is {holder[:12]}'s name in {delivery.project} already")
             row = {column.key: getattr(delivery, column.key) for column in Delivery.__table__.columns}
-            self.insert(session, Delivery, [row | {"delivered_at": delivery.delivered_at or now()}])
+            row |= {"asset": entry.asset, "delivered_at": delivery.delivered_at or now()}
+            self.insert(session, Delivery, [row])
         return True
 
     def deliveries(self, *, project: str | None = None, withdrawn: bool = False) -> list[Delivery]:

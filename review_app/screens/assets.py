@@ -14,18 +14,20 @@ SHOWN = 400
 
 ledger = studio().ledger
 st.title("Assets")
-counts = ledger.assets()
-if not counts:
+projects = ledger.projects()
+if not projects:
     st.info("Nothing was ordered yet. Send a manifest in on the Submit page.")
     st.stop()
 
-projects = sorted({count.project for count in counts})
 project = projects[0]
 if len(projects) > 1:
     wanted = st.query_params.get("project", projects[0])
     start = projects.index(wanted) if wanted in projects else 0
     project = st.selectbox("Project", projects, index=start, width=360)
-counts = [count for count in counts if count.project == project]
+counts = ledger.assets(project)
+if not counts:
+    st.info("Its manifest waits for the next night, which plans it.")
+    st.stop()
 
 left, right = st.columns([5, 7], gap="medium")
 with left:
@@ -56,9 +58,9 @@ rows = event.selection.rows or [0]
 count = counts[min(rows[0], len(counts) - 1)]
 with right:
     st.subheader(plain(count.asset), anchor=False)
-    frames = ledger.contact_sheet(project, count.asset)
-    lines = [[tile_of(frame) for frame in line] for line in lines_of(frames[:SHOWN])]
-    if len(frames) > SHOWN:
-        st.caption(f"The first {SHOWN} of {len(frames)} are shown.")
+    frames = ledger.contact_sheet(project, count.asset, limit=SHOWN)
+    lines = [[tile_of(frame) for frame in line] for line in lines_of(frames)]
+    if count.asked > SHOWN:
+        st.caption(f"The first {SHOWN} of {count.asked} are shown.")
     for digest in sheet([{"title": "", "lines": lines}], key=f"sheet-{project}-{count.asset}"):
         opened(digest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -15,6 +16,8 @@ from review_app.studio import studio
 from schemas.review import Verdict
 
 PAGE = 500
+EXPORTED = 200_000
+"""Newest decisions that an export holds; the days of the filter reach older ones."""
 FIELDS = (
     "when", "project", "asset", "variant", "verdict", "stands", "reviewer", "reasons", "marks", "note", "seconds",
     "revision", "image",
@@ -40,9 +43,10 @@ def row_of(one: Any) -> dict[str, Any]:
     }
 
 
-def as_csv(rows: list[dict[str, Any]]) -> bytes:
+def as_csv(rows: Iterable[dict[str, Any]]) -> bytes:
     """For spreadsheets: a cell that would be read as a formula gets an apostrophe before it."""
-    out = io.StringIO()
+    whole = io.BytesIO()
+    out = io.TextIOWrapper(whole, encoding="utf-8-sig", newline="", write_through=True)
     writer = csv.DictWriter(out, FIELDS)
     writer.writeheader()
     for row in rows:
@@ -52,16 +56,17 @@ def as_csv(rows: list[dict[str, Any]]) -> bytes:
             for n, v in cells.items()
         }
         writer.writerow(guarded)
-    return out.getvalue().encode("utf-8-sig")
+    return whole.getvalue()
 
 
-def as_json(rows: list[dict[str, Any]]) -> bytes:
-    return json.dumps(rows, default=lambda value: value.isoformat(), ensure_ascii=False, indent=1).encode()
+def as_json(rows: Iterable[dict[str, Any]]) -> bytes:
+    lines = (json.dumps(row, default=lambda value: value.isoformat(), ensure_ascii=False).encode() for row in rows)
+    return b"[\n" + b",\n".join(lines) + b"\n]\n"
 
 
 ledger = studio().ledger
 st.title("Decisions")
-projects, reviewers = ledger.projects(), sorted(ledger.tally(datetime(2000, 1, 1, tzinfo=UTC)))
+projects, reviewers = ledger.projects(), ledger.reviewers()
 one, two, three, four = st.columns(4)
 project = one.selectbox("Project", projects, index=None, placeholder="All")
 reviewer = two.selectbox("Reviewer", reviewers, index=None, placeholder="All")
@@ -78,7 +83,7 @@ if not rows:
     st.info("No decisions yet." if not any(wanted.values()) else "No decisions match.")
     st.stop()
 if len(rows) == PAGE:
-    st.caption(f"The newest {PAGE} are shown; the exports hold all that match.")
+    st.caption(f"The newest {PAGE} are shown; the exports hold the newest {EXPORTED:,} that match.")
 event = st.dataframe(
     rows,
     hide_index=True,
@@ -100,8 +105,14 @@ event = st.dataframe(
 left, middle, right = st.columns([1, 1, 4])
 
 
-def everything() -> list[dict[str, Any]]:
-    return [row_of(one) for one in ledger.decisions(**wanted, limit=None)]
+def everything() -> Iterator[dict[str, Any]]:
+    """A page at a time: a million rows of the ledger are a gigabyte, their text is not."""
+    before, left = None, EXPORTED
+    while page := ledger.decisions(**wanted, before=before, limit=min(2_000, left)):
+        yield from map(row_of, page)
+        before, left = page[-1].decision.id, left - len(page)
+        if not left:
+            return
 
 
 left.download_button(

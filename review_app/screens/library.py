@@ -8,6 +8,7 @@ from review_app.frames import opened
 from review_app.look import plain
 from review_app.sheet import sheet
 from review_app.studio import studio
+from storage.library import LOOKED
 
 MOST = 120
 ledger = studio().ledger
@@ -46,3 +47,7 @@ for digest in sheet([{"title": "", "lines": lines}], key="library", empty=empty)
     opened(digest)
 if len(found) == MOST:
     st.caption(f"The first {MOST} are shown.")
+elif words or like:
+    st.caption(
+        f"Looked for among the newest {LOOKED:,}" + (" of the project." if project else "; a project narrows it.")
+    )

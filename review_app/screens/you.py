@@ -23,7 +23,7 @@ if person is not None:
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     days = {"Today": today, "These 7 days": today - timedelta(days=6), "Ever": datetime(2000, 1, 1, tzinfo=UTC)}
     for column, (name, since) in zip(st.columns(3), days.items(), strict=True):
-        column.metric(f"{name}: images decided", studio().ledger.tally(since).get(person.name, 0))
+        column.metric(f"{name}: images decided", studio().ledger.tally(since, reviewer=person.name).get(person.name, 0))
     label = "Sign out" if sign_in_is_on() else "Somebody else is here now"
     if st.button(label, icon=":material/switch_account:", on_click=leave):
         st.rerun()

@@ -1,0 +1,123 @@
+"""The ledger as a library: images found again by words and by likeness, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from heapq import nsmallest
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy.orm import Session
+
+from schemas.records import Decision, Image, InboxEntry, Spec
+from schemas.review import Verdict
+from storage.transaction import Transactions
+
+LOOKED = 50_000
+"""Newest images that one search goes through; what is older is found by narrowing to a project."""
+
+FIRST = 250
+"""Images looked at first; ten times as many each time after, while too few were found."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """An image of the library."""
+
+    image: str
+    project: str
+    asset: str
+    variant: str
+    thumb_key: str
+    verdict: str | None
+    """Of the decision that stands."""
+    phash: str | None
+    made_at: datetime
+
+
+class Library(Transactions):
+    def library(
+        self,
+        words: Sequence[str] = (),
+        *,
+        project: str | None = None,
+        approved: bool = True,
+        like: str | None = None,
+        limit: int = 120,
+    ) -> list[Found]:
+        """Images that have every word in asset, variant or prompt, newest first (approved ones: newest approval first);
+        with `like` (a perceptual hash) the most alike first. Among the newest LOOKED.
+
+        The order comes from an index and the rest by key, in two statements: in one, a planner that takes the standing
+        decision for a rare thing reads everything before it sorts.
+        """
+        wanted: list[ColumnElement[bool]] = [InboxEntry.verdict == Verdict.APPROVE.value] if approved else []
+        for word in words:
+            places = (Spec.asset, Spec.variant, Spec.body["prompt"].as_string())
+            wanted.append(or_(*(place.icontains(word, autoescape=True) for place in places)))
+        found: list[Found] = []
+        distances: dict[str, int] = {}
+        with self.reading() as session:
+            for images in _newest(session, project, approved=approved):
+                if like is None:
+                    found += self._found(session, images, wanted)
+                    if len(found) >= limit:
+                        break
+                else:
+                    hashes = _pictures(Image.digest, Image.phash, worded=bool(words))
+                    hashes = hashes.where(Image.digest.in_(self.listed(images)), *wanted)
+                    for image, phash in session.execute(hashes.where(Image.phash.is_not(None))):
+                        distances[image] = _distance(phash, like)
+            if like is not None:  # the newer one where two are equally alike
+                rank = {image: n for n, image in enumerate(distances)}
+                near = nsmallest(limit, distances, key=lambda image: (distances[image], rank[image]))
+                found = self._found(session, near, [])
+        return found[:limit]
+
+    def _found(self, session: Session, images: Sequence[str], wanted: list[ColumnElement[bool]]) -> list[Found]:
+        """In the order of `images`."""
+        columns = (
+            Image.digest,
+            Image.project,
+            Image.asset,
+            Spec.variant,
+            Image.thumb_key,
+            InboxEntry.verdict,
+            Image.phash,
+            Image.made_at,
+        )
+        query = _pictures(*columns).where(Image.digest.in_(self.listed(images)), *wanted)
+        rows = {row[0]: Found(*row) for row in session.execute(query)}
+        return [rows[image] for image in images if image in rows]
+
+
+def _newest(session: Session, project: str | None, *, approved: bool) -> Iterator[list[str]]:
+    """Images, newest first; of approvals a few that do not stand any more are among them."""
+    if approved:
+        query = select(Decision.image).order_by(Decision.decided_at.desc(), Decision.id.desc())
+        query = query.where(
+            Decision.verdict == Verdict.APPROVE.value if project is None else Decision.project == project
+        )
+    else:
+        query = select(Image.digest).order_by(Image.made_at.desc())
+        query = query if project is None else query.where(Image.project == project)
+    seen: set[str] = set()
+    past, size = 0, FIRST
+    while past < LOOKED and (rows := session.scalars(query.offset(past).limit(min(size, LOOKED - past))).all()):
+        yield [image for image in dict.fromkeys(rows) if image not in seen]
+        seen.update(rows)
+        past, size = past + len(rows), min(size * 10, 10_000)
+
+
+def _pictures(*columns: Any, worded: bool = True) -> Select[Any]:
+    query = select(*columns).select_from(Image).join(InboxEntry, InboxEntry.image == Image.digest)
+    return query.join(Spec, Spec.digest == Image.digest) if worded else query
+
+
+def _distance(one: str, other: str) -> int:
+    """Bits that differ."""
+    if len(one) != len(other):
+        return 4 * max(len(one), len(other))
+    return (int(one, 16) ^ int(other, 16)).bit_count()
