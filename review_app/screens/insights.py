@@ -10,10 +10,19 @@ import streamlit as st
 from review_app.insight import ASPECTS, foresight, kappa, paces, rates, suggestions
 from review_app.look import plain
 from review_app.studio import studio
+from schemas.review import Verdict
+from storage.ledger import Judged
 
 DAYS = {"These 7 days": 7, "These 30 days": 30, "These 365 days": 365}
-MOST = 5_000
+MOST = 3_000
 ledger = studio().ledger
+
+
+@st.cache_resource(ttl=15, max_entries=8, show_spinner=False)
+def evidence(days: int, project: str | None) -> tuple[list[Judged], list[tuple[Verdict, Verdict]]]:
+    """For all sessions, some seconds old at most: choosing another aspect asks the ledger nothing."""
+    since = datetime.now(UTC) - timedelta(days=days)
+    return ledger.judged(since=since, project=project, limit=MOST), ledger.judged_twice(since=since, limit=MOST)
 
 
 def main() -> None:
@@ -21,14 +30,12 @@ def main() -> None:
     one, two, three = st.columns(3)
     project = one.selectbox("Project", ledger.projects(), index=None, placeholder="All")
     days = DAYS[two.selectbox("Decided in", list(DAYS), index=1)]
-    since = datetime.now(UTC) - timedelta(days=days)
-    judged = ledger.judged(since=since, project=project, limit=MOST)
+    judged, pairs = evidence(days, project)
     if not judged:
         st.info("No decisions in this time.")
         return
     name = three.selectbox("Approved, by", list(ASPECTS))
-    if len(judged) == MOST:
-        st.caption(f"From the newest {MOST:,} decisions.")
+    st.caption(f"From those of the newest {MOST:,} decisions that stand: {len(judged):,}.")
 
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -88,7 +95,6 @@ def main() -> None:
                 "Approved": st.column_config.NumberColumn(format="percent"),
             },
         )
-        pairs = ledger.judged_twice(since=since)
         agreement = kappa(pairs)
         if agreement is not None:
             st.metric("Agreement of two reviewers (Cohen's kappa)", f"{agreement:.2f}", help=f"{len(pairs)} images")
