@@ -11,18 +11,22 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 
+from engine.attention import attending, chosen
 from engine.catalogue import Catalogue
+from engine.compiling import Compiler
 from engine.guards import free, reason_of
 from engine.guidance import guided
 from engine.hires import two_passes
+from engine.levers import Levers
 from engine.models import Models
 from engine.pixels import (
+    TILED_PIXELS,
     Picture,
     Sources,
     decoded,
@@ -56,19 +60,37 @@ class Rendered:
     device: str
     dtype: str
     notes: tuple[str, ...] = ()
+    levers: dict[str, str] = field(default_factory=dict)
+    """What may change its rounding: attention kernel, compiled or not."""
 
 
 class Engine:
     """One device and what is loaded on it. Not to be shared between threads."""
 
     def __init__(
-        self, catalogue: Catalogue, *, device: str = "auto", dtype: str = "auto", pins: Mapping[str, str] | None = None
+        self,
+        catalogue: Catalogue,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        pins: Mapping[str, str] | None = None,
+        levers: Levers = Levers(),
     ) -> None:
         self.device = torch.device(_best_device() if device == "auto" else device)
         by_device = {"cuda": torch.bfloat16}
         self.dtype = by_device.get(self.device.type, torch.float32) if dtype == "auto" else getattr(torch, dtype)
         self.device_name = _device_name(self.device)
-        self.models = Models(catalogue, device=self.device, dtype=self.dtype, pins=pins or {})
+        self.levers = levers
+        self.compiler = Compiler(on=levers.compile, backend=levers.backend, folder=levers.folder)
+        self.attention = chosen(levers.attention, device=self.device, dtype=self.dtype, folder=levers.folder)
+        self.models = Models(
+            catalogue,
+            device=self.device,
+            dtype=self.dtype,
+            pins=pins or {},
+            compiler=self.compiler,
+            channels_last=levers.channels_last,
+        )
         self.encoder = Encoder()
         self.sources = Sources()
         self.room: dict[str, int] = {}
@@ -201,8 +223,10 @@ class Engine:
         self, pipe: Any, rows: list[Row], spent: dict[str, float], progress: Progress | None
     ) -> list[Rendered]:
         """Numbered as diffusers' pipelines are; every list below has one entry a row."""
-        spec = rows[0].spec
-        clock = _Clock(self.device, len(rows), spent)
+        spec, wanted = rows[0].spec, len(rows)
+        clock = _Clock(self.device, wanted, spent, self.compiler)
+        length = rows[0].words.length if rows[0].words else 0
+        rows = [*rows, *[rows[-1]] * (self.compiler.filled(spec, wanted, length=length) - wanted)]
         generators = [torch.Generator("cpu").manual_seed(row.spec.seed) for row in rows]
         networks = [pipe.unet, pipe.vae, *(pipe.controlnet.nets if spec.controls else [])]
         with tiling(networks, spec.seamless):
@@ -237,15 +261,16 @@ class Engine:
                 call["ip_adapter_image_embeds"] = shown
                 pipe.prepare_ip_adapter_image_embeds = lambda *_, **__: shown  # a row's own, already one a row
             # 5. denoise
-            with clock("denoise"), guided(pipe, spec, rows=len(rows)):
+            with clock("denoise"), attending(self.attention), guided(pipe, spec, rows=len(rows)):
                 latents = pipe(**call, generator=generators, output_type="latent", return_dict=False)[0]
             # 6. decode, row by row finite or not
-            with clock("decode"):
-                pictures = decoded(pipe.vae, latents)
+            changed = bool(spec.seamless) or spec.width * spec.height > TILED_PIXELS
+            with clock("decode"), attending(self.attention), self.compiler.decoding(pipe.vae, eager=changed):
+                pictures = decoded(pipe.vae, latents)[:wanted]
         self.models.forget_conditions()
         # 7. outside a mask the source stays as it was
         out = []
-        for number, (row, picture) in enumerate(zip(rows, pictures, strict=True)):
+        for number, (row, picture) in enumerate(zip(rows[:wanted], pictures, strict=True)):
             if isinstance(picture, RenderError):
                 out.append(replace(self._failed(row, picture), batch_size=len(rows), row=number, timings=clock.shares))
                 continue
@@ -269,9 +294,15 @@ class Engine:
                     device=self.device_name,
                     dtype=str(self.dtype).removeprefix("torch."),
                     notes=notes,
+                    levers=self._levers(),
                 )
             )
         return out
+
+    def _levers(self) -> dict[str, str]:
+        """Only what is not as it always was."""
+        used = {"attention": self.attention, "compile": self.levers.backend if self.levers.compile else "native"}
+        return {name: value for name, value in used.items() if value != "native"}
 
     def _start(self, pipe: Any, rows: list[Row], generators: list[torch.Generator]) -> torch.Tensor:
         """What img2img starts from: latents, encoded once a source. Inpaint needs the pixels, for it masks them."""
@@ -302,18 +333,21 @@ class Engine:
 
 
 class _Clock:
-    """Seconds by stage, divided by the rows."""
+    """Seconds by stage, divided by the rows. Compiling is a stage of its own, and not in the one that it held up."""
 
-    def __init__(self, device: torch.device, rows: int, spent: dict[str, float]) -> None:
-        self.device, self.rows, self.shares = device, rows, dict(spent)
+    def __init__(self, device: torch.device, rows: int, spent: dict[str, float], compiler: Compiler) -> None:
+        self.device, self.rows, self.shares, self.compiler = device, rows, dict(spent), compiler
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        started = time.perf_counter()
+        started, before = time.perf_counter(), self.compiler.seconds
         yield
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-        self.shares[stage] = self.shares.get(stage, 0.0) + (time.perf_counter() - started) / self.rows
+        compiled = self.compiler.seconds - before
+        for name, seconds in ((stage, time.perf_counter() - started - compiled), ("compile", compiled)):
+            if seconds:
+                self.shares[name] = self.shares.get(name, 0.0) + seconds / self.rows
 
 
 def _models_of(spec: ImageSpec) -> dict[str, str]:

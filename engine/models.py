@@ -20,7 +20,9 @@ import transformers
 from diffusers import AutoencoderKL, ControlNetModel, ControlNetUnionModel, StableDiffusionXLPipeline
 
 from engine.catalogue import Catalogue
+from engine.compiling import Compiler, channels_last
 from engine.controlnets import Controls, Remembered
+from engine.levers import Switch
 from engine.references import References
 from engine.upscale import Upscaler
 from schemas.errors import ModelChanged, ModelMissing, RenderError
@@ -46,8 +48,16 @@ class Models:
     """What is on the device. One object a process and device."""
 
     def __init__(
-        self, catalogue: Catalogue, *, device: torch.device, dtype: torch.dtype, pins: Mapping[str, str]
+        self,
+        catalogue: Catalogue,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        pins: Mapping[str, str],
+        compiler: Compiler,
+        channels_last: Switch,
     ) -> None:
+        self.compiler, self.channels_last = compiler, channels_last
         self.catalogue, self.device, self.dtype, self.pins = catalogue, device, dtype, dict(pins)
         self.loads = 0
         self._base: StableDiffusionXLPipeline | None = None
@@ -122,7 +132,7 @@ class Models:
             self._base = _load_checkpoint(path, self.catalogue, ref.alias, asker, self.dtype).to(self.device)
             self.loads += 1
             for part in (self._base.unet, self._base.vae):
-                _tune(part, self.device)
+                self._tune(part)
         if other is not None:
             self._base.register_modules(vae=other)
         self._base_key = key
@@ -133,7 +143,7 @@ class Models:
             path = self.checked(ref, asker=asker)
             load = AutoencoderKL.from_pretrained if path.is_dir() else AutoencoderKL.from_single_file
             self._vaes = {ref.digest: load(path, dtype=self.dtype, use_safetensors=True, local_files_only=True)}
-            _tune(self._vaes[ref.digest].to(self.device), self.device)
+            self._tune(self._vaes[ref.digest].to(self.device))
         return self._vaes[ref.digest]
 
     def _controlnet(self, ref: ModelRef, *, asker: str) -> Any:
@@ -143,7 +153,7 @@ class Models:
             load = cls.from_pretrained if path.is_dir() else cls.from_single_file
             net = load(path, dtype=self.dtype, use_safetensors=True, local_files_only=True, **_variant(path))
             net.controlnet_cond_embedding = Remembered(net.controlnet_cond_embedding)
-            self._nets[ref.digest] = _tune(net.to(self.device), self.device)
+            self._nets[ref.digest] = self._tune(net.to(self.device))
             if len(self._nets) > CONTROLNETS_HELD:
                 self._nets.popitem(last=False)
         self._nets.move_to_end(ref.digest)
@@ -172,6 +182,12 @@ class Models:
             self._loras = [name for name in self._loras if name in dict(wanted)]
             base.set_adapters([name for name, _ in wanted], [weight for _, weight in wanted])
         self._worn = wanted
+
+    def _tune(self, part: Any) -> Any:
+        part.eval()
+        channels_last(part, self.device, self.channels_last)
+        self.compiler.prepare(part)
+        return part
 
     def drop(self) -> None:
         """The checkpoint before goes first: two do not fit on most cards."""
@@ -257,10 +273,3 @@ def _mode(control: ControlSpec, net: Any) -> int | None:
 
 def _name(lora: LoraRef) -> str:
     return f"lora_{lora.digest[:16]}"
-
-
-def _tune(part: Any, device: torch.device) -> Any:
-    part.eval()
-    if device.type == "cuda":
-        part.to(memory_format=torch.channels_last)
-    return part

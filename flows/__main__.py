@@ -156,8 +156,10 @@ def sweep(
     cells = grids.grid(base, axes, prompts=prompt, seeds=seed or [1, 2])
 
     from engine.diffuse import Engine
+    from engine.levers import Levers
 
-    made = grids.make(Engine(catalogue, device=given.device, dtype=given.dtype), cells, batch_size=given.batch_size)
+    engine = Engine(catalogue, device=given.device, dtype=given.dtype, levers=Levers.of(given))
+    made = grids.make(engine, cells, batch_size=given.batch_size)
     print(grids.summary(cells, made))
     for path in grids.write(out, cells, made):
         print(path)

@@ -15,6 +15,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 Role = Literal["viewer", "reviewer", "lead", "admin"]
 """viewer: looks. reviewer: decides. lead: settles what others decided. admin: what a lead may, and releases work."""
 
+Attention = Literal["native", "auto", "flash", "cudnn", "efficient", "math"]
+"""PyTorch's kernels for attention: its own choice, the fastest on this device, or one of them."""
+
 ROOT = Path(__file__).resolve().parent.parent
 """The checkout: where models/ and manifests/ are."""
 
@@ -56,6 +59,16 @@ class Settings(BaseSettings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     batch_size: int = Field(
         8, ge=1, le=256, description="images in one forward pass at most; halved when out of memory"
+    )
+    memory: str = Field(
+        "auto", pattern=r"^(auto|[1-9]\d*gb)$", description="of the GPU: auto, or plan as if it had 8gb, 12gb, 24gb"
+    )
+    compile: bool = Field(False, description="torch.compile: the first batch of a shape takes longer, the rest less")
+    channels_last: Literal["auto", "on", "off"] = Field(
+        "auto", description="layout of convolutions; auto: on CUDA only"
+    )
+    attention: Attention = Field(
+        "native", description="auto measures once a device; the image's record names the kernel"
     )
     image_format: Literal["png", "webp", "jxl"] = "png"
     max_attempts: int = Field(3, ge=1, description="failures before a spec is set aside")

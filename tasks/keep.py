@@ -199,7 +199,7 @@ class Keeper:
                 versions=versions(),
                 device=done.device,
                 dtype=done.dtype,
-                batch={"size": done.batch_size, "row": done.row, "notes": list(done.notes)},
+                batch={"size": done.batch_size, "row": done.row, "notes": list(done.notes), **done.levers},
                 timings={stage: round(seconds, 4) for stage, seconds in timings.items()},
                 gpu_seconds=gpu_seconds(done),
                 phash=phash,

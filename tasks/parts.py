@@ -44,8 +44,11 @@ class Parts:
     def engine(self) -> Engine:
         """Imports torch: several seconds, once."""
         from engine.diffuse import Engine
+        from engine.levers import Levers
 
-        return Engine(self.catalogue, device=self.settings.device, dtype=self.settings.dtype, pins=self.ledger.pins())
+        given = self.settings
+        pins = self.ledger.pins()
+        return Engine(self.catalogue, device=given.device, dtype=given.dtype, pins=pins, levers=Levers.of(given))
 
     def tell(self, what: str, done: int, total: int) -> None:
         if self.told is not None:

@@ -90,6 +90,8 @@ def changes(image: Any, made: Rendered) -> tuple[str, ...]:
         ("device", image.device, made.device),
         ("precision", image.dtype, made.dtype),
         ("batch", image.batch.get("size", 1), made.batch_size),
+        ("attention", image.batch.get("attention", "native"), made.levers.get("attention", "native")),
+        ("compiler", image.batch.get("compile", "none"), made.levers.get("compile", "none")),
     ):
         if was != is_now:
             why.append(f"the {what} is {is_now} now and was {was}")
