@@ -7,8 +7,8 @@ from typing import Any
 
 from review_app.look import ago
 from schemas.records import Decision, Image
-from schemas.review import Verdict, derived_seed
-from schemas.spec import ImageSpec, Tier
+from schemas.review import REPAIR_CONTEXT, REPAIR_STRENGTH, Verdict, derived_seed
+from schemas.spec import ImageSpec, Kind, Tier
 from storage.history import Picture
 
 Link = Callable[[str], str]
@@ -22,12 +22,14 @@ def item_of(
     parent: Picture | None,
     retakes_left: int,
     promotes: bool,
+    proposals: Mapping[str, dict[str, Any]],
     blind_to: str | None,
 ) -> dict[str, Any]:
     """`sources`: digest of a picture that the spec reads -> its key. `link`: key -> URL.
 
-    `promotes`: whether a reviewer may ask for the final of a draft. `blind_to`: reviewer who must not see what others
-    decided while the image waits for a second review.
+    `proposals`: reason -> what the retake panel proposes (schemas/retakes.py). `promotes`: whether a reviewer may ask
+    for the final of a draft. `blind_to`: reviewer who must not see what others decided while the image waits for a
+    second review.
     """
     image, spec = picture.image, picture.spec
     standing = picture.standing
@@ -68,7 +70,13 @@ def item_of(
             "strength": spec.strength,
             "controlnet_conditioning_scale": spec.controls[0].controlnet_conditioning_scale if spec.controls else None,
             "guidance_scale": spec.guidance_scale,
+            "reference_scale": spec.references[0].scale if spec.references else None,
+            "seamless": spec.seamless if spec.seamless or spec.kind is Kind.TEXTURE else None,
+            "keep_colour": spec.keep_colour if spec.source else None,
             "left": retakes_left,
+            "proposals": proposals,
+            "repair": {"strength": REPAIR_STRENGTH, "padding_mask_crop": REPAIR_CONTEXT},
+            "spec": spec.model_dump(mode="json", exclude_defaults=True),
         },
     }
 

@@ -32,7 +32,7 @@ from schemas.fields import (
     Text,
     Whole,
 )
-from schemas.review import Criterion
+from schemas.review import Criterion, Reason
 from schemas.spec import Frozen, Sha256, Tier
 
 CONTROL_TYPES = (
@@ -238,6 +238,29 @@ AssetRequest = Annotated[
 ]
 
 
+class RetakeDefault(Section):
+    """What the retake panel proposes when a reviewer gives this reason; she may change all of it.
+
+    What does not apply to an image (a control scale without a control) is left out.
+    """
+
+    way: Literal["seed", "change", "region"] = Field(
+        "change", description="seed: only a new seed; change: as below; region: paint only the marked place again"
+    )
+    add_prompt: Text = Field("", max_length=500, description="put behind the prompt", examples=["five fingers"])
+    add_negative: Text = Field("", max_length=500, description="put behind the negative prompt", examples=["text"])
+    strength: Annotated[Number, Field(gt=0.0, le=1.0)] | None = Field(None, description="of a repair or an img2img")
+    guidance_scale: Annotated[Number, Field(ge=0.0, le=50.0)] | None = None
+    control_times: Annotated[Number, Field(gt=0.0, le=4.0)] | None = Field(
+        None, description="the control scale, times this"
+    )
+    reference_times: Annotated[Number, Field(gt=0.0, le=4.0)] | None = Field(
+        None, description="the scale of reference pictures, times this"
+    )
+    seamless: Literal["x", "y", "both"] | None = Field(None, description="tile it")
+    keep_colour: bool | None = Field(None, description="move the colours back to the source's")
+
+
 class Review(Section):
     """How the images are looked at. Every image is, whatever is said here."""
 
@@ -247,6 +270,11 @@ class Review(Section):
     double_share: Part = Field(0.0, description="share of the images that two people must review, 0 to 1")
     max_retakes: Annotated[Whole, Field(ge=0, le=50)] | None = Field(
         None, description="how often one image may be sent back; else the studio's setting"
+    )
+    retakes: dict[Reason, RetakeDefault] = Field(
+        default_factory=dict,
+        description="what the retake panel proposes, by reason; else the house's (docs/review.md)",
+        examples=[{"hands wrong": {"way": "region", "strength": 0.5, "add_negative": "extra fingers"}}],
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -101,6 +101,10 @@ class Changes(Frozen):
     controlnet_conditioning_scale: Real | None = None
     guidance_scale: Real | None = None
     num_inference_steps: int | None = None
+    reference_scale: Real | None = None
+    """Of every picture that shows the style (IP-Adapter)."""
+    seamless: Literal["x", "y", "xy"] | None = None
+    keep_colour: bool | None = None
     region: Region | None = None
     tier: Tier | None = None
 
@@ -138,6 +142,10 @@ REPAIR_CONTEXT = 32
 """px around a region that its repair sees; the place is enlarged to the image's size while it is repainted."""
 
 
+REPAIR_STRENGTH = 0.75
+"""Of a repair that says none."""
+
+
 def derived_seed(parent: str, take: int) -> int:
     """The seed of a retake that names none: fixed by its parent, so that planning it twice plans one image."""
     return int.from_bytes(hashlib.sha256(f"{parent}/{take}".encode()).digest()[:4])
@@ -167,9 +175,17 @@ def retaken(spec: ImageSpec, changes: Changes, *, picture: str, mask: str | None
             control.model_copy(update={"controlnet_conditioning_scale": changes.controlnet_conditioning_scale})
             for control in spec.controls
         )
+    if changes.reference_scale is not None:
+        update["references"] = tuple(
+            reference.model_copy(update={"scale": changes.reference_scale}) for reference in spec.references
+        )
+    if changes.seamless is not None:
+        update["seamless"] = changes.seamless
+    if changes.keep_colour is not None and spec.source:
+        update["keep_colour"] = changes.keep_colour
     if changes.region is not None:
         if mask is None:
             raise ValueError("repairing a region needs its mask")
-        update |= {"source": picture, "mask": mask, "strength": changes.strength or 0.75}
+        update |= {"source": picture, "mask": mask, "strength": changes.strength or REPAIR_STRENGTH}
         update |= {"padding_mask_crop": REPAIR_CONTEXT, "hires": None}
     return ImageSpec.model_validate(spec.model_copy(update=update).model_dump())

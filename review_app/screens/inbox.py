@@ -14,6 +14,7 @@ from review_app.studio import studio
 from review_app.viewer import viewer
 from review_app.who import Person, role_of, someone
 from schemas.errors import LedgerError
+from schemas.retakes import proposed, said_in
 from schemas.review import Criterion, Reason
 from storage.ledger import InboxCount
 
@@ -104,6 +105,7 @@ def _item(digest: str, person: Person) -> dict[str, Any] | None:
         parent=parent,
         retakes_left=max(0, cap - (picture.spec.take - 1)),
         promotes=when == "asked",
+        proposals=proposed(picture.spec, said_in(brief.manifest_body if brief else {})),
         blind_to=None if person.leads else person.name,
     )
 

@@ -77,10 +77,8 @@ function onClick(view, event) {
     refresh(view);
     drawBoxes(view);
   } else if (reason) toggleReason(view, reason);
-  else if (way) {
-    Object.assign(view.asking, { way, chosen: true });
-    showAsk(view);
-  } else if (beside) {
+  else if (way) chooseWay(view, way);
+  else if (beside) {
     view.beside = Number(beside);
     showBeside(view, onScreen(view.deck));
     compare(view, view.look.mode || (event.detail ? "blink" : ""));

@@ -6,8 +6,12 @@ const WAYS = {
   change: { label: "Change what is asked", hint: "Change what you like; what you leave stays as it was." },
   region: { label: "Repair one place", hint: "Only inside the region is painted again; the rest stays." },
 };
-const FIELDS = { change: ["prompt", "negative_prompt", "strength", "controlnet_conditioning_scale", "guidance_scale"], region: ["prompt", "strength"], seed: [] };
-const NUMBERS = ["strength", "controlnet_conditioning_scale", "guidance_scale"];
+const FIELDS = {
+  change: ["prompt", "negative_prompt", "strength", "controlnet_conditioning_scale", "guidance_scale", "reference_scale", "seamless", "keep_colour"],
+  region: ["prompt", "negative_prompt", "strength"],
+  seed: [],
+};
+const NUMBERS = ["strength", "controlnet_conditioning_scale", "guidance_scale", "reference_scale"];
 
 function ask(view, verdict) {
   const item = onScreen(view.deck);
@@ -15,15 +19,15 @@ function ask(view, verdict) {
   const { parts } = view;
   const reasons = new Set(item.criteria.filter((name) => draft.marks[name] === "bad").map((name) => REASON_OF[name]));
   for (const region of draft.regions) if (REASON_OF[region.criterion]) reasons.add(REASON_OF[region.criterion]);
-  view.asking = { verdict, id: item.id, reasons, way: "seed" };
+  view.asking = { verdict, id: item.id, reasons, way: "seed", touched: new Set() };
   parts["ask-title"].textContent = verdict === "reject" ? `Reject ${item.asset}?` : `Make ${item.asset} again tonight?`;
   parts["ask-go"].textContent = verdict === "reject" ? "Reject" : "Send back";
   parts["ask-go"].className = verdict;
   parts["ask-note"].value = draft.note;
   parts["ask-wrong"].textContent = "";
   parts.changes.hidden = verdict !== "retake";
-  for (const input of parts.ask.querySelectorAll("[data-change]")) input.value = item.retake[input.dataset.change] ?? "";
   view.asking.way = suggestedWay(view, item);
+  propose(view, item);
   open(view, "ask");
   showAsk(view);
   parts.reasons.querySelector("button").focus();
@@ -37,17 +41,56 @@ function repairable(view, item) {
   return finding ? { ...finding.regions[0], criterion: finding.check } : null;
 }
 
+/** The proposals of the reasons that were given, in the order in which the panel lists them. */
+function proposals(view, item) {
+  return view.data.reasons.filter((reason) => view.asking.reasons.has(reason)).map((reason) => item.retake.proposals[reason]);
+}
+
 function suggestedWay(view, item) {
-  const { reasons } = view.asking;
-  if (repairable(view, item) && (reasons.has("hands wrong") || reasons.has("unwanted text"))) return "region";
-  if (reasons.has("off brand") || reasons.has("not what was asked")) return "change";
-  return "seed";
+  const ways = proposals(view, item).map((one) => one.way);
+  if (repairable(view, item) && ways.includes("region")) return "region";
+  return ways.includes("change") ? "change" : "seed";
+}
+
+/** Fills every field that the reviewer did not touch: as it was, and over that what the reasons propose. */
+function propose(view, item) {
+  const { asking, parts } = view;
+  const filled = { ...item.retake };
+  if (asking.way === "region") filled.strength = item.retake.repair.strength;
+  for (const { way, changes } of proposals(view, item)) {
+    if (way !== asking.way) continue;
+    for (const [name, value] of Object.entries(changes)) {
+      const before = item.retake[name] ?? "";
+      const adds = typeof value === "string" && name !== "seamless" && value.startsWith(before);
+      filled[name] = adds ? (filled[name] ?? "") + value.slice(before.length) : value;
+    }
+  }
+  for (const field of parts.ask.querySelectorAll("[data-change]")) {
+    const name = field.dataset.change;
+    if (asking.touched.has(name)) continue;
+    if (field.type === "checkbox") field.checked = Boolean(filled[name]);
+    else field.value = filled[name] ?? "";
+  }
 }
 
 function toggleReason(view, reason) {
   const { asking } = view;
+  const item = view.deck.items.get(asking.id);
   if (!asking.reasons.delete(reason)) asking.reasons.add(reason);
-  if (!asking.chosen) asking.way = suggestedWay(view, view.deck.items.get(asking.id));
+  if (!asking.chosen) asking.way = suggestedWay(view, item);
+  propose(view, item);
+  showAsk(view);
+}
+
+function onAsked(view, event) {
+  if (view.asking?.verdict !== "retake") return;
+  view.asking.touched.add(event.target.dataset.change);
+  showWays(view, view.deck.items.get(view.asking.id));
+}
+
+function chooseWay(view, way) {
+  Object.assign(view.asking, { way, chosen: true });
+  propose(view, view.deck.items.get(view.asking.id));
   showAsk(view);
 }
 
@@ -97,6 +140,27 @@ function showWays(view, item) {
   }
   row("take", `${item.take} → ${item.take + 1}${item.retake.left === null ? "" : `, ${item.retake.left} left`}`);
   parts.will.replaceChildren(...rows);
+  showWhole(view, item, changes);
+}
+
+/** Every field of the child's spec as schemas.review.retaken will make it; what is new is marked. */
+function showWhole(view, item, { region, reference_scale: shown, controlnet_conditioning_scale: held, ...plain }) {
+  const { spec, seed, repair } = item.retake;
+  const child = { ...spec, ...plain, seed, take: item.take + 1, parent: item.id };
+  if (held !== undefined) child.controls = spec.controls?.map((one) => ({ ...one, controlnet_conditioning_scale: held }));
+  if (shown !== undefined) child.references = spec.references?.map((one) => ({ ...one, scale: shown }));
+  if (region) {
+    const strength = plain.strength ?? repair.strength;
+    Object.assign(child, { source: "this image", mask: "the region", padding_mask_crop: repair.padding_mask_crop, strength, hires: null });
+  }
+  const text = (value) => (typeof value === "object" ? JSON.stringify(value) : String(value));
+  const names = Object.keys(child).sort();
+  view.parts.whole.replaceChildren(
+    ...names.flatMap((name) => {
+      const cls = text(child[name]) === text(spec[name]) ? "" : "new";
+      return [make("dt", { text: name }), make("dd", { cls, text: text(child[name]) })];
+    }),
+  );
 }
 
 function percent(part) {
@@ -110,12 +174,19 @@ function changesOf(view) {
   const changes = {};
   for (const name of FIELDS[asking.way]) {
     const field = parts.ask.querySelector(`[data-change=${name}]`);
-    if (field.parentElement.hidden && name !== "strength") continue;
-    const value = NUMBERS.includes(name) ? (field.value === "" ? null : Number(field.value)) : field.value;
+    if (field.closest("[data-for]").hidden) continue;
+    const value = valueOf(field);
     if (value !== null && value !== item.retake[name]) changes[name] = value;
   }
   if (asking.way === "region") changes.region = repairable(view, item);
   return changes;
+}
+
+function valueOf(field) {
+  if (field.type === "checkbox") return field.checked;
+  if (field.dataset.change === "seamless") return field.value || null;
+  if (NUMBERS.includes(field.dataset.change)) return field.value === "" ? null : Number(field.value);
+  return field.value;
 }
 
 function answer(view) {

@@ -42,7 +42,7 @@ function attach(view) {
   window.addEventListener("beforeunload", (event) => view.outbox.waiting.length && event.preventDefault(), on);
   root.addEventListener("click", (event) => onClick(view, event), on);
   root.addEventListener("change", (event) => onChange(view, event), on);
-  parts.ask.addEventListener("input", () => view.asking?.verdict === "retake" && showWays(view, view.deck.items.get(view.asking.id)), on);
+  parts.ask.addEventListener("input", (event) => onAsked(view, event), on);
   parts.ask.addEventListener("submit", (event) => (event.preventDefault(), answer(view)), on);
   parts.note.addEventListener("input", () => keepNote(view), on);
   onPointers(view, on);
