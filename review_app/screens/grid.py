@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from review_app.contest import Contest
 from review_app.frames import tile_of
-from review_app.look import plain
+from review_app.look import picture, plain
 from review_app.sheet import sheet
 from review_app.studio import studio
 from review_app.who import Person, role_of, someone
@@ -22,6 +23,9 @@ def main() -> None:
     if person is None:
         return
     st.title("Grid")
+    take_back(person)
+    if "contest" in st.session_state:
+        return tournament(st.session_state["contest"], person)
     counts = ledger.inbox_counts()
     if not counts:
         st.info("Nothing waits.")
@@ -79,20 +83,75 @@ def acts(picked: list[InboxItem], waiting: list[InboxItem], person: Person) -> N
     if st.button(label, disabled=not (many == 1 and rest), help=help_text):
         losers = [(item, Verdict.REJECT, (Reason.DUPLICATE,)) for item in rest]
         decide([(picked[0], Verdict.APPROVE, ()), *losers], person)
+    several = picked if many > 1 else waiting
+    one_asset = len(several) > 1 and len({(item.project, item.asset) for item in several}) == 1
+    help_text = "Two at a time: of the chosen images of one asset, or of all that are shown when they are of one asset"
+    if st.button("A or B", disabled=not one_asset, help=help_text, icon=":material/compare:"):
+        st.session_state["contest"] = Contest.among(several)
+        st.rerun()
     if many:
         st.caption(f"{many} chosen")
 
 
+def tournament(contest: Contest, person: Person) -> None:
+    """Two images side by side; the better one stays and meets the next. At the end one act decides all of them."""
+    right = contest.right
+    total = len(contest.out) + len(contest.rest) + 1
+    st.progress(
+        len(contest.out) / (total - 1), text=plain(f"{contest.left.asset}: {len(contest.out)} of {total} are out")
+    )
+    sides = [(contest.left, "A", "left"), *([(right, "B", "right")] if right else [])]
+    for column, (item, name, key) in zip(st.columns(2), sides, strict=False):
+        with column:
+            picture(studio().links.to(item.preview_key), alt=f"{name}: {item.variant}")
+            flags = ", ".join(str(check) for check, result in item.results.items() if result == "flag")
+            st.caption(plain(item.variant + (f" · look at: {flags}" if flags else "")))
+            if right and st.button(f"{name} is better", shortcut=key, width="stretch", type="primary"):
+                st.session_state["contest"] = contest.better(item)
+                st.rerun()
+    with st.container(horizontal=True):
+        if right is None:
+            label = f"Approve it and reject the other {len(contest.out)}"
+            if st.button(label, type="primary", shortcut="Enter"):
+                del st.session_state["contest"]
+                losers = [(item, Verdict.REJECT, (Reason.DUPLICATE,)) for item in contest.out]
+                decide([(contest.left, Verdict.APPROVE, ()), *losers], person)
+        if st.button("One step back", disabled=contest.before is None, shortcut="u"):
+            st.session_state["contest"] = contest.before
+            st.rerun()
+        if st.button("Leave, deciding nothing", shortcut="Escape"):
+            del st.session_state["contest"]
+            st.rerun()
+
+
+def take_back(person: Person) -> None:
+    """The last act on this page, whole: an undo for each of its decisions."""
+    last: list[tuple[InboxItem, int]] = st.session_state.get("last_act", [])
+    if not last or "contest" in st.session_state:
+        return
+    if st.button(f"Take the last act back ({len(last)})", icon=":material/undo:"):
+        del st.session_state["last_act"]
+        refused = []
+        for item, revision in last:
+            choice = Choice(image=item.digest, revision=revision, verdict=Verdict.UNDO)
+            try:
+                ledger.decide(choice, reviewer=person.name, role=role_of(person.name))
+            except (StaleDecision, NotAllowed) as wrong:
+                refused.append(f"{item.asset} {item.variant}: {wrong}")
+        st.session_state["refused"] = refused
+        st.rerun()
+
+
 def decide(choices: list[tuple[InboxItem, Verdict, tuple[Reason, ...]]], person: Person) -> None:
     """One decision an image, each guarded by the revision that was shown; what is refused is named."""
-    refused = []
+    refused, done = [], []
     for item, verdict, reasons in choices:
         choice = Choice(image=item.digest, revision=item.revision, verdict=verdict, reasons=reasons)
         try:
-            ledger.decide(choice, reviewer=person.name, role=role_of(person.name))
+            done.append((item, ledger.decide(choice, reviewer=person.name, role=role_of(person.name))))
         except (StaleDecision, NotAllowed) as wrong:
             refused.append(f"{item.asset} {item.variant}: {wrong}")
-    st.session_state["refused"] = refused
+    st.session_state["refused"], st.session_state["last_act"] = refused, done
     st.toast(f"{len(choices) - len(refused)} decided")
     st.rerun()
 

@@ -48,6 +48,34 @@ def test_the_best_of_an_asset_in_one_act(led: House, visit):  # type: ignore[no-
     expect(page.get_by_text("What the checks would have told")).to_be_visible()
 
 
+def test_a_tournament_decides_all_in_one_act_and_is_taken_back(led: House, visit):  # type: ignore[no-untyped-def]
+    specs = stock(led.ledger, led.store, images=4, size=96, project="Cup", asset="Axe")
+    page = visit("grid", at=led)
+    page.get_by_role("button", name="A or B").click()
+    expect(page.get_by_text("Axe: 0 of 4 are out")).to_be_visible()
+    page.get_by_role("button", name="B is better").click()
+    expect(page.get_by_text("Axe: 1 of 4 are out")).to_be_visible()
+    page.get_by_role("button", name="A is better").click()
+    expect(page.get_by_text("Axe: 2 of 4 are out")).to_be_visible()
+    page.get_by_role("button", name="One step back").click()
+    expect(page.get_by_text("Axe: 1 of 4 are out")).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_text("Axe: 2 of 4 are out")).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_text("Axe: 3 of 4 are out")).to_be_visible()
+    assert newest(led, "Cup") == {}
+    page.get_by_role("button", name="Approve it and reject the other 3").click()
+    expect(page.get_by_text("Nothing waits.")).to_be_visible()
+    won = {spec.digest: "approve" if spec is specs[1] else "reject" for spec in specs}
+    assert newest(led, "Cup") == won
+    page.get_by_role("button", name="Take the last act back (4)").click()
+    expect(page.locator(".sheet .tile")).to_have_count(4)
+    standing = [led.ledger.picture(spec.digest).standing for spec in specs]
+    assert standing == [None] * 4
+    for spec in specs:  # the next tests begin with nothing that waits
+        led.ledger.decide(Choice(image=spec.digest, revision=2, verdict=Verdict.APPROVE), reviewer="Noor")
+
+
 def test_two_reviews_are_blind_and_a_lead_settles(led: House, visit):  # type: ignore[no-untyped-def]
     (spec,) = stock(led.ledger, led.store, images=1, size=96, double=True, project="Twice")
     said = {"verdict": Verdict.REJECT, "reasons": (Reason.OFF_BRAND,), "note": "not our blue"}
