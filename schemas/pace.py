@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from schemas.spec import ImageSpec
+from schemas.spec import Hires, ImageSpec, Task
 
-PaceKey = tuple[str, int, int, int, str, int]
-"""model alias, width, height, num_inference_steps, task, number of controls"""
+Second = tuple[int, int, int]
+"""Of an image in two passes: width and height of the first one, steps that the second one runs"""
+PaceKey = tuple[str, int, int, int, str, int, Second | None]
+"""model alias, width, height, steps that are run, task, number of controls, the second pass or None"""
 
 
 def pace_key(spec: ImageSpec) -> PaceKey:
     alias, task = spec.model.alias, spec.task.value
-    return alias, spec.width, spec.height, spec.num_inference_steps, task, len(spec.controls)
+    steps = spec.num_inference_steps
+    if spec.task is not Task.TXT2IMG:
+        steps = _run(steps, 0.5 if spec.strength is None else spec.strength)
+    return alias, spec.width, spec.height, steps, task, len(spec.controls), _second(spec, spec.hires)
+
+
+def _second(spec: ImageSpec, hires: Hires | None) -> Second | None:
+    if hires is None:
+        return None
+    return hires.width, hires.height, _run(hires.num_inference_steps or spec.num_inference_steps, hires.strength)
+
+
+def _run(steps: int, strength: float) -> int:
+    """img2img begins on the way: strength x steps, rounded down, as diffusers' pipelines count them."""
+    return max(1, min(int(steps * strength), steps))

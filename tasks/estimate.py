@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from schemas.pace import PaceKey, pace_key
 from schemas.spec import ImageSpec, Task
 
-# Teraflop of SDXL at 1024x1024 (docs/engine.md counts them): a UNet forward, a ControlNet forward, VAE decode.
-UNET, CONTROLNET, DECODE = 6.76, 3.02, 10.47
+# Teraflop of SDXL at 1024x1024 (docs/engine.md counts them): a UNet forward, a ControlNet forward, VAE encode, decode.
+UNET, CONTROLNET, ENCODE, DECODE = 6.76, 3.02, 4.88, 10.47
 GUESSED_SPEED = 200.0
 """Teraflop a second that a guess supposes: about a quarter of an H100's."""
 PNG_BYTES_PER_PIXEL = 1.9
@@ -35,10 +35,16 @@ class Row:
 
 
 def work(key: PaceKey, *, guided: bool = True) -> float:
-    """Teraflop of one image, were the model SDXL. Of use as a ratio between images of one model."""
-    _, width, height, steps, task, controls = key
-    forwards = steps * (2 if guided else 1) * (0.5 if task != Task.TXT2IMG.value else 1.0)
-    return (forwards * (UNET + controls * CONTROLNET) + DECODE) * width * height / 1024**2
+    """Teraflop of one image, both passes of `hires` together, were the model SDXL. Of use as a ratio between images of
+    one model."""
+    _, width, height, steps, task, controls, second = key
+    step = (2 if guided else 1) * (UNET + controls * CONTROLNET)
+    source = ENCODE if task != Task.TXT2IMG.value else 0.0
+    pixels = width * height / 1024**2
+    if second is None:
+        return (source + steps * step + DECODE) * pixels
+    small, tall, more = second
+    return (source + steps * step + DECODE) * small * tall / 1024**2 + (ENCODE + more * step + DECODE) * pixels
 
 
 def seconds_for(key: PaceKey, pace: Mapping[PaceKey, float], *, guided: bool = True) -> tuple[float, bool]:

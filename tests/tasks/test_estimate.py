@@ -12,6 +12,7 @@ from schemas.manifest import Manifest
 from schemas.matrix import Matrix
 from schemas.pace import pace_key
 from schemas.settings import Settings
+from schemas.spec import ImageSpec
 from tasks.estimate import Row, seconds_for, table, work
 from tasks.plan import Models, expand, expand_asset
 from tasks.submit import LOOKED_AT, check
@@ -54,9 +55,35 @@ def test_history_is_preferred_to_a_guess() -> None:
 
 
 def test_a_control_costs_more_and_no_guidance_half() -> None:
-    key = ("hero", 1024, 1024, 30, "txt2img", 0)
-    assert work((*key[:5], 1)) > 1.3 * work(key)
+    key = ("hero", 1024, 1024, 30, "txt2img", 0, None)
+    assert work((*key[:5], 1, None)) > 1.3 * work(key)
     assert work(key, guided=False) < 0.6 * work(key)
+
+
+def test_a_second_pass_is_counted() -> None:
+    """Two passes are what their two images would cost by themselves, and are no history for an image of one pass."""
+    plain = manifest(size=1024, prompt="x", seeds=1, guidance_scale=5.0, num_inference_steps=30)
+    hires = {"first_size": 1024, "strength": 0.4, "num_inference_steps": 25}
+    twice = manifest(size=2048, prompt="x", seeds=1, guidance_scale=5.0, num_inference_steps=30, hires=hires)
+    small, large = (next(expand(asked, {}, MODELS)) for asked in (plain, twice))
+    over = large.model_copy(update={"hires": None, "source": "c" * 64, "strength": 0.4, "num_inference_steps": 25})
+    over = ImageSpec.model_validate(over.model_dump())
+    assert work(pace_key(large)) == pytest.approx(work(pace_key(small)) + work(pace_key(over)))
+    assert work(pace_key(over)) > work(pace_key(small)), "four times the pixels, a third of the steps"
+    once = ImageSpec.model_validate(large.model_copy(update={"hires": None}).model_dump())
+    assert pace_key(once) != pace_key(large)
+    row = table([large], pace={pace_key(small): 1.0}, made=set(), batch_size=8)[0]
+    assert row.guessed and row.gpu_seconds == pytest.approx(work(pace_key(large)) / work(pace_key(small)))
+
+
+def test_img2img_costs_its_share_of_the_steps() -> None:
+    spec = next(expand(manifest(num_inference_steps=30), {}, MODELS))
+    near, far = (
+        pace_key(ImageSpec.model_validate(spec.model_dump() | {"source": "c" * 64, "strength": strength}))
+        for strength in (0.3, 0.9)
+    )
+    assert (near[3], far[3]) == (9, 27) and near != far
+    assert 2 < work(far) / work(near) < 3
 
 
 def test_a_sample_projects_what_the_whole_would_say() -> None:
