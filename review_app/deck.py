@@ -9,7 +9,7 @@ from review_app.look import ago
 from schemas.records import Decision, Image
 from schemas.review import REPAIR_CONTEXT, REPAIR_STRENGTH, Verdict, derived_seed
 from schemas.spec import ImageSpec, Kind, Tier
-from storage.history import Picture
+from storage.images import Picture
 
 Link = Callable[[str], str]
 

@@ -1,4 +1,4 @@
-"""The ledger on what there is to see: one image with everything about it, an asset's images, the trail of decisions."""
+"""The ledger on what there is to see: an asset's images, their lines of takes, the trail of decisions, the counts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from schemas.errors import LedgerError
-from schemas.manifest import BrandGuide
-from schemas.records import Decision, Delivery, FindingRow, Image, InboxEntry, Order, Retake, Spec, Submission
-from schemas.review import Finding, Verdict
-from schemas.spec import ImageSpec
+from schemas.records import Decision, Delivery, Image, InboxEntry, Spec, Submission
+from schemas.review import Verdict
 from storage.transaction import Transactions, values_of
 
 
@@ -34,32 +32,6 @@ class Frame:
     """For a person to look at it."""
     verdict: Verdict | None
     """Of the decision that stands."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image and everything that is known about it, as of one moment."""
-
-    image: Image
-    spec: ImageSpec
-    entry: InboxEntry
-    findings: tuple[Finding, ...]
-    decisions: tuple[Decision, ...]
-    """All of them, oldest first."""
-    standing: Decision | None
-    retakes: tuple[Retake, ...]
-    """What became of decisions that asked for another image."""
-    line: tuple[Frame, ...]
-    """Its lineage, itself included, oldest take first."""
-    submission: str | None
-    submission_name: str
-    submitted_by: str
-    brand: BrandGuide
-
-    @property
-    def revision(self) -> int:
-        """What a Choice on this picture must carry."""
-        return self.entry.revision
 
 
 @dataclass(frozen=True)
@@ -87,59 +59,16 @@ class AssetCount:
 
 
 class History(Transactions):
-    def matching(self, start: str, *, most: int = 3) -> list[str]:
-        """Digests of images that begin so, `most` of them at most: for people, who say only the first letters."""
-        with self.reading() as session:
-            within = Image.digest.between(start, start + "g")  # digests are hexadecimal
-            return list(session.scalars(select(Image.digest).where(within).order_by(Image.digest).limit(most)))
-
-    def picture(self, digest: str) -> Picture:
-        """LedgerError when there is no such image."""
-        with self.reading() as session:
-            image, entry = session.get(Image, digest), session.get(InboxEntry, digest)
-            spec = session.get(Spec, digest)
-            if image is None or entry is None or spec is None:
-                raise LedgerError(f"there is no image {digest}")
-            decisions = session.scalars(
-                select(Decision).where(Decision.image == digest).order_by(Decision.revision)
-            ).all()
-            found = session.scalars(
-                select(FindingRow)
-                .where(FindingRow.image == digest)
-                .order_by(FindingRow.score.desc(), FindingRow.criterion)
-            )
-            asked = session.execute(
-                select(Submission.digest, Submission.name, Submission.submitted_by, Submission.body["brand"])
-                .join(Order, Order.submission == Submission.digest)
-                .where(Order.spec == digest)
-                .order_by(Submission.submitted_at, Submission.digest)
-                .limit(1)
-            ).first()
-            return Picture(
-                image=image,
-                spec=ImageSpec.model_validate(spec.body),
-                entry=entry,
-                findings=tuple(_finding(row) for row in found),
-                decisions=tuple(decisions),
-                standing=next((decision for decision in decisions if decision.id == entry.decision), None),
-                retakes=tuple(session.scalars(select(Retake).where(Retake.parent == digest).order_by(Retake.decision))),
-                line=tuple(_line(session, digest)),
-                submission=asked[0] if asked else None,
-                submission_name=asked[1] if asked else "",
-                submitted_by=asked[2] if asked else spec.submitted_by,
-                brand=BrandGuide.model_validate(asked[3] or {}) if asked else BrandGuide(),
-            )
-
     def lineage(self, digest: str) -> list[Frame]:
         """The line of takes that this spec belongs to: its first ancestor and all that came of that, by take."""
         with self.reading() as session:
-            return _line(session, digest)
+            return line_of(session, digest)
 
     def contact_sheet(self, project: str, asset: str, *, limit: int | None = None) -> list[Frame]:
         """Every spec of an asset, made or not, by variant and take."""
-        query = _frames().where(Spec.project == project, Spec.asset == asset).limit(limit)
+        query = frames_query().where(Spec.project == project, Spec.asset == asset).limit(limit)
         with self.reading() as session:
-            return _framed(session, query.order_by(Spec.variant, Spec.take, Spec.planned_at, Spec.digest))
+            return framed(session, query.order_by(Spec.variant, Spec.take, Spec.planned_at, Spec.digest))
 
     def decisions(
         self,
@@ -207,19 +136,6 @@ class History(Transactions):
             return sorted({*planned, *session.scalars(values_of(Submission.project))})
 
 
-def _finding(row: FindingRow) -> Finding:
-    return Finding.model_validate(
-        {
-            "check": row.criterion,
-            "result": row.result,
-            "score": row.score,
-            "sentence": row.sentence,
-            "regions": row.regions,
-            "data": row.data,
-        }
-    )
-
-
 def _counted(session: Session, project: str | None, *by: Any) -> dict[tuple[Any, ...], int]:
     """Rows by these columns, of which the first is the project."""
     query = select(*by, func.count()).group_by(*by)
@@ -228,7 +144,7 @@ def _counted(session: Session, project: str | None, *by: Any) -> dict[tuple[Any,
     return {tuple(row[:-1]): row[-1] for row in session.execute(query)}
 
 
-def _frames() -> Select[Any]:
+def frames_query() -> Select[Any]:
     columns: tuple[Any, ...] = (
         Spec.digest,
         Spec.variant,
@@ -249,7 +165,7 @@ def _frames() -> Select[Any]:
     )
 
 
-def _framed(session: Session, query: Select[Any]) -> list[Frame]:
+def framed(session: Session, query: Select[Any]) -> list[Frame]:
     frames = []
     for row in session.execute(query):
         values = dict(row._mapping)
@@ -258,7 +174,7 @@ def _framed(session: Session, query: Select[Any]) -> list[Frame]:
     return frames
 
 
-def _line(session: Session, digest: str) -> list[Frame]:
+def line_of(session: Session, digest: str) -> list[Frame]:
     up = select(Spec.digest, Spec.parent).where(Spec.digest == digest).cte("up", recursive=True)
     older = aliased(Spec)
     up = up.union(select(older.digest, older.parent).join(up, older.digest == up.c.parent))
@@ -266,5 +182,5 @@ def _line(session: Session, digest: str) -> list[Frame]:
     down = select(Spec.digest.label("digest")).where(Spec.digest.in_(first)).cte("down", recursive=True)
     younger = aliased(Spec)
     down = down.union(select(younger.digest).join(down, younger.parent == down.c.digest))
-    query = _frames().where(Spec.digest.in_(select(down.c.digest)))
-    return _framed(session, query.order_by(Spec.take, Spec.planned_at, Spec.digest))
+    query = frames_query().where(Spec.digest.in_(select(down.c.digest)))
+    return framed(session, query.order_by(Spec.take, Spec.planned_at, Spec.digest))

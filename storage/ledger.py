@@ -3,14 +3,15 @@
 Each method is one short transaction (`plan` is several) and returns detached rows or small frozen values. What happened
 is appended; states follow from it. By room:
 `submissions` (sent in, planned), `work` (leases, failures), `keeping` (images), `review` (inbox, decisions), `watching`
-(who has what in hand, the reviewers' pace), `history` (one image, one asset, the trail), `outcomes` (retakes,
-deliveries), `nights`, `evidence`, `library`.
+(who has what in hand, the reviewers' pace), `images` (everything about one), `history` (assets, the trail), `outcomes`
+(retakes, deliveries), `nights`, `evidence`, `library`.
 """
 
 from __future__ import annotations
 
 from storage.evidence import Evidence, Judged
-from storage.history import AssetCount, Decided, Frame, History, Picture
+from storage.history import AssetCount, Decided, Frame, History
+from storage.images import Images, Picture
 from storage.keeping import Keeping, Keepings
 from storage.library import Found, Library
 from storage.nights import AssetMade, FailureCause, Nights, NightSummary, PaceKey, pace_key
@@ -54,5 +55,5 @@ __all__ = [
 ]
 
 
-class Ledger(Outcomes, Work, Keepings, Review, History, Nights, Watching, Evidence, Library):
+class Ledger(Outcomes, Work, Keepings, Review, History, Nights, Watching, Evidence, Library, Images):
     """`Ledger(open_database(url))`. Threads may share one."""

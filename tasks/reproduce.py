@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import InputError
 from schemas.settings import Settings
-from storage.history import Picture
+from storage.images import Picture
 from storage.ledger import Ledger
 from storage.objects import Store
 from storage.pictures import decode

@@ -13,10 +13,9 @@ from review_app.deck import item_of
 from review_app.studio import studio
 from review_app.viewer import viewer
 from review_app.who import Person, role_of, someone
-from schemas.errors import LedgerError
 from schemas.retakes import proposed, said_in
 from schemas.review import Criterion, Reason
-from storage.ledger import InboxCount
+from storage.ledger import Brief, InboxCount, Picture
 
 IN_HAND = 40
 MOST = 400
@@ -58,7 +57,7 @@ def screen() -> None:
     known = set(have)
     lacking = [digest for digest in queue if digest not in known]
 
-    items = {digest: item for digest in dict.fromkeys([*fresh, *lacking]) if (item := _item(digest, person))}
+    items = _items(list(dict.fromkeys([*fresh, *lacking])), person)
 
     # 3. Tell the screen.
     viewer(
@@ -85,14 +84,22 @@ def _asked_for() -> dict[str, str]:
     return {name: st.query_params.get(name, "") for name in ("project", "asset", "check")}
 
 
-def _item(digest: str, person: Person) -> dict[str, Any] | None:
+def _items(digests: list[str], person: Person) -> dict[str, dict[str, Any]]:
+    """What the screen is told of these images; what is none is left out."""
+    if not digests:
+        return {}
     at = studio()
-    try:
-        picture = at.ledger.picture(digest)
-        parent = at.ledger.picture(picture.spec.parent) if picture.spec.parent else None
-    except LedgerError:
-        return None
-    brief = at.ledger.briefs([digest]).get(digest)
+    pictures = at.ledger.pictures(digests)
+    parents = at.ledger.pictures({one.spec.parent for one in pictures.values() if one.spec.parent})
+    briefs = at.ledger.briefs(pictures)
+    return {
+        digest: _item(picture, parents.get(picture.spec.parent or ""), briefs.get(digest), person)
+        for digest, picture in pictures.items()
+    }
+
+
+def _item(picture: Picture, parent: Picture | None, brief: Brief | None, person: Person) -> dict[str, Any]:
+    at = studio()
     sources = {file["digest"]: file["key"] for file in (brief.files if brief else {}).values()}
     cap = at.settings.max_retakes
     if brief is not None and brief.max_retakes is not None:
