@@ -198,6 +198,14 @@ def run(
 
 
 @app.command()
+def now(by: Annotated[str, typer.Option("--by", help="who asks for it; for the record")] = "") -> None:
+    """Begin a night and return: on the Prefect server where there is one, else as a process of its own."""
+    from flows.at_once import begin
+
+    print(begin(settings(), by=by or "dailies now"))
+
+
+@app.command()
 def night() -> None:
     """Have tonight's night on this machine, within the working window; for cron, where there is no Prefect server."""
     from flows.one_machine import run_night

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import PurePosixPath
 from statistics import median
+from typing import Any
 
 import streamlit as st
 
@@ -91,16 +96,15 @@ def _plan(manifest: Manifest, looked: Looked) -> None:
     ]
     images = sum(Matrix(manifest, asset).count() for asset in manifest.assets)
     st.success(f"Sound: {images} images of {len(rows)} assets.", icon=":material/check_circle:")
-    figures = st.columns(3)
+    figures = st.columns(4)
     figures[0].metric("Images", images)
     figures[1].metric("Pictures", len(looked.frozen), help="Frozen with the manifest")
     seconds = [pace for (model, *_), pace in at.ledger.pace().items() if model == manifest.model]
     if seconds:
         hours = images * median(seconds) / 3600
         said = f"{hours * 60:.0f} min" if hours < 1.5 else f"{hours:.1f} h"
-        figures[2].metric(
-            "GPU time", said, help=f"About {hours * at.settings.gpu_hour_price:.2f} {at.settings.currency}"
-        )
+        figures[2].metric("GPU time", said, help="From what images of this model took so far")
+        figures[3].metric("Cost", f"{hours * at.settings.gpu_hour_price:.2f} {at.settings.currency}")
     else:
         figures[2].metric("GPU time", "not known", help="Nothing was made with this model yet")
     st.dataframe(rows, hide_index=True)
@@ -108,12 +112,34 @@ def _plan(manifest: Manifest, looked: Looked) -> None:
     person = someone()
     if person is None or not person.may_decide:
         st.caption("Your role does not submit.")
-    elif st.button(f"Submit {images} images for the next night", type="primary", icon=":material/send:"):
-        submission, new = freeze(looked, store=at.store, ledger=at.ledger, submitted_by=person.name)
-        word = "Submitted" if new else "The very same was submitted before, and stays as it is"
-        st.success(
-            f"{word}: {submission.digest[:12]}. The next night plans it and makes it.", icon=":material/inventory:"
-        )
+    else:
+        with st.container(horizontal=True):
+            tonight = st.button(f"Submit {images} images for the next night", type="primary", icon=":material/send:")
+            at_once = st.button("Submit and make it now", icon=":material/bolt:", **_why_not_now())
+        if tonight or at_once:
+            submission, new = freeze(looked, store=at.store, ledger=at.ledger, submitted_by=person.name)
+            word = "Submitted" if new else "The very same was submitted before, and stays as it is"
+            when = _begin(person.name) if at_once else "The next night plans it and makes it."
+            st.success(f"{word}: {submission.digest[:12]}. {plain(when)}", icon=":material/inventory:")
+
+
+def _why_not_now() -> dict[str, Any]:
+    """Arguments of the button: greyed out, with the reason, where a night cannot begin."""
+    night = next(iter(at.ledger.nights(1)), None)
+    if night is not None and night.ended_at is None:
+        return {"disabled": True, "help": "A night is running. What is submitted now is made in the next one."}
+    if not os.environ.get("PREFECT_API_URL") and find_spec("torch") is None:
+        return {"disabled": True, "help": "There is no Prefect server, and this machine cannot make images."}
+    return {"help": "Everything that waits is made, outside the working hours too. Nights shows how it goes."}
+
+
+def _begin(who: str) -> str:
+    """`dailies now`, for this page knows no flows."""
+    command = [sys.executable, "-m", "flows", "now", f"--by={who}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        return f"It waits for the next night, for none could begin now: {done.stderr.strip()[-400:]}"
+    return done.stdout.strip()
 
 
 def history() -> None:

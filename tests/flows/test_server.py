@@ -63,10 +63,10 @@ def test_a_night_on_a_server(studio_stack: Stack, tmp_path: Path) -> None:
             running([*dailies, "worker", "--gpu", "0"], environment, tmp_path / "gpu.log", cwd=tmp_path),
             running([*dailies, "worker"], environment, tmp_path / "nights.log", cwd=tmp_path),
         ):
-            run = httpx.post(
-                f"{api}/deployments/{deployments['nightly']['id']}/create_flow_run",
-                json={"parameters": {"by": "the test", "windowed": False}, "state": {"type": "SCHEDULED"}},
-            ).json()
+            asked = subprocess.run([*dailies, "now", "--by", "the test"], cwd=tmp_path, env=environment, check=True,
+                                   capture_output=True, text=True).stdout  # fmt: skip
+            (run,) = httpx.post(f"{api}/flow_runs/filter", json={}).json()
+            assert run["name"] in asked
             _until(
                 lambda: any(night.ended_at for night in parts.ledger.nights()),
                 "the night to end",

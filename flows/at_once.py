@@ -1,0 +1,30 @@
+"""A night begun now by somebody who does not wait for it: the review app's *make it now*."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from schemas.settings import Settings
+
+
+def begin(settings: Settings, *, by: str) -> str:
+    """Asks the Prefect server for a night outside the working window; without one, starts `dailies run` as a process
+    of its own that outlives this one. Returns what was begun, as a sentence."""
+    if os.environ.get("PREFECT_API_URL"):
+        from prefect.deployments import run_deployment
+
+        run = run_deployment("nightly/nightly", parameters={"by": by, "windowed": False}, timeout=0, as_subflow=False)
+        return f"A night was asked for on the Prefect server: flow run {run.name}."
+    settings.home.mkdir(parents=True, exist_ok=True)
+    log = settings.home / "now.log"
+    with log.open("ab") as out:
+        subprocess.Popen(
+            [sys.executable, "-m", "flows", "run", f"--by={by}"],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return f"A night begins on this machine; what it says goes to {log}."
