@@ -41,8 +41,7 @@ def look(pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide) -> Findi
         sentence = "not compared: the manifest's brand guide has no palette"
         return Finding(check=Criterion.BRAND, result=Result.NOT_CHECKED, sentence=sentence)
     # 1. Every pixel of the grid to its nearest colour of the palette
-    step = max(1, -(-max(pixels.shape[:2]) // GRID))
-    picked = np.ascontiguousarray(pixels[step // 2 :: step, step // 2 :: step])
+    picked = _picked(pixels)
     colours = lab(picked)
     palette = lab(np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in guide.palette], np.uint8))
     distances = np.stack([distances_to(one, colours) for one in palette], axis=-1)
@@ -79,6 +78,18 @@ def look(pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide) -> Findi
         regions=_largest(off),
         data=data,
     )
+
+
+def main_colours(pixels: NDArray[np.uint8]) -> str:
+    """As storage/colours.py keeps them: "rrggbb:percent", the largest first."""
+    picked = _picked(pixels)
+    found = gathered(picked.reshape(-1, 3), lab(picked).reshape(-1, 3))
+    return " ".join(f"{_hex(colour)[1:]}:{round(share * 100)}" for colour, share in found if share >= 0.005)
+
+
+def _picked(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    step = max(1, -(-max(pixels.shape[:2]) // GRID))
+    return np.ascontiguousarray(pixels[step // 2 :: step, step // 2 :: step])
 
 
 def lab(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:

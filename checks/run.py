@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checks import brand, hands, technical, text
+from checks.brand import main_colours
 from checks.likeness import perceptual_hash
 from schemas.manifest import BrandGuide
 from schemas.review import Criterion, Finding, Result
 from schemas.spec import ImageSpec
 
-__all__ = ["examine", "perceptual_hash"]
+__all__ = ["examine", "main_colours", "perceptual_hash"]
 
 log = logging.getLogger(__name__)
 

@@ -202,6 +202,7 @@ class Image(Row):
     flow_run: Mapped[str | None] = mapped_column(String(36))
     worker: Mapped[str] = mapped_column(Name)
     made_at: Mapped[datetime] = mapped_column(index=True)
+    colours: Mapped[str | None] = mapped_column(String(100), comment="rrggbb:percent, the largest first")
 
 
 class FindingRow(Row):

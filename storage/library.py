@@ -13,10 +13,14 @@ from sqlalchemy.orm import Session
 
 from schemas.records import Decision, Image, InboxEntry, Spec
 from schemas.review import Verdict
+from storage import colours
 from storage.transaction import Transactions
 
 LOOKED = 50_000
 """Newest images that one search goes through; what is older is found by narrowing to a project."""
+
+NEAR = 30.0
+"""CIE76 up to which a colour is taken for the one that is asked for; 2 is just seen, 100 is black from white."""
 
 FIRST = 250
 """Images looked at first; ten times as many each time after, while too few were found."""
@@ -45,10 +49,12 @@ class Library(Transactions):
         project: str | None = None,
         approved: bool = True,
         like: str | None = None,
+        colour: str | None = None,
         limit: int = 120,
     ) -> list[Found]:
         """Images that have every word in asset, variant or prompt, newest first (approved ones: newest approval first);
-        with `like` (a perceptual hash) the most alike first. Among the newest LOOKED.
+        with `like` (a perceptual hash) the most alike first, with `colour` ("#rrggbb") those that have it or come near.
+        Among the newest LOOKED.
 
         The order comes from an index and the rest by key, in two statements: in one, a planner that takes the standing
         decision for a rare thing reads everything before it sorts.
@@ -58,19 +64,25 @@ class Library(Transactions):
             places = (Spec.asset, Spec.variant, Spec.body["prompt"].as_string())
             wanted.append(or_(*(place.icontains(word, autoescape=True) for place in places)))
         found: list[Found] = []
-        distances: dict[str, int] = {}
+        distances: dict[str, float] = {}
         with self.reading() as session:
             for images in _newest(session, project, approved=approved):
-                if like is None:
+                if like is None and colour is None:
                     found += self._found(session, images, wanted)
                     if len(found) >= limit:
                         break
+                    continue
+                kept = Image.phash if like is not None else Image.colours
+                query = _pictures(Image.digest, kept, worded=bool(words))
+                query = query.where(Image.digest.in_(self.listed(images)), *wanted).where(kept.is_not(None))
+                rows = session.execute(query).tuples().all()
+                if like is not None:
+                    distances |= {image: _distance(phash or "", like) for image, phash in rows}
                 else:
-                    hashes = _pictures(Image.digest, Image.phash, worded=bool(words))
-                    hashes = hashes.where(Image.digest.in_(self.listed(images)), *wanted)
-                    for image, phash in session.execute(hashes.where(Image.phash.is_not(None))):
-                        distances[image] = _distance(phash, like)
-            if like is not None:  # the newer one where two are equally alike
+                    away = colours.distances(str(colour), [text or "" for _, text in rows])
+                    near_ones = zip((image for image, _ in rows), away.tolist(), strict=True)
+                    distances |= {image: one for image, one in near_ones if one <= NEAR}
+            if like is not None or colour is not None:  # the newer one where two are equally alike
                 rank = {image: n for n, image in enumerate(distances)}
                 near = nsmallest(limit, distances, key=lambda image: (distances[image], rank[image]))
                 found = self._found(session, near, [])

@@ -164,7 +164,7 @@ class Keeper:
             previews = [preview(done.pixels, longest) for longest in (PREVIEW, THUMB)]
             encoded = time.perf_counter()
             # 2. What the checks say.
-            findings, phash = self._examine(spec, done.pixels, manifest.brand, criteria)
+            findings, phash, colours = self._examine(spec, done.pixels, manifest.brand, criteria)
             checked = time.perf_counter()
         except Exception as error:
             log.exception("%s %s could not be kept", spec.asset, spec.variant)
@@ -203,6 +203,7 @@ class Keeper:
                 timings={stage: round(seconds, 4) for stage, seconds in timings.items()},
                 gpu_seconds=gpu_seconds(done),
                 phash=phash,
+                colours=colours,
                 night=self._night,
                 flow_run=self._flow_run,
                 worker=self._parts.worker,
@@ -223,24 +224,26 @@ class Keeper:
 
     def _examine(
         self, spec: ImageSpec, pixels: Any, guide: BrandGuide, criteria: Sequence[Criterion]
-    ) -> tuple[list[Finding], str | None]:
+    ) -> tuple[list[Finding], str | None, str | None]:
+        """Findings, perceptual hash, main colours."""
         if not self._parts.settings.checks:
             sentence = "checks are switched off"
-            return [Finding(check=check, result=Result.NOT_CHECKED, sentence=sentence) for check in CHECKED], None
+            return [Finding(check=check, result=Result.NOT_CHECKED, sentence=sentence) for check in CHECKED], None, None
         siblings = self._siblings(spec)
         try:
-            from checks.run import examine, perceptual_hash
+            from checks.run import examine, main_colours, perceptual_hash
 
             settings = self._parts.settings
             findings = examine(
                 pixels, spec, guide, criteria=criteria, siblings=dict(siblings), hand_model=settings.hand_model
             )
             siblings[spec.digest] = perceptual_hash(pixels)
+            colours = main_colours(pixels)
         except Exception as error:  # no check may keep an image from a person, and none that crashed is silent
             log.exception("the checks of %s %s crashed", spec.asset, spec.variant)
             sentence = f"the checks crashed: {type(error).__name__}: {error}"[:500]
-            return [Finding(check=check, result=Result.ERROR, sentence=sentence) for check in CHECKED], None
-        return findings, siblings[spec.digest]
+            return [Finding(check=check, result=Result.ERROR, sentence=sentence) for check in CHECKED], None, None
+        return findings, siblings[spec.digest], colours
 
     def _siblings(self, spec: ImageSpec) -> dict[str, str]:
         """Perceptual hashes of the asset's images so far."""

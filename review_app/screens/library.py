@@ -1,4 +1,4 @@
-"""Library: what was approved, found again by words or by likeness; from each, the manifest that makes more like it."""
+"""Library: what was approved, found again by words, likeness or colour; from each, the manifest for more like it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ MOST = 120
 ledger = studio().ledger
 
 st.title("Library")
-one, two, three = st.columns([3, 2, 2], vertical_alignment="bottom")
+one, two, three, four, five = st.columns([3, 2, 1.4, 1.2, 0.6], vertical_alignment="bottom")
 words = one.text_input("Words", placeholder="in the asset's name or the prompt", icon=":material/search:")
 project = two.selectbox("Project", ledger.projects(), index=None, placeholder="All")
-every = three.toggle("Not approved ones too")
+every = three.toggle("All, not only approved")
+by_colour = four.toggle("By colour")
+colour = five.color_picker("Colour", "#c0392b", disabled=not by_colour, label_visibility="collapsed")
 like = st.query_params.get("like")
 phash = ledger.picture(like).image.phash if like else None
 if like:
@@ -29,7 +31,9 @@ if like:
     if right.button("Show all again"):
         st.query_params.clear()
         st.rerun()
-found = ledger.library(words.split(), project=project, approved=not every, like=phash, limit=MOST)
+found = ledger.library(
+    words.split(), project=project, approved=not every, like=phash, colour=colour if by_colour else None, limit=MOST
+)
 lines = [
     [
         {
@@ -42,12 +46,12 @@ lines = [
     ]
     for one in found
 ]
-empty = "Nothing was approved yet." if not (words or project or every) else "Nothing matches."
+empty = "Nothing was approved yet." if not (words or project or every or by_colour) else "Nothing matches."
 for digest in sheet([{"title": "", "lines": lines}], key="library", empty=empty):
     opened(digest)
 if len(found) == MOST:
     st.caption(f"The first {MOST} are shown.")
-elif words or like:
+elif words or like or by_colour:
     st.caption(
         f"Looked for among the newest {LOOKED:,}" + (" of the project." if project else "; a project narrows it.")
     )

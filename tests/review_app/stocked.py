@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from checks.brand import main_colours
 from models.studio_tiny.draw import canny, draw
 from schemas.records import Submission
 from schemas.review import Changes, Choice, Criterion, Finding, Reason, Region, Result, Verdict, retaken
@@ -117,6 +118,7 @@ def _keeping(spec: ImageSpec, number: int, size: int, store: Store, night: int |
         preview_key=store.put_content("previews", preview(pixels, 1024), extension="webp", media_type="image/webp"),
         thumb_key=store.put_content("thumbs", preview(pixels, 384), extension="webp", media_type="image/webp"),
         bytes=len(file.data),
+        colours=main_colours(pixels),
         conditions=[control.condition_key(size, size) for control in spec.controls],
         night=night,
     )

@@ -41,6 +41,14 @@ def test_the_best_of_an_asset_in_one_act(led: House, visit):  # type: ignore[no-
 
     page.goto(f"{led.url}/library")
     expect(page.locator(".sheet .tile")).to_have_count(1)
+    page.get_by_text("By colour").click()
+    page.locator("[data-testid=stColorPicker] [role=button], [data-testid=stColorPicker] button").first.click()
+    largest = str(led.ledger.picture(specs[2].digest).image.colours).split(":")[0]
+    page.get_by_role("textbox", name="hex").fill(largest)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    expect(page.locator(".sheet .tile")).to_have_count(1)
+    page.get_by_text("By colour").click()
     page.get_by_label("Words").fill("no such thing")
     page.keyboard.press("Enter")
     expect(page.locator(".sheet .empty")).to_have_text("Nothing matches.")
