@@ -11,8 +11,8 @@ from sqlalchemy import case, func, select, update
 
 from schemas.errors import LedgerError
 from schemas.pace import PaceKey, pace_key
-from schemas.records import Failure, FindingRow, Image, Job, ModelPin, Night, Spec
-from schemas.review import Result
+from schemas.records import Failure, FindingRow, Image, InboxEntry, Job, ModelPin, Night, Spec
+from schemas.review import Result, Verdict
 from schemas.spec import ImageSpec
 from storage.transaction import Transactions, now
 
@@ -28,6 +28,8 @@ class AssetMade:
     flagged: int
     """Images that at least one check flagged."""
     gpu_seconds: float
+    approved: int = 0
+    """Images whose standing decision is an approval, by now."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,9 @@ class Nights(Transactions):
                 func.coalesce(func.sum(seen.c.flagged), 0),
                 func.coalesce(func.sum(Image.gpu_seconds), 0.0),
                 func.coalesce(func.sum(seen.c.unchecked), 0),
+                func.sum(case((InboxEntry.verdict == Verdict.APPROVE.value, 1), else_=0)),
             )
+            .join(InboxEntry, InboxEntry.image == Image.digest)
             .outerjoin(seen, seen.c.image == Image.digest)
             .where(Image.night == night)
             .group_by(Image.project, Image.asset)
@@ -150,7 +154,7 @@ class Nights(Transactions):
                 flagged=sum(int(asset[3]) for asset in made),
                 unchecked=sum(int(asset[5]) for asset in made),
                 gpu_seconds=sum(float(asset[4]) for asset in made),
-                by_asset=tuple(AssetMade(a[0], a[1], a[2], int(a[3]), float(a[4])) for a in made),
+                by_asset=tuple(AssetMade(a[0], a[1], a[2], int(a[3]), float(a[4]), int(a[6])) for a in made),
                 failures=tuple(FailureCause(*cause) for cause in session.execute(causes)),
                 set_aside=session.scalar(aside) or 0,
                 waiting=session.scalar(open_jobs) or 0,

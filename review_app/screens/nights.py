@@ -75,19 +75,26 @@ def show(night_id: int) -> None:
     summary = ledger.summary(night_id)
     seconds = summary.gpu_seconds
     cost = seconds / 3600 * settings.gpu_hour_price
-    figures = st.columns(6)
+    approved = sum(asset.approved > 0 for asset in summary.by_asset)
+    figures = st.columns(7)
     figures[0].metric("Made", summary.made)
     figures[1].metric("Flagged", summary.flagged, help="At least one check says: look here")
     figures[2].metric("Not checked", summary.unchecked, help="A check crashed, or could not look")
     figures[3].metric("Still to make", summary.waiting)
     figures[4].metric("GPU seconds", f"{seconds:,.0f}", help=f"{seconds / max(1, summary.made):.2f} an image")
     figures[5].metric("Cost", f"{cost:,.2f} {settings.currency}")
+    figures[6].metric(
+        "An approved asset",
+        f"{cost / approved:,.2f} {settings.currency}" if approved else "–",
+        help=f"The night's cost over the {approved} assets of which an image is approved by now",
+    )
     if summary.by_asset:
         rows = [
             {
                 "Project": a.project,
                 "Asset": a.asset,
                 "Made": a.made,
+                "Approved": a.approved,
                 "Flagged": a.flagged,
                 "GPU s an image": a.gpu_seconds / max(1, a.made),
             }

@@ -5,7 +5,7 @@ import pytest
 from schemas.errors import LedgerError
 from schemas.review import Criterion, Result
 from storage.ledger import Ledger, pace_key
-from tests.making import a_finding, a_keeping, a_spec, planned
+from tests.making import a_choice, a_finding, a_keeping, a_spec, planned
 
 
 def test_a_night_is_begun_and_ended(ledger: Ledger) -> None:
@@ -53,6 +53,10 @@ def test_the_summary_of_a_night(ledger: Ledger) -> None:
     assert [(f.cause, f.failures, f.specs, f.example) for f in summary.failures] == [("NotFinite", 2, 1, "a")]
     assert (summary.made, summary.flagged, summary.unchecked, summary.gpu_seconds) == (3, 1, 1, 7.0)
     assert (summary.set_aside, summary.waiting) == (1, 1)
+    assert [a.approved for a in summary.by_asset] == [0, 0]
+    ledger.decide(a_choice(specs[0]), reviewer="Ada")
+    ledger.decide(a_choice(specs[3]), reviewer="Ada")  # of the night before
+    assert [a.approved for a in ledger.summary(night).by_asset] == [0, 1]
     assert ledger.gpu_seconds() == 15.0 and ledger.gpu_seconds(night=before) == 8.0
     assert ledger.gpu_seconds(project="potions") == 15.0 and ledger.gpu_seconds(project="inn") == 0.0
 
