@@ -287,13 +287,25 @@ def retake() -> None:
 
 
 @app.command()
-def deliver(project: Annotated[str | None, typer.Option(help="of this project only")] = None) -> None:
+def deliver(
+    project: Annotated[str | None, typer.Option(help="of this project only")] = None,
+    template: Annotated[
+        str | None, typer.Option(help="instead of the manifests', to get out of a collision: {Asset}_{digest}.png")
+    ] = None,
+) -> None:
     """Deliver what was approved, under its names. Doing it again changes nothing."""
+    from schemas.errors import InputError
+    from schemas.fields import sound_delivery_name
     from tasks.deliver import deliver
     from tasks.parts import open_parts
 
     parts = open_parts(settings())
-    print(deliver(parts.ledger, parts.store, project=project, folder=parts.settings.delivery_folder))
+    try:
+        template = template and sound_delivery_name(template)
+    except ValueError as wrong:
+        raise InputError(f"--template: {wrong}") from None
+    folder = parts.settings.delivery_folder
+    print(deliver(parts.ledger, parts.store, project=project, folder=folder, template=template))
 
 
 @app.command()

@@ -223,7 +223,7 @@ NAME_FIELDS = {
 """What a delivery name may contain in braces, each with an example."""
 
 
-def _delivery_name(value: str) -> str:
+def sound_delivery_name(value: str) -> str:
     fields = re.findall(r"\{([^{}]*)\}", value)
     for field in fields:
         if field not in NAME_FIELDS:
@@ -238,7 +238,7 @@ def _delivery_name(value: str) -> str:
 
 
 DeliveryName = Annotated[
-    str, Field(strict=True, examples=["T_{Asset}_{Variant}_BC.png"]), AfterValidator(_delivery_name)
+    str, Field(strict=True, examples=["T_{Asset}_{Variant}_BC.png"]), AfterValidator(sound_delivery_name)
 ]
 
 

@@ -222,6 +222,9 @@ class TextureVariants(Asset):
         ("none",), description="which edges meet when the texture is tiled"
     )
     keep_colour: bool = Field(False, description="move the result's colours back to the source's")
+    maps: tuple[Literal["height", "normal_gl", "normal_dx", "roughness"], ...] = Field(
+        (), max_length=4, description="derived from the approved image and delivered beside it, labelled as derived"
+    )
 
     @property
     def pictures(self) -> tuple[str, ...]:
@@ -250,7 +253,7 @@ class RetakeDefault(Section):
     add_prompt: Text = Field("", max_length=500, description="put behind the prompt", examples=["five fingers"])
     add_negative: Text = Field("", max_length=500, description="put behind the negative prompt", examples=["text"])
     strength: Annotated[Number, Field(gt=0.0, le=1.0)] | None = Field(None, description="of a repair or an img2img")
-    guidance_scale: Annotated[Number, Field(ge=0.0, le=50.0)] | None = None
+    guidance_scale: Annotated[Number, Field(ge=0.0, le=50.0)] | None = Field(None, description="instead of the image's")
     control_times: Annotated[Number, Field(gt=0.0, le=4.0)] | None = Field(
         None, description="the control scale, times this"
     )

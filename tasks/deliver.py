@@ -25,12 +25,15 @@ from typing import Any
 
 from schemas.errors import InputError, NameCollision, ObjectConflict, StoreUnavailable
 from schemas.fields import delivery_name
-from schemas.manifest import Manifest
+from schemas.manifest import Manifest, TextureVariants
 from schemas.records import Decision, Delivery, Image
+from schemas.settings import Limits
 from schemas.spec import ImageSpec, Tier
 from storage.failpoint import failpoint
 from storage.ledger import Brief, Ledger
+from storage.maps import METHOD, SUFFIX, MapKind, derived
 from storage.objects import Store
+from storage.pictures import decode
 
 ENDINGS = {"image/png": "png", "image/webp": "webp", "image/jxl": "jxl"}
 
@@ -61,6 +64,13 @@ class Parcel:
     decision: Decision
     brief: Brief
     name: str
+    maps: tuple[MapKind, ...] = ()
+
+    @property
+    def map_names(self) -> dict[MapKind, str]:
+        """T_Brick_BC.png -> T_Brick_N.png; where the name has no BC the map's letters are put behind it."""
+        stem = self.name.rpartition(".")[0].removesuffix("_BC")
+        return {kind: f"{stem}_{SUFFIX[kind]}.png" for kind in self.maps}
 
 
 def deliver(
@@ -80,7 +90,8 @@ def deliver(
         if spec.tier is Tier.DRAFT and (brief.manifest_body.get("promotion") or {}).get("when") == "always":
             continue  # its final is what will leave
         manifest = manifests.setdefault(brief.submission, Manifest.model_validate(brief.manifest_body))
-        parcels.append(Parcel(image, spec, decision, brief, named(spec, image, manifest, template=template)))
+        name = named(spec, image, manifest, template=template)
+        parcels.append(Parcel(image, spec, decision, brief, name, maps_of(manifest, spec)))
 
     # 2. No name twice, in this delivery or with what is already there
     gone = ledger.deliveries()
@@ -94,11 +105,16 @@ def deliver(
         key = f"delivery/{parcel.name}"
         store.put_once(key, data, media_type=parcel.image.media_type)
         failpoint("deliver.after_bytes")
+        maps = derived_maps(parcel, data) if parcel.maps else {}
+        for map_name, picture in maps.items():
+            store.put_once(f"delivery/{map_name}", picture, media_type="image/png")
         text = sidecar(parcel, manifests[parcel.brief.submission])
         sidecar_key = _put_sidecar(store, key, text, parcel)
         failpoint("deliver.after_sidecar")
         if folder is not None:
             _write(folder / parcel.name, data)
+            for map_name, picture in maps.items():
+                _write(folder / map_name, picture)
             _write(folder / f"{parcel.name}.json", text)
             failpoint("deliver.after_folder")
         ledger.deliver(
@@ -114,6 +130,18 @@ def deliver(
         failpoint("deliver.after_record")
     before = sum(project is None or row.project == project for row in gone)
     return Delivered(tuple(parcel.name for parcel in parcels), before)
+
+
+def maps_of(manifest: Manifest, spec: ImageSpec) -> tuple[MapKind, ...]:
+    asset = manifest.asset(spec.asset)
+    return asset.maps if isinstance(asset, TextureVariants) else ()
+
+
+def derived_maps(parcel: Parcel, data: bytes) -> dict[str, bytes]:
+    """Name -> PNG. From the delivered bytes, so that it is the approved image that they belong to."""
+    pixels = decode(data, limits=Limits(source_bytes=len(data), source_pixels=parcel.image.width * parcel.image.height))
+    names, spec = parcel.map_names, parcel.spec
+    return {names[kind]: derived(pixels, kind, seamless=spec.seamless, digest=spec.digest) for kind in parcel.maps}
 
 
 def named(spec: ImageSpec, image: Image, manifest: Manifest, *, template: str | None = None) -> str:
@@ -169,6 +197,10 @@ def sidecar(parcel: Parcel, manifest: Manifest) -> bytes:
             "dtype": image.dtype,
             "versions": image.versions,
         },
+        "maps": [
+            {"name": name, "kind": kind, "derived": True, "method": METHOD[kind]}
+            for kind, name in parcel.map_names.items()
+        ],
         "digital_source_type": "trainedAlgorithmicMedia",
         "spec": spec.model_dump(mode="json", exclude_defaults=True) | {"engine_version": spec.engine_version},
     }
@@ -181,9 +213,10 @@ def _refuse_collisions(parcels: Iterable[Parcel], gone: Iterable[Delivery]) -> N
     wrong = []
     for parcel in parcels:
         own = f"{parcel.spec.asset} {parcel.spec.variant} take {parcel.spec.take} (image {parcel.image.digest[:12]})"
-        holder = taken.setdefault(parcel.name.casefold(), own)
-        if holder is not own:
-            wrong.append(f"{own} and {holder} would both be {parcel.name}")
+        for name in (parcel.name, *parcel.map_names.values()):
+            holder = taken.setdefault(name.casefold(), own)
+            if holder is not own:
+                wrong.append(f"{own} and {holder} would both be {name}")
     if wrong:
         allowed = "a template that tells them apart, with {take}, {seed} or {digest} for instance"
         raise NameCollision("\n".join([*wrong, f"nothing was delivered; allowed is {allowed}"]))

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from flows.__main__ import app
 from schemas.errors import InputError, SettingsError
+from schemas.settings import ROOT
 from tests.conftest import Stack
 from tests.making import a_spec, kept, planned
 
@@ -81,3 +82,13 @@ def test_a_studio_s_commands_want_a_server(
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     with pytest.raises(SettingsError, match="PREFECT_API_URL is not set"):
         said(*command)
+
+
+def test_check_says_how_many_maps_will_be_derived(stack: Stack) -> None:
+    assert "up to 12 map files are derived" in said("check", str(ROOT / "manifests" / "textures.yaml"))
+
+
+def test_deliver_under_another_template(stack: Stack) -> None:
+    assert said("deliver", "--template", "{Asset}_{digest}.png").startswith("0 delivered")
+    with pytest.raises(InputError, match=r"--template: .*\{nothing\}"):
+        said("deliver", "--template", "{nothing}.png")

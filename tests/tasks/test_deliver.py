@@ -88,6 +88,34 @@ def test_approved_images_leave_under_their_names_with_their_sidecars(stack: Stac
         assert said["manifest"]["digest"] in {row.digest for row in ledger.submissions()}
 
 
+def test_derived_maps_leave_beside_their_texture_and_are_labelled(stack: Stack, tmp_path: Path) -> None:
+    wall = {"name": "brick wall", "kind": "texture", "prompt": "x", "sources": "a.png", "maps": ["normal_gl", "height"]}
+    said = manifest(assets=[wall, {"name": "red potion", "prompt": "x"}])
+    both = [spec("brick wall", kind="texture", source="5" * 64, strength=0.5, seamless="xy"), spec(seed=2)]
+    approved(stack.ledger, stack.store, both, said)
+    done = deliver(stack.ledger, stack.store, folder=tmp_path / "game")
+    assert done.names == ("Potion_Shop/T_BrickWall_S1_BC.png", "Potion_Shop/T_RedPotion_S2_BC.png")
+    maps = {"normal_gl": "Potion_Shop/T_BrickWall_S1_N.png", "height": "Potion_Shop/T_BrickWall_S1_H.png"}
+    sidecar = json.loads(stack.store.get(f"delivery/{done.names[0]}.json"))
+    assert {one["kind"]: one["name"] for one in sidecar["maps"]} == maps
+    assert all(one["derived"] is True for one in sidecar["maps"])
+    assert json.loads(stack.store.get(f"delivery/{done.names[1]}.json"))["maps"] == []
+    for name in maps.values():
+        assert b"Derived" in stack.store.get(f"delivery/{name}") == (tmp_path / "game" / name).read_bytes()
+    assert len(list(stack.store.keys("delivery"))) == 6
+    assert deliver(stack.ledger, stack.store, folder=tmp_path / "game").names == ()
+
+
+def test_a_map_s_name_that_is_taken_is_a_collision(local_stack: Stack) -> None:
+    wall = {"name": "brick", "kind": "texture", "prompt": "x", "sources": "a.png", "maps": ["height"]}
+    other = {"name": "brick H", "prompt": "x", "delivery_name": "T_Brick_S1_H.png"}
+    made = [spec("brick", kind="texture", source="5" * 64, strength=0.5), spec("brick H", seed=2)]
+    approved(local_stack.ledger, local_stack.store, made, manifest(assets=[wall, other]))
+    with pytest.raises(NameCollision, match=r"T_Brick_S1_H\.png"):
+        deliver(local_stack.ledger, local_stack.store)
+    assert not list(local_stack.store.keys("delivery"))
+
+
 def test_doing_it_again_changes_nothing(stack: Stack, tmp_path: Path) -> None:
     ledger, store = stack.ledger, stack.store
     approved(ledger, store, [spec(seed=1), spec(seed=2)], manifest("red potion"))
