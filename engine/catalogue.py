@@ -3,7 +3,7 @@
 A catalogue is a YAML file, one entry an alias:
 
     hero-xl:
-      kind: checkpoint            # checkpoint, controlnet, vae, lora, embedding, upscaler
+      kind: checkpoint            # checkpoint, controlnet, t2i_adapter, vae, lora, embedding, upscaler, ip_adapter
       path: ../weights/hero-xl    # folder or single .safetensors file, relative to the catalogue; or
       hub: studio/hero-xl         # a hub id, looked up in the local cache only
       tiers: {draft: {scheduler: LCM, num_inference_steps: 4, guidance_scale: 1.0, loras: {hero-xl/lcm: 1.0}}}
@@ -40,7 +40,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from schemas.errors import ModelMissing, SettingsError, UnsafeWeights
 from schemas.spec import ImageSpec, Tier
 
-Kind = Literal["checkpoint", "controlnet", "vae", "lora", "embedding", "upscaler", "ip_adapter", "image_encoder"]
+Kind = Literal[
+    "checkpoint", "controlnet", "t2i_adapter", "vae", "lora", "embedding", "upscaler", "ip_adapter", "image_encoder",
+]  # fmt: skip
 _READ = {".safetensors", ".json", ".txt"}
 _PICKLED = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle", ".h5", ".msgpack"}
 _CODE = {".py"}
@@ -74,13 +76,18 @@ class Entry(BaseModel):
     size: int | None = Field(None, description="px, the side a checkpoint was trained at")
     config: Path | None = Field(None, description="diffusers folder with the configs of a single-file checkpoint")
     image_encoder: str | None = Field(None, description="alias of what an ip_adapter sees pictures with")
-    trigger: str | None = Field(None, description="the word an embedding listens to")
+    trigger: str | None = Field(None, description="the word an embedding listens to; else the end of its alias")
     licence: str = ""
 
     @property
     def serves(self) -> tuple[str, ...]:
         """Control types; a union's modes are enough to say them."""
         return (*self.controls, *(name for name in self.modes if name not in self.controls))
+
+    @property
+    def token(self) -> str:
+        """An embedding's word: `trigger`, or what stands after the alias's last slash."""
+        return self.trigger or self.alias.rsplit("/", 1)[-1]
 
     @model_validator(mode="after")
     def _one_place(self) -> Entry:
@@ -137,9 +144,10 @@ class Catalogue:
         )
 
     def controlnet(self, checkpoint: str, control: str, *, asker: str) -> Entry:
-        """The first ControlNet of `checkpoint` that serves `control`, such as "canny"."""
+        """The first ControlNet of `checkpoint` that serves `control`, such as "canny"; else the first T2I-Adapter."""
         base = self.entry(checkpoint, asker=asker, kind="checkpoint")
-        able = [entry for entry in self.entries.values() if entry.kind == "controlnet" and _fits(entry, base)]
+        kinds = ("controlnet", "t2i_adapter")
+        able = [e for kind in kinds for e in self.entries.values() if e.kind == kind and _fits(e, base)]
         for entry in able:
             if control in entry.serves:
                 return entry

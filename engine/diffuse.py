@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
+from engine.adapters import adapted
 from engine.attention import attending, chosen
 from engine.catalogue import Catalogue
 from engine.compiling import Compiler
@@ -178,7 +179,8 @@ class Engine:
             for number, row in list(rows.items()):
                 try:
                     wearing = self.models.wearing(row.spec)
-                    row.words = self.encoder.words(pipe, row.spec, wearing=wearing, device=self.device)
+                    own = self.models.inversions(row.spec, asker=f"{row.spec.project}/{row.spec.asset}")
+                    row.words = self.encoder.words(pipe, row.spec, wearing=wearing, device=self.device, inversions=own)
                     lengths.setdefault(row.words.length, []).append(number)
                 except Exception as error:
                     reason = reason_of(error)
@@ -228,7 +230,8 @@ class Engine:
         length = rows[0].words.length if rows[0].words else 0
         rows = [*rows, *[rows[-1]] * (self.compiler.filled(spec, wanted, length=length) - wanted)]
         generators = [torch.Generator("cpu").manual_seed(row.spec.seed) for row in rows]
-        networks = [pipe.unet, pipe.vae, *(pipe.controlnet.nets if spec.controls else [])]
+        adapters = self.models.adapters(spec, asker=f"{spec.project}/{spec.asset}")
+        networks = [pipe.unet, pipe.vae, *(pipe.controlnet.nets if spec.controlnets else []), *adapters]
         with tiling(networks, spec.seamless):
             # 1. what every task shares
             call = shared_arguments(spec, rows, progress)
@@ -243,15 +246,14 @@ class Engine:
             if spec.task is Task.TXT2IMG:
                 call |= {"height": spec.height, "width": spec.width}
             # 3. conditions: one tensor a ControlNet, one row a picture
-            if spec.controls:
-                stacks = [
-                    tensor([row.conditions[n] for row in rows], device=self.device) for n in range(len(spec.controls))
-                ]
+            if spec.controlnets:
+                numbers = [n for n in range(len(spec.controls)) if n not in _adapters_of(spec)]
+                stacks = [tensor([row.conditions[n] for row in rows], device=self.device) for n in numbers]
                 call["image" if spec.task is Task.TXT2IMG else "control_image"] = stacks
                 call |= {
-                    "controlnet_conditioning_scale": [c.controlnet_conditioning_scale for c in spec.controls],
-                    "control_guidance_start": [c.control_guidance_start for c in spec.controls],
-                    "control_guidance_end": [c.control_guidance_end for c in spec.controls],
+                    "controlnet_conditioning_scale": [c.controlnet_conditioning_scale for c in spec.controlnets],
+                    "control_guidance_start": [c.control_guidance_start for c in spec.controlnets],
+                    "control_guidance_end": [c.control_guidance_end for c in spec.controlnets],
                 }
             # 4. references
             if spec.references:
@@ -261,7 +263,13 @@ class Engine:
                 call["ip_adapter_image_embeds"] = shown
                 pipe.prepare_ip_adapter_image_embeds = lambda *_, **__: shown  # a row's own, already one a row
             # 5. denoise
-            with clock("denoise"), attending(self.attention), guided(pipe, spec, rows=len(rows)):
+            followed = [[row.conditions[n] for n in _adapters_of(spec)] for row in rows]
+            with (
+                clock("denoise"),
+                attending(self.attention),
+                adapted(pipe, spec.adapters, adapters, followed),
+                guided(pipe, spec, rows=len(rows)),
+            ):
                 latents = pipe(**call, generator=generators, output_type="latent", return_dict=False)[0]
             # 6. decode, row by row finite or not
             changed = bool(spec.seamless) or spec.width * spec.height > TILED_PIXELS
@@ -348,6 +356,10 @@ class _Clock:
         for name, seconds in ((stage, time.perf_counter() - started - compiled), ("compile", compiled)):
             if seconds:
                 self.shares[name] = self.shares.get(name, 0.0) + seconds / self.rows
+
+
+def _adapters_of(spec: ImageSpec) -> list[int]:
+    return [n for n, control in enumerate(spec.controls) if control.kind == "t2i_adapter"]
 
 
 def _models_of(spec: ImageSpec) -> dict[str, str]:

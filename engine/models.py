@@ -19,9 +19,11 @@ import torch
 import transformers
 from diffusers import AutoencoderKL, ControlNetModel, ControlNetUnionModel, StableDiffusionXLPipeline
 
+from engine.adapters import load_adapter
 from engine.catalogue import Catalogue
 from engine.compiling import Compiler, channels_last
 from engine.controlnets import Controls, Remembered
+from engine.embeddings import Inversion, read_inversion
 from engine.levers import Switch
 from engine.references import References
 from engine.upscale import Upscaler
@@ -30,6 +32,7 @@ from schemas.schedulers import SIGMAS, resolve
 from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef, Task
 
 CONTROLNETS_HELD = 4
+EMBEDDINGS_HELD = 64
 
 diffusers.utils.logging.disable_progress_bar()
 transformers.utils.logging.disable_progress_bar()
@@ -64,6 +67,8 @@ class Models:
         self._base_key: tuple[str, str | None] | None = None
         self._vaes: dict[str, AutoencoderKL] = {}
         self._nets: OrderedDict[str, Any] = OrderedDict()
+        self._adapters: OrderedDict[str, Any] = OrderedDict()
+        self._inversions: OrderedDict[str, Inversion] = OrderedDict()
         self._worn: tuple[tuple[str, float], ...] = ()
         self._loras: list[str] = []
         self._upscaler: tuple[str, Upscaler] | None = None
@@ -82,10 +87,10 @@ class Models:
         self.references.wear(base, spec.references, paths, asker=asker)
         # 3. the pipeline of this task around the same parts
         parts = {name: part for name, part in base.components.items() if name != "scheduler"}
-        if spec.controls:
-            nets = [self._controlnet(control.model, asker=asker) for control in spec.controls]
-            parts["controlnet"] = Controls(nets, [_mode(*pair) for pair in zip(spec.controls, nets, strict=True)])
-        pipe = getattr(diffusers, PIPELINES[spec.task, bool(spec.controls)])(
+        if spec.controlnets:
+            nets = [self._controlnet(control.model, asker=asker) for control in spec.controlnets]
+            parts["controlnet"] = Controls(nets, [_mode(*pair) for pair in zip(spec.controlnets, nets, strict=True)])
+        pipe = getattr(diffusers, PIPELINES[spec.task, bool(spec.controlnets)])(
             **parts,
             scheduler=scheduler_for(spec, base.scheduler.config),
             force_zeros_for_empty_prompt=base.config.force_zeros_for_empty_prompt,
@@ -93,6 +98,29 @@ class Models:
         )
         pipe.set_progress_bar_config(disable=True)
         return pipe
+
+    def adapters(self, spec: ImageSpec, *, asker: str) -> list[Any]:
+        """The T2I-Adapters of a spec. Raises as `pipeline` does."""
+        for control in spec.adapters:
+            if control.model.digest not in self._adapters:
+                path = self.checked(control.model, asker=asker)
+                net = load_adapter(path, dtype=self.dtype, device=self.device, alias=control.model.alias)
+                self._adapters[control.model.digest] = net
+            self._adapters.move_to_end(control.model.digest)
+        while len(self._adapters) > max(CONTROLNETS_HELD, len(spec.adapters)):
+            self._adapters.popitem(last=False)
+        return [self._adapters[control.model.digest] for control in spec.adapters]
+
+    def inversions(self, spec: ImageSpec, *, asker: str) -> list[Inversion]:
+        """The textual inversions of one row. Raises as `pipeline` does."""
+        for ref in spec.embeddings:
+            if ref.digest not in self._inversions:
+                path = _one_file(self.checked(ref, asker=asker), ref.alias, asker)
+                self._inversions[ref.digest] = read_inversion(path, token=ref.token, digest=ref.digest, asker=asker)
+            self._inversions.move_to_end(ref.digest)
+        while len(self._inversions) > max(EMBEDDINGS_HELD, len(spec.embeddings)):
+            self._inversions.popitem(last=False)
+        return [self._inversions[ref.digest] for ref in spec.embeddings]
 
     def upscaler(self, ref: ModelRef, *, asker: str) -> Upscaler:
         """One is kept. Raises as `pipeline` does."""
@@ -193,6 +221,7 @@ class Models:
         """The checkpoint before goes first: two do not fit on most cards."""
         self._base, self._base_key, self._worn, self._loras = None, None, (), []
         self._nets.clear()
+        self._adapters.clear()
         self.references.forget()
         gc.collect()
         if self.device.type == "cuda":

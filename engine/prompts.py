@@ -2,22 +2,24 @@
 
 Written as in AUTOMATIC1111: `(word:1.2)` and `[word]` weigh, `(word)` is 1.1, `\\(` is a bracket, BREAK starts a new
 chunk. A prompt longer than the encoders' 75 tokens goes in chunks of 75 that are joined along the sequence; nothing is
-cut off. The pooled embedding is the first chunk's. A prompt that uses none of this gives what
-`StableDiffusionXLPipeline.encode_prompt` gives, to the bit.
+cut off, and the vectors of one textual inversion stay in one chunk. The pooled embedding is the first chunk's. A prompt
+that uses none of this gives what `StableDiffusionXLPipeline.encode_prompt` gives, to the bit.
 """
 
 from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from engine.embeddings import Inversion, Vocabulary
 from schemas.spec import ImageSpec
+from schemas.words import split
 
 KEPT = 512
 """Embeddings remembered; one of SDXL's takes 320 KB a chunk in bfloat16."""
@@ -85,19 +87,24 @@ class Encoder:
     def __init__(self) -> None:
         self._known: OrderedDict[Hashable, Text] = OrderedDict()
 
-    def words(self, pipe: Any, spec: ImageSpec, *, wearing: Hashable, device: torch.device) -> Words:
+    def words(
+        self, pipe: Any, spec: ImageSpec, *, wearing: Hashable, device: torch.device,
+        inversions: Sequence[Inversion] = (),
+    ) -> Words:  # fmt: skip
         """`wearing`: whatever changes the encoders (checkpoint, LoRAs); part of the memory's key."""
+        sides = sides_of(pipe, inversions)
+        own = tuple((inversion.token, inversion.digest) for inversion in inversions)
         second = spec.prompt_2 or spec.prompt
         negative = spec.negative_prompt
         negative_2 = spec.negative_prompt_2 or negative
         guided = spec.guidance_scale > 1
         texts = [spec.prompt, second] + ([negative, negative_2] if guided else [])
-        chunks = max(len(chunked(pipe.tokenizer, pipe.maybe_convert_prompt(text, pipe.tokenizer))) for text in texts)
+        chunks = max(len(chunked(side.tokenizer, text, side.words.ids)) for side in sides for text in texts)
 
         def encode(first: str, second: str, skip: int | None) -> Text:
-            key = (wearing, first, second, skip, chunks)
+            key = (wearing, own, first, second, skip, chunks)
             if key not in self._known:
-                self._known[key] = encoded(pipe, first, second, clip_skip=skip, chunks=chunks, device=device)
+                self._known[key] = encoded(sides, first, second, clip_skip=skip, chunks=chunks, device=device)
                 if len(self._known) > KEPT:
                     self._known.popitem(last=False)
             self._known.move_to_end(key)
@@ -112,30 +119,56 @@ class Encoder:
         return Words(positive, encode(negative, negative_2, None))
 
 
-def encoded(pipe: Any, prompt: str, prompt_2: str, *, clip_skip: int | None, chunks: int, device: torch.device) -> Text:
-    """Both encoders' states side by side, the second one's pooled embedding; `chunks` at least what the text needs."""
-    sides, pooled = [], None
-    encoders = ((prompt, pipe.tokenizer, pipe.text_encoder), (prompt_2, pipe.tokenizer_2, pipe.text_encoder_2))
-    for text, tokenizer, encoder in encoders:
-        text = pipe.maybe_convert_prompt(text, tokenizer)  # a textual inversion of several vectors is several words
-        parts = chunked(tokenizer, text)
+@dataclass(frozen=True)
+class Side:
+    """One text encoder; `second` where it is SDXL's larger one, which reads `prompt_2`."""
+
+    tokenizer: Any
+    encoder: Any
+    words: Vocabulary
+    second: bool
+
+
+def sides_of(pipe: Any, inversions: Sequence[Inversion] = ()) -> list[Side]:
+    """The text encoders that a pipeline has: two of SDXL."""
+    found = []
+    for number, name in enumerate(("", "_2")):
+        encoder = getattr(pipe, f"text_encoder{name}", None)
+        if encoder is not None:
+            words = Vocabulary(inversions, number, encoder)
+            found.append(Side(getattr(pipe, f"tokenizer{name}"), encoder, words, bool(number)))
+    return found
+
+
+def encoded(
+    sides: Sequence[Side], prompt: str, prompt_2: str, *, clip_skip: int | None, chunks: int, device: torch.device
+) -> Text:
+    """The encoders' states side by side, the last one's pooled embedding; `chunks` at least what the text needs."""
+    answers, pooled = [], None
+    for side in sides:
+        tokenizer = side.tokenizer
+        parts = chunked(tokenizer, prompt_2 if side.second else prompt, side.words.ids)
         parts += [([], [])] * (chunks - len(parts))
         states = []
         for ids, weights in parts:
             room = tokenizer.model_max_length - 2 - len(ids)
             row = [tokenizer.bos_token_id, *ids, tokenizer.eos_token_id, *[tokenizer.pad_token_id] * room]
-            said = encoder(torch.tensor([row], device=device), output_hidden_states=True)
+            with side.words.put_in(side.encoder, row) as known:
+                said = side.encoder(torch.tensor([known], device=device), output_hidden_states=True)
             if pooled is None and said[0].ndim == 2:
                 pooled = said[0]
             state = said.hidden_states[-2 if clip_skip is None else -(clip_skip + 2)]
             states.append(_weighed(state, weights))
-        sides.append(torch.cat(states, dim=1))
+        answers.append(torch.cat(states, dim=1))
     assert pooled is not None
-    return Text(torch.cat(sides, dim=-1), pooled)
+    return Text(torch.cat(answers, dim=-1), pooled)
 
 
-def chunked(tokenizer: Any, prompt: str) -> list[tuple[list[int], list[float]]]:
-    """Token ids and weights in chunks of at most 75, never none."""
+def chunked(
+    tokenizer: Any, prompt: str, words: Mapping[str, Sequence[int]] | None = None
+) -> list[tuple[list[int], list[float]]]:
+    """Token ids and weights in chunks of at most 75, never none. `words`: ids of textual inversions, by their word."""
+    own = words or {}
     room = tokenizer.model_max_length - 2
     done: list[tuple[list[int], list[float]]] = []
     ids: list[int] = []
@@ -145,12 +178,20 @@ def chunked(tokenizer: Any, prompt: str) -> list[tuple[list[int], list[float]]]:
             if number:
                 done.append((ids, weights))
                 ids, weights = [], []
-            for token in tokenizer(part, add_special_tokens=False, truncation=False, verbose=False).input_ids:
-                if len(ids) == room:
-                    done.append((ids, weights))
-                    ids, weights = [], []
-                ids.append(token)
-                weights.append(weight)
+            for place, piece in enumerate(split(part, own)):
+                if place % 2:
+                    tokens = list(own[piece.lower()])
+                    if len(tokens) <= room < len(ids) + len(tokens):
+                        done.append((ids, weights))
+                        ids, weights = [], []
+                else:
+                    tokens = tokenizer(piece, add_special_tokens=False, truncation=False, verbose=False).input_ids
+                for token in tokens:
+                    if len(ids) == room:
+                        done.append((ids, weights))
+                        ids, weights = [], []
+                    ids.append(token)
+                    weights.append(weight)
     return [*done, (ids, weights)]
 
 

@@ -49,6 +49,7 @@ class Section(BaseModel):
 Weight = Annotated[Number, Field(ge=-4.0, le=4.0)]
 Loras = dict[Alias, Several[Weight]]
 Options = dict[str, bool | float | str]
+Layer = Annotated[str, Field(strict=True, pattern=r"^(down|mid|up)[a-z0-9_.]{0,80}$")]
 
 
 class Sampling(Section):
@@ -74,6 +75,13 @@ class Sampling(Section):
     clip_skip: Several[Annotated[Whole, Field(ge=1, le=11)]] | None = Field(
         None, description="layers of the text encoders to leave out", examples=[1]
     )
+    pag_scale: Several[Annotated[Number, Field(ge=0.0, le=20.0)]] | None = Field(
+        None, description="perturbed-attention guidance, beside or instead of the other; 0 is none", examples=[3.0]
+    )
+    pag_applied_layers: tuple[Layer, ...] | None = Field(
+        None, min_length=1, description="self-attention layers that PAG perturbs, by parts of their names; else mid",
+        examples=[["mid"], ["down_blocks.2", "mid"]],
+    )  # fmt: skip
 
 
 class TierSettings(Sampling):
@@ -137,6 +145,9 @@ class Shared(Sampling):
         None, description="textures: how far from the source, 0 to 1 (0.5 when not said)", examples=[[0.3, 0.5]]
     )
     hires: HiresPass | None = Field(None, description="a second pass for large finals; drafts do without")
+    embeddings: Several[Alias] | None = Field(
+        None, description="textual inversions that prompts may name by their words; all at once, not an axis"
+    )
     criteria: Several[Criterion] | None = Field(
         None, description="what reviewers look at; all at once, not an axis", examples=[["text", "brand"]]
     )
@@ -147,12 +158,12 @@ class Defaults(Shared):
 
 
 class Control(Section):
-    """One ControlNet. Give a picture (`image`), or the finished condition (`condition`), not both."""
+    """One ControlNet or T2I-Adapter. Give a picture (`image`), or the finished condition (`condition`), not both."""
 
     type: Alias = Field(description="what is kept of the picture", examples=["canny", "depth", "pose"])
     image: Several[Picture] | None = Field(None, description="picture from which the condition is computed")
     condition: Several[Picture] | None = Field(None, description="finished condition, used as it is")
-    model: Alias | None = Field(None, description="ControlNet alias; else the model's own for this type")
+    model: Alias | None = Field(None, description="ControlNet or T2I-Adapter alias; else the model's own for this type")
     params: dict[Alias, Number] = Field(
         default_factory=dict, description="the detector's own", examples=[{"low_threshold": 80, "high_threshold": 160}]
     )
@@ -205,7 +216,7 @@ class RenderAsset(Asset):
     """Made from text, and from the structure of pictures when there are controls."""
 
     kind: Literal["render"] = "render"
-    controls: tuple[Control, ...] = Field((), max_length=8, description="ControlNets, together")
+    controls: tuple[Control, ...] = Field((), max_length=8, description="ControlNets and T2I-Adapters, together")
 
     @property
     def pictures(self) -> tuple[str, ...]:
@@ -344,6 +355,7 @@ HOUSE_TIERS: dict[Tier, Sampling] = {
     Tier.FINAL: Sampling(scheduler=("Euler",), num_inference_steps=(30,), guidance_scale=(5.0,)),
 }
 HOUSE_SIZE = "1024x1024"
+HOUSE_PAG_LAYERS = ("mid",)
 HOUSE_STRENGTH = 0.5
 
 

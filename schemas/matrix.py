@@ -23,6 +23,8 @@ from schemas.spec import Tier
 
 SAMPLING = tuple(Sampling.model_fields)
 NO_STYLE = "none"
+WHOLE = ("scheduler_options", "pag_applied_layers")
+"""Sampling fields that are one value, never an axis."""
 BUILT_IN = ("asset", "project")
 """Placeholders that every prompt has; a style's prompt has `prompt` as well."""
 
@@ -165,7 +167,7 @@ def axes(manifest: Manifest, asset: RenderAsset | TextureVariants, tier: Tier) -
     if size := asset.size or manifest.defaults.size:
         found["size"] = size
     for field in SAMPLING:
-        if field != "scheduler_options" and (values := sampling(manifest, asset, tier, field)):
+        if field not in WHOLE and (values := sampling(manifest, asset, tier, field)):
             found[field] = values
     if isinstance(asset, TextureVariants):
         found["sources"] = asset.sources

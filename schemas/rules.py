@@ -104,6 +104,7 @@ def _asset(
     yield from _hires(manifest, asset, at)
     yield from too_few_steps(manifest, asset, at, {})
     yield from _scheduler_options(manifest, asset, at)
+    yield from _perturbed(manifest, asset, at)
     yield from _matrix(manifest, asset, at)
 
 
@@ -206,6 +207,14 @@ def too_few_steps(manifest: Manifest, asset: Asset, at: Path, usual: Mapping[Tie
                     f"came {strength:g} of {many} steps, which is none",
                     f"{1 / many:.3g} or more, or more steps",
                 )
+
+
+def _perturbed(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:
+    """Layers without a scale would do nothing."""
+    for tier in dict.fromkeys(asset.tier or manifest.defaults.tier or (Tier.FINAL,)):
+        if asset.pag_applied_layers and not any(sampling(manifest, asset, tier, "pag_scale") or ()):
+            came = "came layers for PAG without a pag_scale"
+            yield (*at, "pag_applied_layers"), came, "a pag_scale above 0, such as 3.0"
 
 
 def _scheduler_options(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:

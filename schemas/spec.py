@@ -73,8 +73,14 @@ class LoraRef(ModelRef):
     weight: Real = 1.0
 
 
+class EmbeddingRef(ModelRef):
+    """A textual inversion, and the word in the prompts that its vectors stand for."""
+
+    token: str
+
+
 class ControlSpec(Frozen):
-    """One ControlNet over one condition.
+    """One ControlNet, or one T2I-Adapter, over one condition.
 
     `image` is the digest of the source picture's bytes, or of the condition itself when `precomputed`.
     `params` are the detector's own (canny: low_threshold, high_threshold), sorted by name.
@@ -87,6 +93,7 @@ class ControlSpec(Frozen):
     params: tuple[tuple[str, Real], ...] = ()
     control_mode: int | None = None
     """The condition's number in a ControlNet-Union, from the catalogue; None for an ordinary ControlNet."""
+    kind: Literal["controlnet", "t2i_adapter"] = "controlnet"
     controlnet_conditioning_scale: Real = 1.0
     control_guidance_start: Real = 0.0
     control_guidance_end: Real = 1.0
@@ -147,10 +154,15 @@ class ImageSpec(Frozen):
     guidance_end: Real = 1.0
     """Guidance only from and to these parts of the steps; outside, the negative prompt is not computed."""
     clip_skip: int | None = None
+    pag_scale: Real = 0.0
+    """Perturbed-attention guidance; 0 is none."""
+    pag_applied_layers: tuple[str, ...] = ()
+    """Parts of the names of the UNet's self-attention layers that it perturbs; empty exactly when it is off."""
 
     model: ModelRef
     vae: ModelRef | None = None
     loras: tuple[LoraRef, ...] = ()
+    embeddings: tuple[EmbeddingRef, ...] = ()
     controls: tuple[ControlSpec, ...] = ()
     references: tuple[ReferenceSpec, ...] = ()
 
@@ -175,6 +187,14 @@ class ImageSpec(Frozen):
             return Task.TXT2IMG
         return Task.INPAINT if self.mask is not None else Task.IMG2IMG
 
+    @property
+    def controlnets(self) -> tuple[ControlSpec, ...]:
+        return tuple(control for control in self.controls if control.kind == "controlnet")
+
+    @property
+    def adapters(self) -> tuple[ControlSpec, ...]:
+        return tuple(control for control in self.controls if control.kind == "t2i_adapter")
+
     @cached_property
     def digest(self) -> str:
         """Hex SHA-256 of the canonical form."""
@@ -186,7 +206,7 @@ class ImageSpec(Frozen):
     def batch_key(self) -> str:
         """Specs with the same key can share one forward pass: same models, shape, schedule and every per-call scalar.
 
-        Prompts, seeds, sources, masks and control images are per row and stay out of it.
+        Prompts (and the textual inversions in them), seeds, sources, masks and control images are per row and stay out.
         """
         return _key(
             self.affinity_key,
@@ -195,10 +215,17 @@ class ImageSpec(Frozen):
             (self.scheduler, self.scheduler_options, self.num_inference_steps),
             (self.guidance_scale, self.guidance_rescale, self.guidance_start, self.guidance_end),
             (self.clip_skip, self.strength, self.seamless, self.hires.model_dump() if self.hires else None),
+            (self.pag_scale, self.pag_applied_layers),
             self.padding_mask_crop is not None,
             [reference.scale for reference in self.references],
             [
-                (c.controlnet_conditioning_scale, c.control_guidance_start, c.control_guidance_end, c.control_mode)
+                (
+                    c.kind,
+                    c.controlnet_conditioning_scale,
+                    c.control_guidance_start,
+                    c.control_guidance_end,
+                    c.control_mode,
+                )
                 for c in self.controls
             ],
         )
@@ -217,7 +244,12 @@ class ImageSpec(Frozen):
     def models(self) -> tuple[ModelRef, ...]:
         """Every model that this spec needs."""
         extra = [self.vae, self.hires.upscaler if self.hires else None]
-        asked = [*self.loras, *(control.model for control in self.controls), *(r.model for r in self.references)]
+        asked = [
+            *self.loras,
+            *self.embeddings,
+            *(control.model for control in self.controls),
+            *(r.model for r in self.references),
+        ]
         return (self.model, *(ref for ref in extra if ref is not None), *asked)
 
     def digests_needed(self) -> frozenset[str]:

@@ -7,11 +7,16 @@ from dataclasses import dataclass, field
 
 from engine.catalogue import Catalogue, Kind
 from schemas.errors import ModelError
-from schemas.manifest import Manifest, RenderAsset
+from schemas.manifest import Asset, Manifest, RenderAsset
+from schemas.matrix import styles_of
 from schemas.rules import Broken, nearest, too_few_steps
 from schemas.spec import Tier
 from schemas.tree import Path
+from schemas.words import named
 from tasks.plan import Models, tier_loras
+
+_ABLE: dict[str, tuple[Kind, ...]] = {"controlnet": ("controlnet", "t2i_adapter")}
+"""What may serve where a manifest names this kind."""
 
 
 @dataclass
@@ -27,10 +32,11 @@ def unknown_models(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]
     of no step at the model's usual ones."""
     for path, alias, kind in named_models(manifest):
         entry = catalogue.entries.get(alias)
-        if entry is None or entry.kind != kind:
+        if entry is None or entry.kind not in _ABLE.get(kind, (kind,)):
             said = f", which is a {entry.kind}" if entry else ""
-            there = (name for name, entry in catalogue.entries.items() if entry.kind == kind)
+            there = (name for name, entry in catalogue.entries.items() if entry.kind in _ABLE.get(kind, (kind,)))
             yield path, f"came the {kind} {alias!r}{said}", nearest(alias, there)
+    yield from _unheard(manifest, catalogue)
     for index, asset in enumerate(manifest.assets):
         for model in asset.model or (manifest.model,):
             tiers = catalogue.entries[model].tiers if model in catalogue.entries else {}
@@ -50,6 +56,28 @@ def unknown_models(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]
                         yield ("assets", index, "controls", number, "type"), f"came {control.type!r}", allowed
 
 
+def _unheard(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]:
+    """Textual inversions whose word stands in no prompt: they would change nothing."""
+    defaults = manifest.defaults
+    texts = {index: _texts(manifest, asset) for index, asset in enumerate(manifest.assets)}
+    asked = [(("assets", index), asset.embeddings, texts[index]) for index, asset in enumerate(manifest.assets)]
+    every = [text for index, asset in enumerate(manifest.assets) if not asset.embeddings for text in texts[index]]
+    for at, aliases, said in [*asked, (("defaults",), defaults.embeddings, every)]:
+        for number, alias in enumerate(aliases or ()):
+            entry = catalogue.entries.get(alias)
+            if entry is not None and entry.kind == "embedding" and not any(named(entry.token, text) for text in said):
+                came = f"came the embedding {alias!r}, whose word {entry.token!r} stands in no prompt"
+                yield (*at, "embeddings", number), came, f"{entry.token!r} in a prompt, or no embedding"
+
+
+def _texts(manifest: Manifest, asset: Asset) -> list[str]:
+    """Everything that can get into an asset's prompts."""
+    values = {**manifest.defaults.values, **asset.values}.values()
+    fields = [asset.prompt, asset.prompt_2, asset.negative_prompt or manifest.defaults.negative_prompt]
+    texts = [text for several in (*fields, asset.negative_prompt_2, *values) for text in several or ()]
+    return texts + [text for style in styles_of(manifest, asset) for text in (style.prompt, style.negative_prompt)]
+
+
 def named_models(manifest: Manifest) -> Iterator[tuple[Path, str, Kind]]:
     """(path, alias, kind) for every alias that stands in the manifest."""
     yield ("model",), manifest.model, "checkpoint"
@@ -57,6 +85,8 @@ def named_models(manifest: Manifest) -> Iterator[tuple[Path, str, Kind]]:
         yield ("vae",), manifest.vae, "vae"
     if manifest.defaults.hires and manifest.defaults.hires.upscaler:
         yield ("defaults", "hires", "upscaler"), manifest.defaults.hires.upscaler, "upscaler"
+    for number, alias in enumerate(manifest.defaults.embeddings or ()):
+        yield ("defaults", "embeddings", number), alias, "embedding"
     for alias in manifest.loras:
         yield ("loras", alias), alias, "lora"
     for name, style in manifest.styles.items():
@@ -73,6 +103,8 @@ def named_models(manifest: Manifest) -> Iterator[tuple[Path, str, Kind]]:
             yield (*at, "hires", "upscaler"), asset.hires.upscaler, "upscaler"
         for number, reference in enumerate(asset.references):
             yield (*at, "references", number, "model"), reference.model, "ip_adapter"
+        for number, alias in enumerate(asset.embeddings or ()):
+            yield (*at, "embeddings", number), alias, "embedding"
         for number, alias in enumerate(asset.vae or ()):
             yield (*at, "vae", number), alias, "vae"
         for alias in asset.loras or ():
@@ -126,5 +158,8 @@ def models_for(manifest: Manifest, catalogue: Catalogue, pins: Mapping[str, str]
         except ModelError as wrong:
             missing.append(str(wrong))
             digests[alias] = "0" * 64
-    modes = {alias: entry.modes for alias in askers if (entry := catalogue.entries[alias]).modes}
-    return Lookup(Models(digests, controlnets, tiers, sizes, modes), missing)
+    found = {alias: catalogue.entries[alias] for alias in askers}
+    modes = {alias: entry.modes for alias, entry in found.items() if entry.modes}
+    adapters = frozenset(alias for alias, entry in found.items() if entry.kind == "t2i_adapter")
+    tokens = {alias: entry.token for alias, entry in found.items() if entry.kind == "embedding"}
+    return Lookup(Models(digests, controlnets, tiers, sizes, modes, adapters, tokens), missing)

@@ -14,6 +14,7 @@ from typing import Any
 from engine.catalogue import TierDefaults
 from schemas.fields import pixels
 from schemas.manifest import (
+    HOUSE_PAG_LAYERS,
     HOUSE_SIZE,
     HOUSE_STRENGTH,
     HOUSE_TIERS,
@@ -24,12 +25,13 @@ from schemas.manifest import (
     Style,
     TextureVariants,
 )
-from schemas.matrix import Combination, Matrix, sampling
+from schemas.matrix import WHOLE, Combination, Matrix, sampling
 from schemas.review import Changes, retaken
 from schemas.schedulers import resolve
-from schemas.spec import ControlSpec, Hires, ImageSpec, LoraRef, ModelRef, ReferenceSpec, Tier
+from schemas.spec import ControlSpec, EmbeddingRef, Hires, ImageSpec, LoraRef, ModelRef, ReferenceSpec, Tier
+from schemas.words import named
 
-_AS_SAID = ("guidance_rescale", "guidance_start", "guidance_end", "clip_skip")
+_AS_SAID = ("guidance_rescale", "guidance_start", "guidance_end", "clip_skip", "pag_scale")
 _SEAMLESS = {"none": "", "x": "x", "y": "y", "both": "xy"}
 
 
@@ -47,6 +49,10 @@ class Models:
     """checkpoint's alias -> px of the side it was trained at"""
     modes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """alias of a ControlNet-Union -> control type -> its number there"""
+    adapters: frozenset[str] = frozenset()
+    """aliases of T2I-Adapters"""
+    tokens: Mapping[str, str] = field(default_factory=dict)
+    """alias of a textual inversion -> the word that stands for it"""
 
     def ref(self, alias: str) -> ModelRef:
         return ModelRef(alias=alias, digest=self.digests[alias])
@@ -94,6 +100,9 @@ def expand_asset(
             _setting("scheduler", at, tier, model, models), tuple(sorted((options or {}).items()))
         )
         settings |= {name: at[name] for name in _AS_SAID if name in at}
+        if settings.get("pag_scale"):
+            layers = sampling(manifest, asset, tier, "pag_applied_layers")
+            settings["pag_applied_layers"] = tuple(layers or HOUSE_PAG_LAYERS)
         width, height = pixels(at.get("size") or _own_size(model, models))
 
         hires = asset.hires or manifest.defaults.hires
@@ -129,16 +138,19 @@ def expand_asset(
 
         loras: dict[str, float] = tier_loras(manifest, tier, model, models) | style.loras
         loras |= {path.removeprefix("loras."): at[path] for path in at if path.startswith("loras.")}
+        texts = {
+            "prompt": _filled(style.prompt, {**words, "prompt": asked}),
+            "negative_prompt": ", ".join(text for text in avoided if text),
+            "prompt_2": _filled(at["prompt_2"], words) if "prompt_2" in at else None,
+            "negative_prompt_2": _filled(at["negative_prompt_2"], words) if "negative_prompt_2" in at else None,
+        }
         yield ImageSpec(
             project=manifest.project,
             asset=asset.name,
             variant=combination.variant,
             kind=asset.kind,
             tier=tier,
-            prompt=_filled(style.prompt, {**words, "prompt": asked}),
-            negative_prompt=", ".join(text for text in avoided if text),
-            prompt_2=_filled(at["prompt_2"], words) if "prompt_2" in at else None,
-            negative_prompt_2=_filled(at["negative_prompt_2"], words) if "negative_prompt_2" in at else None,
+            **texts,
             seed=at["seeds"],
             width=width,
             height=height,
@@ -147,6 +159,11 @@ def expand_asset(
             model=refs[model],
             vae=refs[at["vae"]] if "vae" in at else None,
             loras=_lora_refs(loras, models),
+            embeddings=tuple(
+                EmbeddingRef(alias=alias, digest=models.digests[alias], token=models.tokens[alias])
+                for alias in sorted(asset.embeddings or manifest.defaults.embeddings or ())
+                if any(named(models.tokens[alias], text) for text in texts.values() if text)
+            ),
             **settings,
         )
 
@@ -163,7 +180,7 @@ def promoted(
     kept = changes.model_copy(update={"tier": None, "keep_seed": changes.seed is None})
     final = retaken(spec, kept, picture=picture)
     said = {name: sampling(manifest, asset, tier, name) for name in Sampling.model_fields}
-    at = {name: values[0] for name, values in said.items() if values and name != "scheduler_options"}
+    at = {name: values[0] for name, values in said.items() if values and name not in WHOLE}
     options = said["scheduler_options"] or {}
     scheduler, scheduler_options = resolve(_setting("scheduler", at, tier, model, models), options)
     loras = {lora.alias: lora.weight for lora in spec.loras}
@@ -183,6 +200,8 @@ def promoted(
         "guidance_rescale": at.get("guidance_rescale", 0.0),
         "guidance_start": at.get("guidance_start", 0.0),
         "guidance_end": at.get("guidance_end", 1.0),
+        "pag_scale": at.get("pag_scale", 0.0),
+        "pag_applied_layers": tuple(said["pag_applied_layers"] or HOUSE_PAG_LAYERS) if at.get("pag_scale") else (),
         "loras": _lora_refs(tier_loras(manifest, tier, model, models) | loras, models),
     }
     return ImageSpec.model_validate(final.model_copy(update=update).model_dump())
@@ -204,6 +223,7 @@ def _controls(
                 type=control.type,
                 image=files[at[start + ("image" if control.image else "condition")]].digest,
                 model=refs[alias],
+                kind="t2i_adapter" if alias in models.adapters else "controlnet",
                 control_mode=models.modes.get(alias, {}).get(control.type),
                 precomputed=control.image is None,
                 params=tuple(sorted(control.params.items())),

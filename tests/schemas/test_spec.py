@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from schemas.spec import ENGINE_VERSION, ControlSpec, Hires, ImageSpec, LoraRef, ModelRef, ReferenceSpec
+from schemas.spec import ENGINE_VERSION, ControlSpec, EmbeddingRef, Hires, ImageSpec, LoraRef, ModelRef, ReferenceSpec
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_specs.json").read_text(encoding="utf-8"))
 A, B = "a" * 64, "b" * 64
@@ -40,9 +40,12 @@ FULL: dict[str, Any] = {
     "guidance_start": 0.1,
     "guidance_end": 0.9,
     "clip_skip": 1,
+    "pag_scale": 3.0,
+    "pag_applied_layers": ["mid"],
     "model": MODEL,
     "vae": {"alias": "v", "digest": B},
     "loras": [{"alias": "l", "digest": B, "weight": 0.5}],
+    "embeddings": [{"alias": "e", "digest": B, "token": "gouache"}],
     "controls": [{"type": "canny", "image": A, "model": MODEL, "params": [["low_threshold", 80.0]]}],
     "references": [{"image": A, "model": MODEL, "scale": 0.5}],
     "source": A,
@@ -72,9 +75,12 @@ OTHER: dict[str, Any] = {
     "guidance_start": 0.2,
     "guidance_end": 1.0,
     "clip_skip": None,
+    "pag_scale": 2.0,
+    "pag_applied_layers": ["up_blocks.0"],
     "model": {"alias": "m", "digest": B},
     "vae": None,
     "loras": [{"alias": "l", "digest": B, "weight": 0.6}],
+    "embeddings": [{"alias": "e", "digest": A, "token": "gouache"}],
     "controls": [],
     "references": [{"image": A, "model": {"alias": "m", "digest": B}, "scale": 0.6}],
     "source": B,
@@ -88,8 +94,8 @@ OTHER: dict[str, Any] = {
     "take": 3,
 }
 PER_ROW = {"project", "asset", "variant", "kind", "tier", "prompt", "negative_prompt", "prompt_2",
-           "negative_prompt_2", "seed", "source", "mask", "padding_mask_crop", "keep_colour", "parent", "take",
-           "engine_version"}  # fmt: skip
+           "negative_prompt_2", "seed", "embeddings", "source", "mask", "padding_mask_crop", "keep_colour", "parent",
+           "take", "engine_version"}  # fmt: skip
 WEIGHTS = {"model", "vae", "loras", "controls", "references"}
 
 
@@ -126,14 +132,21 @@ def test_the_digest_feels_every_field(field: str) -> None:
 
 @pytest.mark.parametrize(
     ("section", "model"),
-    [("controls", ControlSpec), ("loras", LoraRef), ("hires", Hires), ("vae", ModelRef), ("references", ReferenceSpec)],
+    [
+        ("controls", ControlSpec),
+        ("loras", LoraRef),
+        ("embeddings", EmbeddingRef),
+        ("hires", Hires),
+        ("vae", ModelRef),
+        ("references", ReferenceSpec),
+    ],
 )
 def test_the_digest_feels_every_nested_field(section: str, model: type[BaseModel]) -> None:
     whole = spec().model_dump(mode="json")
     one = whole[section][0] if isinstance(whole[section], list) else whole[section]
     for field in model.model_fields:
         old = one[field]
-        given: dict[str, Any] = {"params": [["low_threshold", 81.0]], "precomputed": True}
+        given: dict[str, Any] = {"params": [["low_threshold", 81.0]], "precomputed": True, "kind": "t2i_adapter"}
         new = (given | {name: {"alias": "m", "digest": B} for name in ("model", "upscaler")}).get(field)
         if new is None:
             new = (
