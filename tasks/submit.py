@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.catalogue import Catalogue
 from schemas.errors import LedgerError, ModelMissing
-from schemas.manifest import FrozenFile, Manifest
+from schemas.manifest import FrozenFile, Manifest, TextureVariants
 from schemas.matrix import Matrix
 from schemas.pace import PaceKey
 from schemas.settings import Settings
