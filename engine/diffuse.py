@@ -39,6 +39,7 @@ from engine.pixels import (
 )
 from engine.prompts import Encoder
 from engine.rows import Progress, Row, row_of, shared_arguments
+from engine.seam_repair import repaired_seams
 from engine.seamless import tiling
 from schemas.errors import DeviceLost, ModelError, OutOfMemory, RenderError
 from schemas.spec import ImageSpec, Task
@@ -115,6 +116,9 @@ class Engine:
             raise ValueError("specs of several batch keys came; render takes the specs of one")
         if not specs:
             return []
+        if specs[0].seam_repair is not None:
+            pictures = {"sources": sources or {}, "masks": masks or {}, "progress": progress}
+            return repaired_seams(self.render, specs, conditions=conditions or {}, **pictures)
         if specs[0].hires is not None:
             pictures = {"sources": sources or {}, "masks": masks or {}, "progress": progress}
             asker = f"{specs[0].project}/{specs[0].asset}"

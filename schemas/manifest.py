@@ -130,6 +130,13 @@ class HiresPass(Section):
     upscaler: Alias | None = Field(None, description="a learned enlarger (ESRGAN and its kin), by alias; else Lanczos")
 
 
+class SeamPass(Section):
+    """For a source that does not tile: its edges, rolled into the middle, are painted over there."""
+
+    axes: Literal["x", "y", "both"] = Field("both", description="which edges are to meet")
+    strength: Annotated[Number, Field(gt=0.0, le=1.0)] = Field(0.7, description="how far from what is there")
+
+
 class Shared(Sampling):
     """What `defaults` and every asset can say. Any field may be a list: then every value is made."""
 
@@ -233,6 +240,7 @@ class TextureVariants(Asset):
         ("none",), description="which edges meet when the texture is tiled"
     )
     keep_colour: bool = Field(False, description="move the result's colours back to the source's")
+    seam_repair: SeamPass | None = Field(None, description="a second pass over the edges, so that they meet")
     maps: tuple[Literal["height", "normal_gl", "normal_dx", "roughness"], ...] = Field(
         (), max_length=4, description="derived from the approved image and delivered beside it, labelled as derived"
     )

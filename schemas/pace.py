@@ -19,6 +19,8 @@ def pace_key(spec: ImageSpec) -> PaceKey:
 
 
 def _second(spec: ImageSpec, hires: Hires | None) -> Second | None:
+    if hires is None and spec.seam_repair is not None:
+        return spec.width, spec.height, _run(spec.num_inference_steps, spec.seam_repair.strength)
     if hires is None:
         return None
     return hires.width, hires.height, _run(hires.num_inference_steps or spec.num_inference_steps, hires.strength)

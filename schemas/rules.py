@@ -196,6 +196,8 @@ def too_few_steps(manifest: Manifest, asset: Asset, at: Path, usual: Mapping[Tie
             start: Path = at if asset.strength else ("defaults",)
             strengths = asset.strength or manifest.defaults.strength or ()
             asked += [((*start, "strength", index), strength, steps) for index, strength in enumerate(strengths)]
+            if asset.seam_repair is not None:
+                asked.append(((*at, "seam_repair", "strength"), asset.seam_repair.strength, steps))
         hires = asset.hires or manifest.defaults.hires
         if hires is not None and tier is Tier.FINAL:
             path = (*(at if asset.hires else ("defaults",)), "hires", "strength")

@@ -127,6 +127,13 @@ class Hires(Frozen):
     """A learned enlarger; None: Lanczos."""
 
 
+class SeamRepair(Frozen):
+    """A second pass over the edges, rolled into the middle, so that they meet."""
+
+    axes: Literal["x", "y", "xy"] = "xy"
+    strength: Real
+
+
 class ImageSpec(Frozen):
     """One image, completely. Sizes in pixels; names are diffusers' own."""
 
@@ -175,6 +182,7 @@ class ImageSpec(Frozen):
     keep_colour: bool = False
     """The result's colours are moved to the source's: mean and spread of each Lab channel."""
     hires: Hires | None = None
+    seam_repair: SeamRepair | None = None
 
     parent: Sha256 | None = None
     """Digest of the spec this one was made again from (a retake or a promotion)."""
@@ -215,6 +223,7 @@ class ImageSpec(Frozen):
             (self.scheduler, self.scheduler_options, self.num_inference_steps),
             (self.guidance_scale, self.guidance_rescale, self.guidance_start, self.guidance_end),
             (self.clip_skip, self.strength, self.seamless, self.hires.model_dump() if self.hires else None),
+            self.seam_repair.model_dump() if self.seam_repair else None,
             (self.pag_scale, self.pag_applied_layers),
             self.padding_mask_crop is not None,
             [reference.scale for reference in self.references],

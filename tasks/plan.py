@@ -28,7 +28,7 @@ from schemas.manifest import (
 from schemas.matrix import WHOLE, Combination, Matrix, sampling
 from schemas.review import Changes, retaken
 from schemas.schedulers import resolve
-from schemas.spec import ControlSpec, EmbeddingRef, Hires, ImageSpec, LoraRef, ModelRef, ReferenceSpec, Tier
+from schemas.spec import ControlSpec, EmbeddingRef, Hires, ImageSpec, LoraRef, ModelRef, ReferenceSpec, SeamRepair, Tier
 from schemas.words import named
 
 _AS_SAID = ("guidance_rescale", "guidance_start", "guidance_end", "clip_skip", "pag_scale")
@@ -124,6 +124,9 @@ def expand_asset(
                 "seamless": _SEAMLESS[at["seamless"]],
                 "keep_colour": asset.keep_colour,
             }
+            if asset.seam_repair is not None:
+                axes = _SEAMLESS[asset.seam_repair.axes]
+                settings["seam_repair"] = SeamRepair(axes=axes, strength=asset.seam_repair.strength)
         else:
             settings["controls"] = _controls(asset, at, files, models, refs)
 

@@ -55,6 +55,7 @@ FULL: dict[str, Any] = {
     "seamless": "x",
     "keep_colour": True,
     "hires": {"width": 64, "height": 64, "strength": 0.3},
+    "seam_repair": {"axes": "x", "strength": 0.7},
     "parent": A,
     "take": 2,
 }
@@ -90,6 +91,7 @@ OTHER: dict[str, Any] = {
     "seamless": "y",
     "keep_colour": False,
     "hires": None,
+    "seam_repair": None,
     "parent": B,
     "take": 3,
 }

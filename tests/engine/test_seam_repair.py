@@ -1,0 +1,48 @@
+"""Edges that do not meet are painted over, and nothing else is."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from bench.pixels import seam_ratio
+from engine.seam_repair import bars, turned
+from schemas.spec import SeamRepair
+
+SLOPE = {"a" * 64: np.repeat(np.linspace(0, 255, 64, dtype=np.uint8)[None, :, None], 48, 0).repeat(3, 2)}
+"""Dark at the left, bright at the right: a seam as hard as they come."""
+
+
+def spec_of(studio, **fields):
+    return studio.spec(0, source="a" * 64, strength=0.3, num_inference_steps=8, **fields)
+
+
+def test_the_seam_is_gone_and_the_rest_is_the_first_pass_to_the_bit(engine, studio):
+    plain = spec_of(studio)
+    spec = spec_of(studio, seam_repair=SeamRepair(axes="x", strength=0.9))
+    first, made = (engine.render([one], sources=SLOPE)[0] for one in (plain, spec))
+    assert made.error is None and made.digest == spec.digest
+    outside = turned(bars(64, 48, "x"), "x", back=True) == 0
+    assert 0.7 < outside.mean() < 0.8
+    assert (made.pixels[outside] == first.pixels[outside]).all()
+    before, after = (np.abs(one.pixels[:, 0].astype(int) - one.pixels[:, -1]).mean() for one in (first, made))
+    assert after < 0.5 * before
+    assert seam_ratio(made.pixels) < seam_ratio(first.pixels)
+    assert made.timings["denoise"] > first.timings["denoise"] * 0.5
+
+
+def test_what_fails_first_fails_alone(engine, studio):
+    repair = SeamRepair(strength=0.8)
+    good, bad = spec_of(studio, seam_repair=repair), spec_of(studio, seam_repair=repair, prompt="(a:" + "9" * 39 + ")")
+    rows = engine.render([good, bad], sources=SLOPE)
+    assert [row.digest for row in rows] == [good.digest, bad.digest]
+    assert [row.error is None for row in rows] == [True, False]
+    alone = engine.render([good], sources=SLOPE)[0]
+    assert np.abs(alone.pixels.astype(int) - rows[0].pixels).max() <= 1
+    assert replace(alone, timings={}).digest == good.digest
+
+
+def test_rolled_there_and_back_is_where_it_was():
+    picture = np.random.default_rng(0).integers(0, 256, (7, 9, 3), dtype=np.uint8)
+    for axes in ("x", "y", "xy"):
+        assert (turned(turned(picture, axes), axes, back=True) == picture).all()
+        assert axes == "xy" or (bars(16, 16, axes) == 255).mean() == 0.5
