@@ -117,8 +117,8 @@ class Engine:
         if not specs:
             return []
         if specs[0].seam_repair is not None:
-            pictures = {"sources": sources or {}, "masks": masks or {}, "progress": progress}
-            return repaired_seams(self.render, specs, conditions=conditions or {}, **pictures)
+            seen = {"conditions": conditions or {}, "sources": sources or {}}
+            return repaired_seams(self.render, specs, **seen, masks=masks or {}, progress=progress)
         if specs[0].hires is not None:
             pictures = {"sources": sources or {}, "masks": masks or {}, "progress": progress}
             asker = f"{specs[0].project}/{specs[0].asset}"
