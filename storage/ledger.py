@@ -2,13 +2,14 @@
 
 Each method is one short transaction (`plan` is several) and returns detached rows or small frozen values. What happened
 is appended; states follow from it. By room:
-`submissions` (sent in, planned), `work` (leases, failures), `keeping` (images), `review` (inbox, decisions), `watching`
-(who has what in hand, the reviewers' pace), `images` (everything about one), `history` (assets, the trail), `outcomes`
-(retakes, deliveries), `nights`, `evidence`, `library`.
+`submissions` (sent in, planned), `work` (leases, failures), `keeping` (images), `review` (inbox, conflicts),
+`decisions`, `watching` (who has what in hand, the reviewers' pace), `images` (everything about one), `history`
+(assets, the trail), `outcomes` (retakes, deliveries), `nights`, `evidence`, `library`.
 """
 
 from __future__ import annotations
 
+from storage.decisions import Decisions
 from storage.evidence import Evidence, Judged
 from storage.history import AssetCount, Decided, Frame, History
 from storage.images import Images, Picture
@@ -55,5 +56,5 @@ __all__ = [
 ]
 
 
-class Ledger(Outcomes, Work, Keepings, Review, History, Nights, Watching, Evidence, Library, Images):
+class Ledger(Outcomes, Work, Keepings, Review, Decisions, History, Nights, Watching, Evidence, Library, Images):
     """`Ledger(open_database(url))`. Threads may share one."""

@@ -1,19 +1,19 @@
-"""The ledger on review: what waits to be looked at, and what was decided. The rule itself is storage/standing.py."""
+"""The ledger on review: what waits to be looked at, and what two reviewers differ on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, exists, func, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, exists, func, or_, select, text, tuple_
 from sqlalchemy.orm import Session, aliased
 
-from schemas.errors import LedgerError, NotAllowed, StaleDecision
-from schemas.records import Decision, FindingRow, Image, InboxEntry, Retake, Spec
-from schemas.review import Choice, Criterion, Result, Verdict
-from storage.standing import LEADS, ROLES, counting, differ, standing
-from storage.transaction import Transactions, now
+from schemas.errors import LedgerError
+from schemas.records import Decision, FindingRow, Image, InboxEntry, Spec
+from schemas.review import Criterion, Result, Verdict
+from storage.standing import LEADS, counting, differ
+from storage.transaction import Transactions
 from storage.watching import in_others_hands
 
 
@@ -171,69 +171,6 @@ class Review(Transactions):
                 found.append(Conflict(entry.image, entry.project, entry.asset, counted))
         return found
 
-    def decide(self, choice: Choice, *, reviewer: str, role: str = "reviewer") -> int:
-        """Appends a decision and moves the inbox entry, in one transaction; returns the image's new revision.
-
-        Raises StaleDecision when the image was decided since the page was drawn, NotAllowed when the role does not
-        permit it or there is nothing to take back.
-        """
-        if role not in ROLES:
-            raise NotAllowed(f"{reviewer} is {role}; deciding takes one of {', '.join(sorted(ROLES))}")
-        if not reviewer.strip():
-            raise NotAllowed("a decision needs the name of who takes it")
-        with self.writing("decide") as session:
-            # 1. The guard: only a page that saw the newest revision gets past it, one at a time.
-            guarded = session.execute(
-                update(InboxEntry)
-                .where(InboxEntry.image == choice.image, InboxEntry.revision == choice.revision)
-                .values(revision=InboxEntry.revision + 1)
-                .returning(InboxEntry.reviews_wanted, InboxEntry.project)
-                .execution_options(synchronize_session=False)
-            ).first()
-            before = _of(session, choice.image) if choice.revision or guarded is None else []
-            if guarded is None:
-                raise StaleDecision(_what_came_between(choice, before, session.get(InboxEntry, choice.image)))
-            wanted, project = guarded
-            # 2. Whether this person may.
-            holds = standing(before, wanted=wanted)
-            if choice.verdict is Verdict.UNDO:
-                _may_undo(session, before, holds, wanted=wanted, reviewer=reviewer, role=role)
-            elif holds is not None and holds.reviewer != reviewer and role not in LEADS:
-                raise NotAllowed(f"{_said(holds)}; only a lead can decide otherwise")
-            elif holds is not None and holds.role in LEADS and role not in LEADS:
-                raise NotAllowed(f"{_said(holds)}, as {holds.role}; only a lead can decide otherwise")
-            # 3. The decision, and what follows from it.
-            body = choice.model_dump(mode="json")
-            decision = Decision(
-                image=choice.image,
-                project=project,
-                revision=choice.revision + 1,
-                verdict=choice.verdict.value,
-                marks=body["marks"],
-                reasons=body["reasons"],
-                regions=body["regions"],
-                note=choice.note,
-                changes=choice.changes.model_dump(mode="json", exclude_defaults=True) if choice.changes else None,
-                reviewer=reviewer,
-                role=role,
-                seconds=choice.seconds,
-                decided_at=now(),
-            )
-            session.add(decision)
-            session.flush()
-            stands = standing([*before, decision], wanted=wanted)
-            session.execute(
-                update(InboxEntry)
-                .where(InboxEntry.image == choice.image)
-                .values(
-                    waiting=stands is None,
-                    decision=stands.id if stands else None,
-                    verdict=stands.verdict if stands else None,
-                )
-                .execution_options(synchronize_session=False)
-            )
-        return choice.revision + 1
-
 
 def _counts_for(reviewer: str) -> ColumnElement[bool]:
     """Whether a decision of this reviewer counts on an entry that waits: storage.standing.counting, in SQL."""
@@ -253,46 +190,3 @@ def _counts_for(reviewer: str) -> ColumnElement[bool]:
         ~taken_back,
     )
     return hers.scalar_subquery() > 0
-
-
-def _of(session: Session, image: str) -> list[Decision]:
-    return list(session.scalars(select(Decision).where(Decision.image == image).order_by(Decision.revision)))
-
-
-def _may_undo(
-    session: Session,
-    decisions: Iterable[Decision],
-    holds: Decision | None,
-    *,
-    wanted: int,
-    reviewer: str,
-    role: str,
-) -> None:
-    count = counting(decisions, wanted=wanted)
-    if not count:
-        raise NotAllowed("there is nothing to take back: no decision on this image counts")
-    if role not in LEADS and all(decision.reviewer != reviewer for decision in count):
-        raise NotAllowed(f"{_said(count[-1])}; only {count[-1].reviewer} or a lead can take that back")
-    if role not in LEADS and holds is not None and holds.role in LEADS and holds.reviewer != reviewer:
-        raise NotAllowed(f"{_said(holds)}, as {holds.role}; only a lead can take that back")
-    retake = session.get(Retake, holds.id) if holds is not None else None
-    if retake is not None and retake.child is not None:
-        raise NotAllowed(
-            f"{_said(holds)}, and that was planned at {retake.planned_at:%Y-%m-%d %H:%M} UTC as {retake.child[:12]}; "  # type: ignore[arg-type]
-            "it cannot be taken back any more, but another decision can replace it"
-        )
-
-
-def _what_came_between(choice: Choice, decisions: Sequence[Decision], entry: InboxEntry | None) -> str:
-    if entry is None:
-        return f"there is no image {choice.image} in the inbox"
-    since = [_said(decision) for decision in decisions if decision.revision > choice.revision]
-    if not since:
-        return f"revision {choice.revision} of {choice.image[:12]} came, it is at {entry.revision}; load it again"
-    return f"{'; then '.join(since)}. Your {choice.verdict} was not recorded"
-
-
-def _said(decision: Decision) -> str:
-    what = {Verdict.APPROVE: "approved it", Verdict.REJECT: "rejected it", Verdict.RETAKE: "asked for a retake"}
-    said = what.get(Verdict(decision.verdict), "took the decision back")
-    return f"{decision.reviewer} {said} at {decision.decided_at:%Y-%m-%d %H:%M:%S} UTC"
