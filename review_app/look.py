@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from html import escape
 
@@ -25,9 +26,14 @@ def dress() -> None:
     st.html(STYLE)
 
 
+LINKED = re.compile(r"(?i)(?<=http)(?=s?:)|(?<=www)(?=\.)|(?=@)")
+"""Where addresses would become links although every sign is escaped: that happens to the text after the signs are."""
+
+
 def plain(text: object) -> str:
-    """Text from outside for places that read Markdown (labels, captions): nothing in it is markup any more."""
-    return " ".join(str(text).split()).translate(MARKUP)
+    """Text from outside for places that read Markdown (labels, captions): nothing in it is markup any more. Addresses
+    get an invisible joiner, without which they would be links."""
+    return LINKED.sub("\u2060", " ".join(str(text).split())).translate(MARKUP)
 
 
 def ago(when: datetime | None) -> str:

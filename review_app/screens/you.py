@@ -18,7 +18,7 @@ CAN = {
 }
 person = someone()
 if person is not None:
-    st.title(plain(person.name))
+    st.title(plain(person.name), anchor=False)
     st.write(f"As {person.role} you can {CAN[person.role]}.")
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     days = {"Today": today, "These 7 days": today - timedelta(days=6), "Ever": datetime(2000, 1, 1, tzinfo=UTC)}
