@@ -32,9 +32,10 @@ from PIL import Image
 
 from engine.catalogue import Catalogue
 from engine.diffuse import Engine
-from engine.models import PIPELINES, scheduler_for
+from engine.models import PIPELINES
 from engine.pixels import Sources
 from engine.prompts import Encoder
+from engine.schedules import scheduler_for
 from schemas.settings import ROOT
 from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef
 

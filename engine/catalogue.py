@@ -17,6 +17,16 @@ A catalogue is a YAML file, one entry an alias:
       path: ../weights/union-promax
       modes: {pose: 0, depth: 1, softedge: 2, scribble: 2, canny: 3, lineart: 3, normal: 4}  # a ControlNet-Union
 
+    hero-xl/fast:
+      kind: lora
+      path: ../weights/lightning-4.safetensors
+      few_step: lightning         # lcm, turbo, lightning, hyper: what it was distilled by (schemas/fewstep.py)
+      steps: [4]                  # and for how many steps; empty: any of the family's
+    studio-15:
+      kind: checkpoint
+      path: ../weights/studio-15
+      architecture: sd15          # sdxl, sdxl-refiner, sd15; what it wears must be of the same
+
 The digest of an alias is the SHA-256 over the lines `<sha256 of file>  <relative name>\\n`, sorted by name, of every
 file that loading reads: .safetensors, .json and .txt. Of a checkpoint folder only `model_index.json` and the components
 it names count, so that a ControlNet kept inside it is no part of it. A single file's digest is its own line. An
@@ -38,11 +48,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from schemas.errors import ModelMissing, SettingsError, UnsafeWeights
+from schemas.fewstep import FAMILIES, FamilyName, FewStep
 from schemas.spec import ImageSpec, Tier
 
 Kind = Literal[
     "checkpoint", "controlnet", "t2i_adapter", "vae", "lora", "embedding", "upscaler", "ip_adapter", "image_encoder",
 ]  # fmt: skip
+Architecture = Literal["sdxl", "sdxl-refiner", "sd15"]
 _READ = {".safetensors", ".json", ".txt"}
 _PICKLED = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle", ".h5", ".msgpack"}
 _CODE = {".py"}
@@ -68,7 +80,7 @@ class Entry(BaseModel):
     kind: Kind
     path: Path | None = None
     hub: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")
-    architecture: Literal["sdxl"] = "sdxl"
+    architecture: Architecture = "sdxl"
     checkpoints: tuple[str, ...] = Field((), description="aliases this belongs to; empty: any of its architecture")
     controls: tuple[str, ...] = Field((), description="control types a ControlNet serves")
     modes: dict[str, int] = Field(default_factory=dict, description="of a ControlNet-Union: control type -> its number")
@@ -77,6 +89,8 @@ class Entry(BaseModel):
     config: Path | None = Field(None, description="diffusers folder with the configs of a single-file checkpoint")
     image_encoder: str | None = Field(None, description="alias of what an ip_adapter sees pictures with")
     trigger: str | None = Field(None, description="the word an embedding listens to; else the end of its alias")
+    few_step: FamilyName | None = Field(None, description="what a few-step checkpoint or LoRA was distilled by")
+    steps: tuple[int, ...] = Field((), description="the numbers of steps that few-step weights are for; empty: any")
     licence: str = ""
 
     @property
@@ -89,10 +103,27 @@ class Entry(BaseModel):
         """An embedding's word: `trigger`, or what stands after the alias's last slash."""
         return self.trigger or self.alias.rsplit("/", 1)[-1]
 
+    @property
+    def few(self) -> FewStep | None:
+        return FewStep(self.alias, self.few_step, self.steps) if self.few_step else None
+
     @model_validator(mode="after")
     def _one_place(self) -> Entry:
         if (self.path is None) == (self.hub is None):
             raise ValueError("give either path or hub")
+        return self
+
+    @model_validator(mode="after")
+    def _few_steps(self) -> Entry:
+        if self.few_step is None:
+            if self.steps:
+                raise ValueError("steps came without few_step; they are for few-step weights")
+            return self
+        if self.kind not in ("checkpoint", "lora"):
+            raise ValueError(f"few_step came for a {self.kind}; it is for checkpoints and LoRAs")
+        least, most, _ = FAMILIES[self.few_step].steps
+        if any(not least <= steps <= most for steps in self.steps):
+            raise ValueError(f"came steps {', '.join(map(str, self.steps))}; {self.few_step} has {least} to {most}")
         return self
 
 
@@ -176,12 +207,14 @@ class Catalogue:
             if path.suffix != ".safetensors":
                 raise UnsafeWeights(f"{asker} asks for {alias}: {path} is not safetensors")
             return [path]
+        unread = {"safety_checker", "feature_extractor"} if entry.architecture == "sd15" else set()
+        unread |= {"vae"} if entry.architecture == "sdxl-refiner" else set()  # the base's own is taken
         folders = [path]
         index = path / "model_index.json"
         if entry.kind == "checkpoint":
             if not index.is_file():
                 raise ModelMissing(f"{asker} asks for {alias}: {index} is missing")
-            folders = [path / name for name in _components(index)]
+            folders = [path / name for name in _components(index) if name not in unread]
         found = [index] if entry.kind == "checkpoint" else []
         for folder in folders:
             if not folder.is_dir():

@@ -37,7 +37,8 @@ from engine.pixels import (
     recoloured,
     tensor,
 )
-from engine.prompts import Encoder
+from engine.prompts import Encoder, Words
+from engine.refiner import refined
 from engine.rows import Progress, Row, row_of, shared_arguments
 from engine.seam_repair import repaired_seams
 from engine.seamless import tiling
@@ -235,7 +236,9 @@ class Engine:
         rows = [*rows, *[rows[-1]] * (self.compiler.filled(spec, wanted, length=length) - wanted)]
         generators = [torch.Generator("cpu").manual_seed(row.spec.seed) for row in rows]
         adapters = self.models.adapters(spec, asker=f"{spec.project}/{spec.asset}")
+        refiner = self.models.refiner(spec, pipe.vae, asker=f"{spec.project}/{spec.asset}")
         networks = [pipe.unet, pipe.vae, *(pipe.controlnet.nets if spec.controlnets else []), *adapters]
+        networks += [refiner.unet] if refiner is not None else []
         with tiling(networks, spec.seamless):
             # 1. what every task shares
             call = shared_arguments(spec, rows, progress)
@@ -275,6 +278,10 @@ class Engine:
                 guided(pipe, spec, rows=len(rows)),
             ):
                 latents = pipe(**call, generator=generators, output_type="latent", return_dict=False)[0]
+            if refiner is not None:
+                words = self._refiner_words(refiner, rows)
+                with clock("refine"), attending(self.attention):
+                    latents = refined(refiner, spec, latents, words, generators)
             # 6. decode, row by row finite or not
             changed = bool(spec.seamless) or spec.width * spec.height > TILED_PIXELS
             with clock("decode"), attending(self.attention), self.compiler.decoding(pipe.vae, eager=changed):
@@ -310,6 +317,19 @@ class Engine:
                 )
             )
         return out
+
+    def _refiner_words(self, refiner: Any, rows: list[Row]) -> list[Words]:
+        """The rows' prompts as the refiner's encoder reads them, in as many chunks as the base's."""
+        said = []
+        for row in rows:
+            assert row.words is not None and row.spec.refiner is not None
+            least = row.words.length // refiner.tokenizer_2.model_max_length
+            own = self.models.inversions(row.spec, asker=f"{row.spec.project}/{row.spec.asset}")
+            wearing = (row.spec.refiner.model.digest, "refiner")
+            said.append(
+                self.encoder.words(refiner, row.spec, wearing=wearing, device=self.device, inversions=own, least=least)
+            )
+        return said
 
     def _levers(self) -> dict[str, str]:
         """Only what is not as it always was."""

@@ -17,7 +17,13 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from diffusers import AutoencoderKL, ControlNetModel, ControlNetUnionModel, StableDiffusionXLPipeline
+from diffusers import (
+    AutoencoderKL,
+    ControlNetModel,
+    ControlNetUnionModel,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+)
 
 from engine.adapters import load_adapter
 from engine.catalogue import Catalogue
@@ -26,9 +32,10 @@ from engine.controlnets import Controls, Remembered
 from engine.embeddings import Inversion, read_inversion
 from engine.levers import Switch
 from engine.references import References
+from engine.refiner import load_refiner
+from engine.schedules import scheduler_for
 from engine.upscale import Upscaler
 from schemas.errors import ModelChanged, ModelMissing, RenderError
-from schemas.schedulers import SIGMAS, resolve
 from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef, Task
 
 CONTROLNETS_HELD = 4
@@ -45,6 +52,12 @@ PIPELINES = {
     (Task.IMG2IMG, True): "StableDiffusionXLControlNetImg2ImgPipeline",
     (Task.INPAINT, True): "StableDiffusionXLControlNetInpaintPipeline",
 }
+PIPELINES_SD15 = {key: name.replace("XL", "") for key, name in PIPELINES.items()}
+_UNREAD: dict[str, dict[str, Any]] = {
+    "sdxl": {"add_watermarker": False},
+    "sd15": {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False},
+}
+"""What a pipeline of this architecture must be told to do without."""
 
 
 class Models:
@@ -63,7 +76,7 @@ class Models:
         self.compiler, self.channels_last = compiler, channels_last
         self.catalogue, self.device, self.dtype, self.pins = catalogue, device, dtype, dict(pins)
         self.loads = 0
-        self._base: StableDiffusionXLPipeline | None = None
+        self._base: Any = None
         self._base_key: tuple[str, str | None] | None = None
         self._vaes: dict[str, AutoencoderKL] = {}
         self._nets: OrderedDict[str, Any] = OrderedDict()
@@ -72,6 +85,7 @@ class Models:
         self._worn: tuple[tuple[str, float], ...] = ()
         self._loras: list[str] = []
         self._upscaler: tuple[str, Upscaler] | None = None
+        self._refiner: tuple[str, Any] | None = None
         self.references = References(catalogue)
 
     def pipeline(self, spec: ImageSpec, *, asker: str) -> Any:
@@ -81,6 +95,7 @@ class Models:
         """
         # 1. the checkpoint, and another autoencoder where one is asked for
         base = self._checkpoint(spec.model, spec.vae, asker=asker)
+        architecture = self.catalogue.entry(spec.model.alias, asker=asker).architecture
         # 2. LoRAs and reference adapters
         self._wear(base, spec.loras, asker=asker)
         paths = [_one_file(self.checked(r.model, asker=asker), r.model.alias, asker) for r in spec.references]
@@ -90,11 +105,14 @@ class Models:
         if spec.controlnets:
             nets = [self._controlnet(control.model, asker=asker) for control in spec.controlnets]
             parts["controlnet"] = Controls(nets, [_mode(*pair) for pair in zip(spec.controlnets, nets, strict=True)])
-        pipe = getattr(diffusers, PIPELINES[spec.task, bool(spec.controlnets)])(
+        old = architecture == "sd15"
+        zeros = {} if old else {"force_zeros_for_empty_prompt": base.config.force_zeros_for_empty_prompt}
+        unread = {name: value for name, value in _UNREAD[architecture].items() if name not in parts}
+        pipe = getattr(diffusers, (PIPELINES_SD15 if old else PIPELINES)[spec.task, bool(spec.controlnets)])(
             **parts,
-            scheduler=scheduler_for(spec, base.scheduler.config),
-            force_zeros_for_empty_prompt=base.config.force_zeros_for_empty_prompt,
-            add_watermarker=False,
+            scheduler=scheduler_for(spec, base.scheduler.config, architecture=architecture),
+            **zeros,
+            **unread,
         )
         pipe.set_progress_bar_config(disable=True)
         return pipe
@@ -121,6 +139,19 @@ class Models:
         while len(self._inversions) > max(EMBEDDINGS_HELD, len(spec.embeddings)):
             self._inversions.popitem(last=False)
         return [self._inversions[ref.digest] for ref in spec.embeddings]
+
+    def refiner(self, spec: ImageSpec, vae: Any, *, asker: str) -> Any:
+        """The second model of a spec that has one, with the base's autoencoder. Raises as `pipeline` does."""
+        ref = spec.refiner.model if spec.refiner else None
+        if ref is None:
+            return None
+        if self._refiner is None or self._refiner[0] != ref.digest:
+            self._refiner = None
+            path = self.checked(ref, asker=asker)
+            pipe = load_refiner(path, vae, dtype=self.dtype, device=self.device, alias=ref.alias)
+            self._tune(pipe.unet)
+            self._refiner = (ref.digest, pipe)
+        return self._refiner[1]
 
     def upscaler(self, ref: ModelRef, *, asker: str) -> Upscaler:
         """One is kept. Raises as `pipeline` does."""
@@ -149,7 +180,7 @@ class Models:
         for net in self._nets.values():
             net.controlnet_cond_embedding.forget()
 
-    def _checkpoint(self, ref: ModelRef, vae: ModelRef | None, *, asker: str) -> StableDiffusionXLPipeline:
+    def _checkpoint(self, ref: ModelRef, vae: ModelRef | None, *, asker: str) -> Any:
         key = (ref.digest, vae.digest if vae else None)
         if self._base is not None and self._base_key == key:
             return self._base
@@ -220,6 +251,7 @@ class Models:
     def drop(self) -> None:
         """The checkpoint before goes first: two do not fit on most cards."""
         self._base, self._base_key, self._worn, self._loras = None, None, (), []
+        self._refiner = None
         self._nets.clear()
         self._adapters.clear()
         self.references.forget()
@@ -228,38 +260,18 @@ class Models:
             torch.cuda.empty_cache()
 
 
-def scheduler_for(spec: ImageSpec, config: Mapping[str, Any]) -> Any:
-    """A scheduler with the checkpoint's own training (betas, prediction_type) and the spec's options."""
-    try:
-        class_name, options = resolve(spec.scheduler, dict(spec.scheduler_options))
-    except ValueError as wrong:
-        raise RenderError(str(wrong)) from None
-    whole = {
-        name: int(value) if isinstance(value, float) and value.is_integer() else value
-        for name, value in options
-        if name != "eta"
-    }
-    kept = {name: value for name, value in config.items() if name not in SIGMAS}  # "Euler" is Euler, not Euler Karras
-    return getattr(diffusers, class_name).from_config(kept, **whole)
-
-
-def eta_of(spec: ImageSpec) -> float:
-    """DDIM's and TCD's share of fresh noise at a step, kept among the scheduler's options."""
-    return float(dict(spec.scheduler_options).get("eta", 0.0))
-
-
-def _load_checkpoint(
-    path: Path, catalogue: Catalogue, alias: str, asker: str, dtype: torch.dtype
-) -> StableDiffusionXLPipeline:
-    quiet: dict[str, Any] = {"dtype": dtype, "local_files_only": True, "add_watermarker": False}
+def _load_checkpoint(path: Path, catalogue: Catalogue, alias: str, asker: str, dtype: torch.dtype) -> Any:
+    architecture = catalogue.entry(alias, asker=asker).architecture
+    quiet: dict[str, Any] = {"dtype": dtype, "local_files_only": True, **_UNREAD[architecture]}
+    cls = StableDiffusionPipeline if architecture == "sd15" else StableDiffusionXLPipeline
     if path.is_dir():
         unet = path / "unet"
-        return StableDiffusionXLPipeline.from_pretrained(path, use_safetensors=True, **quiet, **_variant(unet))
+        return cls.from_pretrained(path, use_safetensors=True, **quiet, **_variant(unet))
     config = catalogue.entry(alias, asker=asker).config
     if config is not None:
         quiet["config"] = str(catalogue.folder / config)
     try:
-        return StableDiffusionXLPipeline.from_single_file(str(path), **quiet)
+        return cls.from_single_file(str(path), **quiet)
     except OSError as wrong:
         raise ModelMissing(
             f"{asker} asks for {alias}: a single file needs tokenizers and configs, which are not in the local hub "

@@ -29,10 +29,10 @@ _TOKEN = re.compile(r"\\[()\[\]\\]|\(|\[|:\s*([+-]?\d*\.?\d+)\s*\)|\)|\]|[^\\()\
 
 @dataclass(frozen=True)
 class Text:
-    """`states` [1, 77 * chunks, width] for cross-attention, `pooled` [1, projection]."""
+    """`states` [1, 77 * chunks, width] for cross-attention, `pooled` [1, projection]; SD 1.5 has no pooled one."""
 
     states: Tensor
-    pooled: Tensor
+    pooled: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ class Encoder:
 
     def words(
         self, pipe: Any, spec: ImageSpec, *, wearing: Hashable, device: torch.device,
-        inversions: Sequence[Inversion] = (),
+        inversions: Sequence[Inversion] = (), least: int = 1,
     ) -> Words:  # fmt: skip
-        """`wearing`: whatever changes the encoders (checkpoint, LoRAs); part of the memory's key."""
+        """`wearing`: whatever changes the encoders (checkpoint, LoRAs); part of the memory's key. `least` chunks."""
         sides = sides_of(pipe, inversions)
         own = tuple((inversion.token, inversion.digest) for inversion in inversions)
         second = spec.prompt_2 or spec.prompt
@@ -99,7 +99,8 @@ class Encoder:
         negative_2 = spec.negative_prompt_2 or negative
         guided = spec.guidance_scale > 1
         texts = [spec.prompt, second] + ([negative, negative_2] if guided else [])
-        chunks = max(len(chunked(side.tokenizer, text, side.words.ids)) for side in sides for text in texts)
+        needed = [len(chunked(side.tokenizer, text, side.words.ids)) for side in sides for text in texts]
+        chunks = max(least, *needed)
 
         def encode(first: str, second: str, skip: int | None) -> Text:
             key = (wearing, own, first, second, skip, chunks)
@@ -113,7 +114,8 @@ class Encoder:
         positive = encode(spec.prompt, second, spec.clip_skip)
         if not guided:
             return Words(positive, None)
-        if not negative and not negative_2 and pipe.config.force_zeros_for_empty_prompt:
+        if not negative and not negative_2 and pipe.config.get("force_zeros_for_empty_prompt"):
+            assert positive.pooled is not None
             return Words(positive, Text(torch.zeros_like(positive.states), torch.zeros_like(positive.pooled)))
         # diffusers takes clip_skip for the positive prompt only
         return Words(positive, encode(negative, negative_2, None))
@@ -121,22 +123,36 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Side:
-    """One text encoder; `second` where it is SDXL's larger one, which reads `prompt_2`."""
+    """One text encoder; `second`: SDXL's larger one, which reads `prompt_2`; `alone`: SD 1.5's."""
 
     tokenizer: Any
     encoder: Any
     words: Vocabulary
     second: bool
+    alone: bool
+
+    def state(self, said: Any, clip_skip: int | None) -> Tensor:
+        """SDXL takes the last layer but one as it is; SD 1.5 the last one, and always through the final norm."""
+        if not self.alone:
+            return said.hidden_states[-2 if clip_skip is None else -(clip_skip + 2)]
+        if clip_skip is None:
+            return said[0]
+        whole = getattr(self.encoder, "text_model", self.encoder)  # transformers 5 has no model inside the model
+        return whole.final_layer_norm(said.hidden_states[-(clip_skip + 1)])
 
 
 def sides_of(pipe: Any, inversions: Sequence[Inversion] = ()) -> list[Side]:
-    """The text encoders that a pipeline has: two of SDXL."""
+    """The text encoders that a pipeline has: two of SDXL, the second of its refiner, the first of SD 1.5."""
     found = []
     for number, name in enumerate(("", "_2")):
         encoder = getattr(pipe, f"text_encoder{name}", None)
         if encoder is not None:
             words = Vocabulary(inversions, number, encoder)
-            found.append(Side(getattr(pipe, f"tokenizer{name}"), encoder, words, bool(number)))
+            found.append(
+                Side(
+                    getattr(pipe, f"tokenizer{name}"), encoder, words, bool(number), not hasattr(pipe, "text_encoder_2")
+                )
+            )
     return found
 
 
@@ -157,10 +173,8 @@ def encoded(
                 said = side.encoder(torch.tensor([known], device=device), output_hidden_states=True)
             if pooled is None and said[0].ndim == 2:
                 pooled = said[0]
-            state = said.hidden_states[-2 if clip_skip is None else -(clip_skip + 2)]
-            states.append(_weighed(state, weights))
+            states.append(_weighed(side.state(said, clip_skip), weights))
         answers.append(torch.cat(states, dim=1))
-    assert pooled is not None
     return Text(torch.cat(answers, dim=-1), pooled)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from engine.models import eta_of
 from engine.pixels import Box, Picture, cut, fit, surroundings
 from engine.prompts import Words
+from engine.schedules import eta_of
 from schemas.errors import ConditionError, RenderError
 from schemas.spec import ImageSpec
 
@@ -78,7 +78,6 @@ def shared_arguments(spec: ImageSpec, rows: list[Row], progress: Progress | None
     words = [row.words for row in rows if row.words is not None]
     call: dict[str, Any] = {
         "prompt_embeds": torch.cat([word.positive.states for word in words]),
-        "pooled_prompt_embeds": torch.cat([word.positive.pooled for word in words]),
         "num_inference_steps": spec.num_inference_steps,
         "guidance_scale": spec.guidance_scale,
         "eta": eta_of(spec),
@@ -86,7 +85,12 @@ def shared_arguments(spec: ImageSpec, rows: list[Row], progress: Progress | None
     negatives = [word.negative for word in words if word.negative is not None]
     if negatives:
         call["negative_prompt_embeds"] = torch.cat([text.states for text in negatives])
-        call["negative_pooled_prompt_embeds"] = torch.cat([text.pooled for text in negatives])
+    for name, texts in (("", [word.positive for word in words]), ("negative_", negatives)):
+        pooled = [text.pooled for text in texts if text.pooled is not None]  # SD 1.5 has none
+        if pooled:
+            call[f"{name}pooled_prompt_embeds"] = torch.cat(pooled)
+    if spec.refiner is not None:
+        call["denoising_end"] = spec.refiner.denoising_start
     if progress is not None:
 
         def told(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:

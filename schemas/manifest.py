@@ -137,6 +137,17 @@ class SeamPass(Section):
     strength: Annotated[Number, Field(gt=0.0, le=1.0)] = Field(0.7, description="how far from what is there")
 
 
+class RefinerPass(Section):
+    """SDXL's second model walks the last part of the steps. Finals only; drafts do without."""
+
+    model: Alias = Field(description="refiner, by its alias in the catalogue", examples=["sdxl/refiner"])
+    denoising_start: Annotated[Number, Field(gt=0.0, lt=1.0)] = Field(
+        0.8, description="the part of the steps that is the base's (its `denoising_end`)"
+    )
+    aesthetic_score: Annotated[Number, Field(ge=0.0, le=10.0)] = Field(6.0, description="what the refiner aims at")
+    negative_aesthetic_score: Annotated[Number, Field(ge=0.0, le=10.0)] = Field(2.5, description="and away from")
+
+
 class Shared(Sampling):
     """What `defaults` and every asset can say. Any field may be a list: then every value is made."""
 
@@ -152,6 +163,7 @@ class Shared(Sampling):
         None, description="textures: how far from the source, 0 to 1 (0.5 when not said)", examples=[[0.3, 0.5]]
     )
     hires: HiresPass | None = Field(None, description="a second pass for large finals; drafts do without")
+    refiner: RefinerPass | None = Field(None, description="SDXL's second model for finals; drafts do without")
     embeddings: Several[Alias] | None = Field(
         None, description="textual inversions that prompts may name by their words; all at once, not an axis"
     )

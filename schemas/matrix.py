@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -83,6 +83,19 @@ class Matrix:
             step = next((n for n in range(max(1, round(total * 0.618)), total + 2) if math.gcd(n, total) == 1), 1)
             numbers = range(total) if wanted == total else (n * step % total for n in range(wanted))
             yield from self._combined(groups, (_digits(number, sides) for number in numbers))
+
+    def choices(self, tier: Tier, fields: Collection[str], start: str) -> Iterator[dict[str, Any]]:
+        """What these fields (and those whose path begins with `start`) are together in this tier's images; each once.
+
+        Enumerates only them. An `exclude` that names other fields too takes nothing out.
+        """
+        groups: Groups = []
+        for paths, rows in self._groups(tier):
+            kept = [n for n, path in enumerate(paths) if path in fields or path.startswith(start)]
+            if kept:
+                some = list(dict.fromkeys(tuple(row[n] for n in kept) for row in rows))
+                groups.append((tuple(paths[n] for n in kept), some))
+        yield from (at for at in _choices(groups) if not self._excluded(at))
 
     def _combined(self, groups: Groups, choices: Iterable[Sequence[int]]) -> Iterator[Combination]:
         """`choices`: for every group the index of its row."""

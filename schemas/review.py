@@ -187,5 +187,5 @@ def retaken(spec: ImageSpec, changes: Changes, *, picture: str, mask: str | None
         if mask is None:
             raise ValueError("repairing a region needs its mask")
         update |= {"source": picture, "mask": mask, "strength": changes.strength or REPAIR_STRENGTH}
-        update |= {"padding_mask_crop": REPAIR_CONTEXT, "hires": None}
+        update |= {"padding_mask_crop": REPAIR_CONTEXT, "hires": None, "refiner": None}
     return ImageSpec.model_validate(spec.model_copy(update=update).model_dump())

@@ -105,6 +105,7 @@ def _asset(
     yield from too_few_steps(manifest, asset, at, {})
     yield from _scheduler_options(manifest, asset, at)
     yield from _perturbed(manifest, asset, at)
+    yield from _refined(manifest, asset, at)
     yield from _matrix(manifest, asset, at)
 
 
@@ -209,6 +210,26 @@ def too_few_steps(manifest: Manifest, asset: Asset, at: Path, usual: Mapping[Tie
                     f"came {strength:g} of {many} steps, which is none",
                     f"{1 / many:.3g} or more, or more steps",
                 )
+
+
+def _refined(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:
+    """The refiner goes on where the base stopped: over a whole picture, once, with the base's guidance."""
+    refiner = asset.refiner or manifest.defaults.refiner
+    tiers = asset.tier or manifest.defaults.tier or (Tier.FINAL,)
+    if refiner is None or Tier.FINAL not in tiers:
+        return
+    where = (*at, "refiner") if asset.refiner else ("defaults", "refiner")
+    if asset.refiner and isinstance(asset, TextureVariants):
+        yield where, "came a refiner for a texture", "a refiner for renders, which are made from text"
+    if isinstance(asset, TextureVariants):
+        return
+    if asset.hires or manifest.defaults.hires:
+        yield where, "came a refiner beside hires", "one of them: hires draws over the finished picture"
+    for field, none in (("pag_scale", 0.0), ("guidance_start", 0.0), ("guidance_end", 1.0)):
+        for value in sampling(manifest, asset, Tier.FINAL, field) or ():
+            if value != none:
+                came = f"came a refiner beside {field} {value:g}, which counts steps that the two models share"
+                yield where, came, f"a refiner or {field}, not both"
 
 
 def _perturbed(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:

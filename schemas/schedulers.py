@@ -1,7 +1,10 @@
 """Samplers by diffusers' class names and by the names that other tools use for the same thing.
 
 Only schedulers whose every random draw comes from a row's own generator are here, since a row must not depend on its
-batch. That leaves out `DPMSolverSDEScheduler`, whose Brownian tree is seeded once for the whole batch.
+batch. That leaves out `DPMSolverSDEScheduler`, whose Brownian tree is seeded once for the whole batch; and the EDM,
+cosine and flow-matching ones, which walk along other noise than SDXL's checkpoints were trained on.
+
+`use_ays_sigmas` is ours: "Align Your Steps" (arXiv 2404.14507), which diffusers has as lists of timesteps.
 """
 
 from __future__ import annotations
@@ -12,46 +15,55 @@ from collections.abc import Mapping
 
 Option = bool | float | str
 
-SIGMAS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
-_SPACED = (*SIGMAS, "timestep_spacing")
-_DPM = (*_SPACED, "solver_order", "algorithm_type", "final_sigmas_type", "lower_order_final", "euler_at_final")
+_SIGMAS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
+AYS = "use_ays_sigmas"
+SIGMAS = (*_SIGMAS, "use_lu_lambdas", AYS)
+_SPACED = (*_SIGMAS, "timestep_spacing")
+_ALSO = ("use_lu_lambdas", AYS)
+_SOLVER = ("solver_order", "algorithm_type", "final_sigmas_type", "lower_order_final")
 
 SCHEDULERS: dict[str, tuple[str, ...]] = {
+    "DDIMParallelScheduler": ("timestep_spacing", "rescale_betas_zero_snr", "eta"),
     "DDIMScheduler": ("timestep_spacing", "rescale_betas_zero_snr", "eta"),
+    "DDPMParallelScheduler": ("timestep_spacing", "rescale_betas_zero_snr", "variance_type"),
     "DDPMScheduler": ("timestep_spacing", "rescale_betas_zero_snr", "variance_type"),
     "DEISMultistepScheduler": (*_SPACED, "solver_order", "lower_order_final"),
-    "DPMSolverMultistepScheduler": (*_DPM, "rescale_betas_zero_snr"),
-    "DPMSolverSinglestepScheduler": (
-        *SIGMAS,
-        "solver_order",
-        "algorithm_type",
-        "final_sigmas_type",
-        "lower_order_final",
-    ),
+    "DPMSolverMultistepScheduler": (*_SPACED, *_SOLVER, "euler_at_final", "rescale_betas_zero_snr", *_ALSO),
+    "DPMSolverSinglestepScheduler": (*_SIGMAS, *_SOLVER, AYS),
     "EulerAncestralDiscreteScheduler": ("timestep_spacing", "rescale_betas_zero_snr"),
-    "EulerDiscreteScheduler": (*_SPACED, "rescale_betas_zero_snr", "final_sigmas_type"),
-    "HeunDiscreteScheduler": _SPACED,
+    "EulerDiscreteScheduler": (*_SPACED, "rescale_betas_zero_snr", "final_sigmas_type", AYS),
+    "HeunDiscreteScheduler": (*_SPACED, AYS),
     "KDPM2AncestralDiscreteScheduler": _SPACED,
     "KDPM2DiscreteScheduler": _SPACED,
     "LCMScheduler": ("timestep_spacing", "rescale_betas_zero_snr", "original_inference_steps"),
     "LMSDiscreteScheduler": _SPACED,
     "PNDMScheduler": ("timestep_spacing", "skip_prk_steps"),
+    "SASolverScheduler": (*_SPACED, "predictor_order", "corrector_order", "lower_order_final"),
     "TCDScheduler": ("timestep_spacing", "rescale_betas_zero_snr", "original_inference_steps", "eta"),
     "UniPCMultistepScheduler": (*_SPACED, "solver_order", "final_sigmas_type", "rescale_betas_zero_snr"),
 }
 """diffusers' class name -> the options a manifest may set on it (diffusers itself drops others in silence)."""
 
 _K: dict[str, Option] = {"use_karras_sigmas": True}
+_E: dict[str, Option] = {"use_exponential_sigmas": True}
+_B: dict[str, Option] = {"use_beta_sigmas": True}
+_A: dict[str, Option] = {AYS: True}
 _SDE: dict[str, Option] = {"algorithm_type": "sde-dpmsolver++"}
 _THIRD: dict[str, Option] = {"solver_order": 3.0}
 
 ALIASES: dict[str, tuple[str, Mapping[str, Option]]] = {
     "Euler": ("EulerDiscreteScheduler", {}),
     "Euler Karras": ("EulerDiscreteScheduler", _K),
+    "Euler Exponential": ("EulerDiscreteScheduler", _E),
+    "Euler Beta": ("EulerDiscreteScheduler", _B),
+    "Euler AYS": ("EulerDiscreteScheduler", _A),
     "Euler a": ("EulerAncestralDiscreteScheduler", {}),
     "Euler ancestral": ("EulerAncestralDiscreteScheduler", {}),
     "Heun": ("HeunDiscreteScheduler", {}),
     "Heun Karras": ("HeunDiscreteScheduler", _K),
+    "Heun Exponential": ("HeunDiscreteScheduler", _E),
+    "Heun Beta": ("HeunDiscreteScheduler", _B),
+    "Heun AYS": ("HeunDiscreteScheduler", _A),
     "LMS": ("LMSDiscreteScheduler", {}),
     "LMS Karras": ("LMSDiscreteScheduler", _K),
     "DPM2": ("KDPM2DiscreteScheduler", {}),
@@ -60,16 +72,25 @@ ALIASES: dict[str, tuple[str, Mapping[str, Option]]] = {
     "DPM2 a Karras": ("KDPM2AncestralDiscreteScheduler", _K),
     "DPM++ 2M": ("DPMSolverMultistepScheduler", {}),
     "DPM++ 2M Karras": ("DPMSolverMultistepScheduler", _K),
-    "DPM++ 2M Exponential": ("DPMSolverMultistepScheduler", {"use_exponential_sigmas": True}),
-    "DPM++ 2M Beta": ("DPMSolverMultistepScheduler", {"use_beta_sigmas": True}),
+    "DPM++ 2M Exponential": ("DPMSolverMultistepScheduler", _E),
+    "DPM++ 2M Beta": ("DPMSolverMultistepScheduler", _B),
+    "DPM++ 2M AYS": ("DPMSolverMultistepScheduler", _A),
+    "DPM++ 2M Lu": ("DPMSolverMultistepScheduler", {"use_lu_lambdas": True}),
     "DPM++ 2M SDE": ("DPMSolverMultistepScheduler", _SDE),
     "DPM++ 2M SDE Karras": ("DPMSolverMultistepScheduler", {**_SDE, **_K}),
+    "DPM++ 2M SDE Exponential": ("DPMSolverMultistepScheduler", {**_SDE, **_E}),
+    "DPM++ 2M SDE Beta": ("DPMSolverMultistepScheduler", {**_SDE, **_B}),
+    "DPM++ 2M SDE AYS": ("DPMSolverMultistepScheduler", {**_SDE, **_A}),
     "DPM++ 3M SDE": ("DPMSolverMultistepScheduler", {**_SDE, **_THIRD}),
     "DPM++ 3M SDE Karras": ("DPMSolverMultistepScheduler", {**_SDE, **_THIRD, **_K}),
+    "DPM++ 3M SDE Exponential": ("DPMSolverMultistepScheduler", {**_SDE, **_THIRD, **_E}),
+    "DPM++ SDE": ("DPMSolverSinglestepScheduler", _SDE),
+    "DPM++ SDE Karras": ("DPMSolverSinglestepScheduler", {**_SDE, **_K}),
     "DPM++ 2S": ("DPMSolverSinglestepScheduler", {}),
     "DPM++ 2S Karras": ("DPMSolverSinglestepScheduler", _K),
     "DPM-Solver++ 2M": ("DPMSolverMultistepScheduler", {}),
     "DPM-Solver++ 2M Karras": ("DPMSolverMultistepScheduler", _K),
+    "DEIS Karras": ("DEISMultistepScheduler", _K),
     "DEIS": ("DEISMultistepScheduler", {}),
     "DDIM": ("DDIMScheduler", {}),
     "DDPM": ("DDPMScheduler", {}),
@@ -77,6 +98,10 @@ ALIASES: dict[str, tuple[str, Mapping[str, Option]]] = {
     "PLMS": ("PNDMScheduler", {"skip_prk_steps": True}),
     "UniPC": ("UniPCMultistepScheduler", {}),
     "UniPC Karras": ("UniPCMultistepScheduler", _K),
+    "UniPC Exponential": ("UniPCMultistepScheduler", _E),
+    "UniPC Beta": ("UniPCMultistepScheduler", _B),
+    "SA-Solver": ("SASolverScheduler", {}),
+    "SA-Solver Karras": ("SASolverScheduler", _K),
     "LCM": ("LCMScheduler", {}),
     "TCD": ("TCDScheduler", {}),
 }

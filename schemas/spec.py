@@ -134,6 +134,15 @@ class SeamRepair(Frozen):
     strength: Real
 
 
+class Refiner(Frozen):
+    """SDXL's second model, which takes over at `denoising_start` (the base's `denoising_end`), 0 to 1."""
+
+    model: ModelRef
+    denoising_start: Real = 0.8
+    aesthetic_score: Real = 6.0
+    negative_aesthetic_score: Real = 2.5
+
+
 class ImageSpec(Frozen):
     """One image, completely. Sizes in pixels; names are diffusers' own."""
 
@@ -183,6 +192,7 @@ class ImageSpec(Frozen):
     """The result's colours are moved to the source's: mean and spread of each Lab channel."""
     hires: Hires | None = None
     seam_repair: SeamRepair | None = None
+    refiner: Refiner | None = None
 
     parent: Sha256 | None = None
     """Digest of the spec this one was made again from (a retake or a promotion)."""
@@ -225,6 +235,7 @@ class ImageSpec(Frozen):
             (self.clip_skip, self.strength, self.seamless, self.hires.model_dump() if self.hires else None),
             self.seam_repair.model_dump() if self.seam_repair else None,
             (self.pag_scale, self.pag_applied_layers),
+            self.refiner.model_dump() if self.refiner else None,
             self.padding_mask_crop is not None,
             [reference.scale for reference in self.references],
             [
@@ -248,11 +259,12 @@ class ImageSpec(Frozen):
             [(lora.digest, lora.weight) for lora in self.loras],
             [control.model.digest for control in self.controls],
             [reference.model.digest for reference in self.references],
+            self.refiner.model.digest if self.refiner else None,
         )
 
     def models(self) -> tuple[ModelRef, ...]:
         """Every model that this spec needs."""
-        extra = [self.vae, self.hires.upscaler if self.hires else None]
+        extra = [self.vae, self.hires.upscaler if self.hires else None, self.refiner.model if self.refiner else None]
         asked = [
             *self.loras,
             *self.embeddings,

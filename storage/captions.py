@@ -19,7 +19,7 @@ DIGITAL_SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorith
 """IPTC's word for media made by a trained model (IPTC NewsCodes, Digital Source Type)."""
 
 NAMESPACE = "urn:dailies:1.0/"
-_SCHEDULES = dict(zip(SIGMAS, ("Karras", "Exponential", "Beta"), strict=True))
+_SCHEDULES = dict(zip(SIGMAS, ("Karras", "Exponential", "Beta", "Lu", "Align Your Steps"), strict=True))
 
 
 def spec_text(spec: ImageSpec) -> str:
@@ -88,9 +88,7 @@ def snippet(spec: ImageSpec) -> str:
     digest, controls over a source) stands in comments at its head; nothing is left out without a word.
     """
     remarks = [f"makes image {spec.digest} again"]
-    for ref in (spec.model, spec.vae, *spec.loras, *(control.model for control in spec.controls)):
-        if ref is not None:
-            remarks.append(f"{ref.alias} was {ref.digest}")
+    remarks += [f"{ref.alias} was {ref.digest}" for ref in spec.models()]
     if spec.engine_version != ENGINE_VERSION:
         remarks.append(f"it was made by engine {spec.engine_version}; this one is {ENGINE_VERSION}")
     if spec.parent:
@@ -109,6 +107,7 @@ def snippet(spec: ImageSpec) -> str:
         asset["scheduler_options"] = dict(spec.scheduler_options)
     if spec.clip_skip is not None:
         asset["clip_skip"] = spec.clip_skip
+    asset |= _passes(spec)
     asset["loras"] = {lora.alias: lora.weight for lora in spec.loras}
     if spec.source:
         seamless = {"": "none", "xy": "both"}.get(spec.seamless, spec.seamless)
@@ -136,6 +135,30 @@ def _words(spec: ImageSpec) -> dict[str, str]:
     names = ("prompt", "negative_prompt", "prompt_2", "negative_prompt_2")
     said = {name: getattr(spec, name) for name in names}
     return {name: text.replace("$", "$$") for name, text in said.items() if text is not None}
+
+
+def _passes(spec: ImageSpec) -> dict[str, Any]:
+    """Guidance beyond its scale, words with vectors of their own, pictures that show a style, further passes."""
+    said: dict[str, Any] = {}
+    if (spec.guidance_start, spec.guidance_end) != (0.0, 1.0):
+        said |= {"guidance_start": spec.guidance_start, "guidance_end": spec.guidance_end}
+    if spec.pag_scale:
+        said |= {"pag_scale": spec.pag_scale, "pag_applied_layers": list(spec.pag_applied_layers)}
+    if spec.embeddings:
+        said["embeddings"] = [embedding.alias for embedding in spec.embeddings]
+    if spec.references:
+        said["references"] = [
+            {"image": f"pictures/{shown.image}", "model": shown.model.alias, "scale": shown.scale}
+            for shown in spec.references
+        ]
+    if spec.refiner is not None:
+        said["refiner"] = spec.refiner.model_dump() | {"model": spec.refiner.model.alias}
+    if spec.hires is not None:
+        more = {"num_inference_steps": spec.hires.num_inference_steps}
+        more |= {"upscaler": spec.hires.upscaler.alias if spec.hires.upscaler else None}
+        said["hires"] = {"first_size": f"{spec.hires.width}x{spec.hires.height}", "strength": spec.hires.strength}
+        said["hires"] |= {name: value for name, value in more.items() if value is not None}
+    return said
 
 
 def _control(control: ControlSpec) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from schemas.spec import Tier
 from schemas.tree import Path
 from schemas.words import named
 from tasks.plan import Models, tier_loras
+from tasks.suits import unsuited
 
 _ABLE: dict[str, tuple[Kind, ...]] = {"controlnet": ("controlnet", "t2i_adapter")}
 """What may serve where a manifest names this kind."""
@@ -37,6 +38,7 @@ def unknown_models(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]
             there = (name for name, entry in catalogue.entries.items() if entry.kind in _ABLE.get(kind, (kind,)))
             yield path, f"came the {kind} {alias!r}{said}", nearest(alias, there)
     yield from _unheard(manifest, catalogue)
+    yield from unsuited(manifest, catalogue)
     for index, asset in enumerate(manifest.assets):
         for model in asset.model or (manifest.model,):
             tiers = catalogue.entries[model].tiers if model in catalogue.entries else {}
@@ -85,6 +87,8 @@ def named_models(manifest: Manifest) -> Iterator[tuple[Path, str, Kind]]:
         yield ("vae",), manifest.vae, "vae"
     if manifest.defaults.hires and manifest.defaults.hires.upscaler:
         yield ("defaults", "hires", "upscaler"), manifest.defaults.hires.upscaler, "upscaler"
+    if manifest.defaults.refiner:
+        yield ("defaults", "refiner", "model"), manifest.defaults.refiner.model, "checkpoint"
     for number, alias in enumerate(manifest.defaults.embeddings or ()):
         yield ("defaults", "embeddings", number), alias, "embedding"
     for alias in manifest.loras:
@@ -99,6 +103,8 @@ def named_models(manifest: Manifest) -> Iterator[tuple[Path, str, Kind]]:
         at: Path = ("assets", index)
         for number, alias in enumerate(asset.model or ()):
             yield (*at, "model", number), alias, "checkpoint"
+        if asset.refiner:
+            yield (*at, "refiner", "model"), asset.refiner.model, "checkpoint"
         if asset.hires and asset.hires.upscaler:
             yield (*at, "hires", "upscaler"), asset.hires.upscaler, "upscaler"
         for number, reference in enumerate(asset.references):
@@ -162,4 +168,5 @@ def models_for(manifest: Manifest, catalogue: Catalogue, pins: Mapping[str, str]
     modes = {alias: entry.modes for alias, entry in found.items() if entry.modes}
     adapters = frozenset(alias for alias, entry in found.items() if entry.kind == "t2i_adapter")
     tokens = {alias: entry.token for alias, entry in found.items() if entry.kind == "embedding"}
-    return Lookup(Models(digests, controlnets, tiers, sizes, modes, adapters, tokens), missing)
+    few = {alias: entry.few for alias, entry in found.items() if entry.few is not None}
+    return Lookup(Models(digests, controlnets, tiers, sizes, modes, adapters, tokens, few), missing)

@@ -12,6 +12,7 @@ from string import Template
 from typing import Any
 
 from engine.catalogue import TierDefaults
+from schemas.fewstep import FewStep, few_of
 from schemas.fields import pixels
 from schemas.manifest import (
     HOUSE_PAG_LAYERS,
@@ -28,7 +29,18 @@ from schemas.manifest import (
 from schemas.matrix import WHOLE, Combination, Matrix, sampling
 from schemas.review import Changes, retaken
 from schemas.schedulers import resolve
-from schemas.spec import ControlSpec, EmbeddingRef, Hires, ImageSpec, LoraRef, ModelRef, ReferenceSpec, SeamRepair, Tier
+from schemas.spec import (
+    ControlSpec,
+    EmbeddingRef,
+    Hires,
+    ImageSpec,
+    LoraRef,
+    ModelRef,
+    ReferenceSpec,
+    Refiner,
+    SeamRepair,
+    Tier,
+)
 from schemas.words import named
 
 _AS_SAID = ("guidance_rescale", "guidance_start", "guidance_end", "clip_skip", "pag_scale")
@@ -53,6 +65,8 @@ class Models:
     """aliases of T2I-Adapters"""
     tokens: Mapping[str, str] = field(default_factory=dict)
     """alias of a textual inversion -> the word that stands for it"""
+    few: Mapping[str, FewStep] = field(default_factory=dict)
+    """alias of few-step weights -> what they were distilled for"""
 
     def ref(self, alias: str) -> ModelRef:
         return ModelRef(alias=alias, digest=self.digests[alias])
@@ -93,11 +107,17 @@ def expand_asset(
         asked = _filled(at["prompt"], words)
         avoided = _filled(style.negative_prompt, words), _filled(at.get("negative_prompt", negative[0]), words)
 
-        # 2. Sampling, from the manifest or else from the model or the house
-        settings = {name: _setting(name, at, tier, model, models) for name in ("num_inference_steps", "guidance_scale")}
-        options = sampling(manifest, asset, tier, "scheduler_options")
-        scheduler, scheduler_options = _resolved(
-            _setting("scheduler", at, tier, model, models), tuple(sorted((options or {}).items()))
+        # 2. Sampling, from the manifest or else from the model, its few-step weights or the house
+        loras: dict[str, float] = tier_loras(manifest, tier, model, models) | style.loras
+        loras |= {path.removeprefix("loras."): at[path] for path in at if path.startswith("loras.")}
+        few = _few(model, loras, models)
+        settings = {
+            name: _setting(name, at, tier, model, models, few) for name in ("num_inference_steps", "guidance_scale")
+        }
+        scheduler, scheduler_options = _scheduler(
+            _setting("scheduler", at, tier, model, models, few),
+            sampling(manifest, asset, tier, "scheduler_options") or {},
+            few,
         )
         settings |= {name: at[name] for name in _AS_SAID if name in at}
         if settings.get("pag_scale"):
@@ -114,6 +134,15 @@ def expand_asset(
                 strength=hires.strength,
                 num_inference_steps=hires.num_inference_steps,
                 upscaler=refs[hires.upscaler] if hires.upscaler else None,
+            )
+
+        refiner = asset.refiner or manifest.defaults.refiner
+        if refiner is not None and tier is Tier.FINAL and isinstance(asset, RenderAsset):
+            settings["refiner"] = Refiner(
+                model=refs[refiner.model],
+                denoising_start=refiner.denoising_start,
+                aesthetic_score=refiner.aesthetic_score,
+                negative_aesthetic_score=refiner.negative_aesthetic_score,
             )
 
         # 3. Pictures
@@ -139,8 +168,6 @@ def expand_asset(
             for index, reference in enumerate(asset.references)
         )
 
-        loras: dict[str, float] = tier_loras(manifest, tier, model, models) | style.loras
-        loras |= {path.removeprefix("loras."): at[path] for path in at if path.startswith("loras.")}
         texts = {
             "prompt": _filled(style.prompt, {**words, "prompt": asked}),
             "negative_prompt": ", ".join(text for text in avoided if text),
@@ -185,10 +212,12 @@ def promoted(
     said = {name: sampling(manifest, asset, tier, name) for name in Sampling.model_fields}
     at = {name: values[0] for name, values in said.items() if values and name not in WHOLE}
     options = said["scheduler_options"] or {}
-    scheduler, scheduler_options = resolve(_setting("scheduler", at, tier, model, models), options)
     loras = {lora.alias: lora.weight for lora in spec.loras}
     for alias in tier_loras(manifest, spec.tier, model, models):
         loras.pop(alias, None)
+    loras = tier_loras(manifest, tier, model, models) | loras
+    few = _few(model, loras, models)
+    scheduler, scheduler_options = _scheduler(_setting("scheduler", at, tier, model, models, few), options, few)
     update = {
         "tier": tier,
         "source": picture,
@@ -196,8 +225,9 @@ def promoted(
         "strength": changes.strength or manifest.promotion.strength,
         "scheduler": scheduler,
         "scheduler_options": scheduler_options,
-        "num_inference_steps": changes.num_inference_steps or _setting("num_inference_steps", at, tier, model, models),
-        "guidance_scale": _setting("guidance_scale", at, tier, model, models)
+        "num_inference_steps": changes.num_inference_steps
+        or _setting("num_inference_steps", at, tier, model, models, few),
+        "guidance_scale": _setting("guidance_scale", at, tier, model, models, few)
         if changes.guidance_scale is None
         else changes.guidance_scale,
         "guidance_rescale": at.get("guidance_rescale", 0.0),
@@ -205,7 +235,7 @@ def promoted(
         "guidance_end": at.get("guidance_end", 1.0),
         "pag_scale": at.get("pag_scale", 0.0),
         "pag_applied_layers": tuple(said["pag_applied_layers"] or HOUSE_PAG_LAYERS) if at.get("pag_scale") else (),
-        "loras": _lora_refs(tier_loras(manifest, tier, model, models) | loras, models),
+        "loras": _lora_refs(loras, models),
     }
     return ImageSpec.model_validate(final.model_copy(update=update).model_dump())
 
@@ -238,12 +268,24 @@ def _controls(
     return tuple(made)
 
 
-def _setting(name: str, at: Mapping[str, Any], tier: Tier, model: str, models: Models) -> Any:
-    """The manifest's, or the model's for this tier, or the house's."""
+def _setting(name: str, at: Mapping[str, Any], tier: Tier, model: str, models: Models, few: FewStep | None) -> Any:
+    """The manifest's, or the model's for this tier where its few-step weights allow it, or theirs, or the house's."""
     if name in at:
         return at[name]
     own = getattr(models.tiers.get(model, {}).get(tier), name, None)
+    if few is not None:
+        return few.usual(name) if own is None or few.allowed(name, own) else own
     return getattr(HOUSE_TIERS[tier], name)[0] if own is None else own
+
+
+def _few(model: str, loras: Mapping[str, float], models: Models) -> FewStep | None:
+    return few_of([model, *(alias for alias in sorted(loras) if loras[alias])], models.few)
+
+
+def _scheduler(name: str, options: Mapping[str, Any], few: FewStep | None) -> Any:
+    """diffusers' class and its options, with those that few-step weights need."""
+    whole = few.completed(name, options) if few is not None else options
+    return _resolved(name, tuple(sorted(whole.items())))
 
 
 def _own_size(model: str, models: Models) -> str:

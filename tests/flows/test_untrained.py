@@ -24,8 +24,15 @@ USED = {
     "Both": {"untrained/t2i-sketch", "untrained/t2i-depth", "studio-tiny/canny"},
     "Boat": {"untrained/gouache", "untrained/muddy"},
     "Tree": {"untrained/muddy"},
+    "Refined": {"untrained/refiner"},
+    "Old": {"untrained/sd15"},
+    "Old lines": {"untrained/sd15", "untrained/sd15/canny"},
+    "Old wall": {"untrained/sd15"},
+    "Turbo": {"untrained/turbo"},
+    "Lightning": {"untrained/lightning"},
+    "Hyper": {"untrained/hyper"},
 }
-"""What each asset's record must name beside its checkpoint."""
+"""What each asset's record must name beside studio-tiny."""
 
 
 @pytest.mark.timeout(1500)

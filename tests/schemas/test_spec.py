@@ -56,6 +56,7 @@ FULL: dict[str, Any] = {
     "keep_colour": True,
     "hires": {"width": 64, "height": 64, "strength": 0.3},
     "seam_repair": {"axes": "x", "strength": 0.7},
+    "refiner": {"model": MODEL},
     "parent": A,
     "take": 2,
 }
@@ -92,13 +93,14 @@ OTHER: dict[str, Any] = {
     "keep_colour": False,
     "hires": None,
     "seam_repair": None,
+    "refiner": {"model": {"alias": "m", "digest": B}},
     "parent": B,
     "take": 3,
 }
 PER_ROW = {"project", "asset", "variant", "kind", "tier", "prompt", "negative_prompt", "prompt_2",
            "negative_prompt_2", "seed", "embeddings", "source", "mask", "padding_mask_crop", "keep_colour", "parent",
            "take", "engine_version"}  # fmt: skip
-WEIGHTS = {"model", "vae", "loras", "controls", "references"}
+WEIGHTS = {"model", "vae", "loras", "controls", "references", "refiner"}
 
 
 def spec(**changes: Any) -> ImageSpec:

@@ -168,6 +168,20 @@ def test_a_snippet_is_a_manifest_that_plans_the_same_image(asked: ImageSpec) -> 
     assert _planned(snippet(asked), asked) == asked
 
 
+def test_a_snippet_says_what_else_made_the_image() -> None:
+    ref = {"alias": "x", "digest": "77" * 32}
+    sketch = {"type": "sketch", "image": "cd" * 32, "model": ref, "kind": "t2i_adapter", "precomputed": True}
+    perturbed = spec(
+        pag_scale=2.5, pag_applied_layers=("mid", "up_blocks.0"), controls=(sketch,), guidance_end=0.6,
+        embeddings=({"alias": "word", "digest": "66" * 32, "token": "glass"},),
+        references=({"image": "ab" * 32, "model": ref, "scale": 0.3},),
+        hires={"width": 64, "height": 64, "strength": 0.4, "upscaler": ref}, width=128, height=128,
+    )  # fmt: skip
+    refined = spec(refiner={"model": ref, "denoising_start": 0.7, "aesthetic_score": 7.0})
+    for asked in (perturbed, refined):
+        assert _planned(snippet(asked), asked) == asked
+
+
 def test_a_snippet_of_a_texture_names_its_source() -> None:
     asked = spec(kind="texture", source="ef" * 32, strength=0.4, seamless="xy")
     assert _planned(snippet(asked), asked) == asked
@@ -184,11 +198,16 @@ def test_a_snippet_says_what_a_manifest_cannot() -> None:
 def _planned(text: str, asked: ImageSpec) -> ImageSpec:
     """What planning makes of the snippet, on a model whose drafts and finals would have LoRAs of their own."""
     manifest = read_manifest(text.encode(), "snippet.yaml", LIMITS)
-    refs = [asked.model, asked.vae, *asked.loras, *(control.model for control in asked.controls)]
     files = {f"pictures/{digest}": FrozenFile(digest=digest, width=64, height=64) for digest in asked.digests_needed()}
-    digests = {ref.alias: ref.digest for ref in refs if ref} | {"own": "99" * 32}
+    digests = {ref.alias: ref.digest for ref in asked.models()} | {"own": "99" * 32}
     own = {tier: TierDefaults(loras={"own": 1.0}) for tier in Tier}
-    (made,) = expand(manifest, files, Models(digests=digests, tiers={asked.model.alias: own}))
+    known = Models(
+        digests=digests,
+        tiers={asked.model.alias: own},
+        adapters=frozenset(control.model.alias for control in asked.adapters),
+        tokens={embedding.alias: embedding.token for embedding in asked.embeddings},
+    )
+    (made,) = expand(manifest, files, known)
     return made
 
 
