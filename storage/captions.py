@@ -154,7 +154,7 @@ def _passes(spec: ImageSpec) -> dict[str, Any]:
     if spec.refiner is not None:
         said["refiner"] = spec.refiner.model_dump() | {"model": spec.refiner.model.alias}
     if spec.hires is not None:
-        more = {"num_inference_steps": spec.hires.num_inference_steps}
+        more: dict[str, Any] = {"num_inference_steps": spec.hires.num_inference_steps}
         more |= {"upscaler": spec.hires.upscaler.alias if spec.hires.upscaler else None}
         said["hires"] = {"first_size": f"{spec.hires.width}x{spec.hires.height}", "strength": spec.hires.strength}
         said["hires"] |= {name: value for name, value in more.items() if value is not None}

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.prompts import chunked, encoded, weighted
+from engine.prompts import chunked, encoded, sides_of, weighted
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def pipe(engine, studio):
 
 def encode(pipe, text, second=None, *, skip=None, chunks=1):
     with torch.inference_mode():
-        return encoded(pipe, text, second or text, clip_skip=skip, chunks=chunks, device=torch.device("cpu"))
+        return encoded(sides_of(pipe), text, second or text, clip_skip=skip, chunks=chunks, device=torch.device("cpu"))
 
 
 @pytest.mark.parametrize("text", ["", "a red boat", "Größe, 東京, emoji 🚤", "a, b; c: d"])
