@@ -5,6 +5,7 @@ The role is asked for anew at every decision (`role_of`), so that a right taken 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -37,10 +38,10 @@ class Person:
 def someone() -> Person | None:
     """The person at this screen; None after showing what asks for one."""
     if sign_in_is_on():
-        if not st.user.is_logged_in:
+        name = str(st.user.get("email") or st.user.get("sub") or "")
+        if not st.user.is_logged_in or _signed_out_since(name):
             _ask_to_sign_in()
             return None
-        name = str(st.user.get("email") or st.user.get("sub") or "")
         if not name or st.user.get("email_verified") is False:
             st.error("The identity provider gave no verified e-mail address, so nobody knows who you are here.")
             st.button("Sign out", on_click=st.logout)
@@ -57,6 +58,15 @@ def someone() -> Person | None:
     return None
 
 
+_left: dict[str, float] = {}
+"""When each person signed out here last: another tab of hers keeps its connection, and Streamlit its `st.user`."""
+
+
+def _signed_out_since(name: str) -> bool:
+    """Whether this person has signed out, in any tab, after this sign-in."""
+    return name in _left and float(st.user.get("iat") or 0) < _left[name]
+
+
 def sign_in_is_on() -> bool:
     """Whether secrets.toml has an [auth] section; without one `st.user` has no `is_logged_in`."""
     return hasattr(st.user, "is_logged_in")
@@ -66,7 +76,7 @@ def role_of(name: str) -> str:
     """The role of this person now. Nobody has one without being signed in, where signing in is on."""
     settings = _newest_settings()
     if sign_in_is_on():
-        if not st.user.is_logged_in:
+        if not st.user.is_logged_in or _signed_out_since(name):
             return "viewer"
         claimed = st.user.get(settings.role_claim) if settings.role_claim else None
         roles = claimed if isinstance(claimed, list) else [claimed]
@@ -128,4 +138,6 @@ def leave() -> None:
     st.session_state.clear()
     st.session_state["left"] = True
     if sign_in_is_on():
+        if name:
+            _left[name] = time.time()
         st.logout()

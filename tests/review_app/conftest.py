@@ -18,7 +18,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from schemas.settings import Settings
+from schemas.settings import ROOT, Settings
 from schemas.spec import ImageSpec
 from storage.database import migrate, open_database
 from storage.ledger import Ledger
@@ -38,6 +38,8 @@ class House:
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     log: Path = field(default_factory=Path)
+    folder: Path | None = None
+    """Where it is started; this process's, if none is named."""
 
     @property
     def url(self) -> str:
@@ -51,7 +53,8 @@ class House:
         self.log = self.settings.home / "review.log"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "review_app", "--port", str(self.port)],
-            env=os.environ | self.environment,
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | self.environment,
+            cwd=self.folder,
             stdout=self.log.open("ab"),
             stderr=subprocess.STDOUT,
         )
