@@ -1,6 +1,6 @@
 """The engine against diffusers: images a second on the small checkpoint, in one run, as ratios.
 
-    python -m bench.engine                         five repeats, some minutes
+    python -m bench.engine                         five repeats, 5 to 9 minutes on two quiet cores
     python -m bench.engine --repeats 1 --steps 2   a rehearsal
 
 A  plain: one prompt a call, in the manifest's order, LoRAs loaded and unloaded as they come.
@@ -223,8 +223,8 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--catalogue", type=Path, default=ROOT / "models" / "catalogue.yaml")
     arguments.add_argument("--repeats", type=int, default=5)
-    arguments.add_argument("--steps", type=int, default=12)
-    arguments.add_argument("--share", type=int, default=8, help="images of each kind in a manifest")
+    arguments.add_argument("--steps", type=int, default=8)
+    arguments.add_argument("--share", type=int, default=2, help="images of each kind in a manifest")
     arguments.add_argument("--batch", type=int, help="instead of the probe's")
     arguments.add_argument("--only", choices=("homogeneous", "mixed"), help="one manifest instead of both")
     arguments.add_argument("--out", type=Path, help="JSON of every figure")
@@ -240,7 +240,7 @@ def main() -> None:
         batch = given.batch or probe(theirs, jobs.homogeneous())
     engine = Engine(catalogue, device="cpu", dtype="float32")
     print(f"{torch.get_num_threads()} threads, {given.steps} steps, batches of {batch}, {given.clock} seconds\n")
-    print("manifest       images     A img/s   B img/s   C img/s     C/A     C/B   spread of C/B")
+    print("manifest       images     A img/s   B img/s   C img/s   C/A (spread)        C/B (spread)")
     for name in (given.only,) if given.only else ("homogeneous", "mixed"):
         specs = getattr(jobs, name)()
         runs: dict[str, Callable[[], object]] = {
@@ -252,10 +252,14 @@ def main() -> None:
         speed = {run: len(specs) / statistics.median(seconds) for run, seconds in spent.items()}
         ratios = {run: [s / c for s, c in zip(spent[run], spent["C"], strict=True)] for run in "AB"}
         against_a, against_b = (statistics.median(ratios[run]) for run in "AB")
-        spread = f"{min(ratios['B']):.2f}-{max(ratios['B']):.2f}"
-        row = f"{speed['A']:9.2f} {speed['B']:9.2f} {speed['C']:9.2f} {against_a:7.2f} {against_b:7.2f}   {spread}"
-        print(f"{name:12} {len(specs):8}   {row}")
+        said = [
+            f"{middle:.2f} ({min(ratios[run]):.2f}-{max(ratios[run]):.2f})"
+            for run, middle in (("A", against_a), ("B", against_b))
+        ]
+        row = f"{speed['A']:9.2f} {speed['B']:9.2f} {speed['C']:9.2f}   {said[0]:19} {said[1]}"
+        print(f"{name:12} {len(specs):8}   {row}", flush=True)
         figures[name] = {"images": len(specs), "seconds": spent, "C/A": against_a, "C/B": against_b, "batch": batch}
+        figures[name] |= {"ratios": ratios}
     if given.out:
         given.out.write_text(json.dumps(figures, indent=2) + "\n")
 

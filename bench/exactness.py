@@ -1,10 +1,11 @@
 """What each exact lever of the engine changes: relative L2 of one UNet forward to float32 eager diffusers.
 
-    python -m bench.exactness
+    python -m bench.exactness             without torch.compile, whose code takes minutes to be made on a CPU
+    python -m bench.exactness --compile
 
 Every line renders the same row, listens to the UNet's first answer, and compares it with what diffusers' own pipeline
 gives for that row alone, in float32, with an ordinary ControlNetModel. The last lines are what bfloat16 itself costs,
-which no lever may come near.
+which no lever may come near, and what the approximations cost that a manifest may ask for.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from PIL import Image
 from torch import Tensor
 
 from bench.engine import Jobs
+from engine.attention import KERNELS
 from engine.catalogue import Catalogue
 from engine.diffuse import Engine
+from engine.levers import Levers
+from engine.memory import Placement, Policy
 from engine.models import PIPELINES
 from schemas.settings import ROOT
 from schemas.spec import ImageSpec
@@ -85,7 +89,9 @@ def distance(mine: Tensor, wanted: Tensor) -> float:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--catalogue", type=Path, default=ROOT / "models" / "catalogue.yaml")
-    jobs = Jobs(Catalogue.read(arguments.parse_args().catalogue), steps=2, share=4)
+    arguments.add_argument("--compile", action="store_true")
+    given = arguments.parse_args()
+    jobs = Jobs(Catalogue.read(given.catalogue), steps=2, share=4)
     engine = Engine(jobs.catalogue, device="cpu", dtype="float32")
     plain = jobs.homogeneous()[:4]
     mixed = jobs.mixed()
@@ -119,6 +125,24 @@ def main() -> None:
     print(f"{'lever':58} relative L2")
     for name, specs, row in lines:
         print(f"{name:58} {distance(engines(engine, jobs, specs, row), reference(jobs, specs[row])):.1e}")
+    levers = {f"attention: {kernel}": Levers(attention=kernel) for kernel in KERNELS if kernel in ("flash", "math")}
+    levers["channels_last"] = Levers(channels_last="on")
+    if given.compile:
+        levers["regional torch.compile"] = Levers(compile=True)
+    for name, used in levers.items():
+        other = Engine(jobs.catalogue, device="cpu", dtype="float32", levers=used)
+        for specs, what in ((plain, "a row among three others"), (controlled, "ControlNet, among three others")):
+            away = distance(engines(other, jobs, specs, 1), reference(jobs, specs[1]))
+            print(f"{f'{name}, {what}':58} {away:.1e}")
+    for placement in (Placement.BY_PART, Placement.STREAMED):
+        other = Engine(jobs.catalogue, device="cpu", dtype="float32")
+        other.models.policy = lambda spec, placement=placement: Policy(placement, 2**22)  # type: ignore[method-assign, misc]
+        away = distance(engines(other, jobs, controlled, 1), reference(jobs, controlled[1]))
+        print(f"{f'weights {placement}, ControlNet, among three others':58} {away:.1e}")
+    for name, specs in (("txt2img", plain), ("ControlNet", controlled)):
+        eight = [ImageSpec.model_validate(s.model_dump() | {"storage_dtype": "float8_e4m3fn"}) for s in specs[:2]]
+        away = distance(engines(engine, jobs, eight, 1), reference(jobs, specs[1]))
+        print(f"{'float8 weights (an approximation), ' + name:58} {away:.1e}")
     for name, spec in (("txt2img", plain[1]), ("ControlNet", controlled[1])):
         half = distance(reference(jobs, spec, dtype=torch.bfloat16), reference(jobs, spec))
         print(f"{'bfloat16 eager, ' + name:58} {half:.1e}")

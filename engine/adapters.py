@@ -38,7 +38,7 @@ def adapted(
         return
     hand = _Hand(pipe, len(rows))
     for n in active:
-        condition = tensor([row[n] for row in rows], device=pipe.unet.device)
+        condition = tensor([row[n] for row in rows], device=adapters[n].device)  # the UNet may be resting
         hand.add(controls[n], _features(adapters[n], condition, controls[n].model.alias))
     hooks = [
         pipe.unet.register_forward_pre_hook(hand.before, with_kwargs=True),

@@ -25,8 +25,9 @@ KERNELS = {
     "efficient": SDPBackend.EFFICIENT_ATTENTION,
     "math": SDPBackend.MATH,
 }
-SDXL = (10, 4096, 64)
-"""Heads, tokens and width of its largest self-attention, at 1024 x 1024."""
+SHAPES = {"cuda": (10, 4096, 64)}
+"""Heads, tokens and width that are measured: SDXL's largest self-attention at 1024 x 1024; less on a slow device."""
+LESS = (4, 256, 64)
 MARGIN = 1.03
 """How much faster than PyTorch's own choice a kernel must be to be taken."""
 
@@ -43,7 +44,7 @@ def attending(kernel: str) -> Iterator[None]:
 
 
 def measured(
-    device: torch.device, dtype: torch.dtype, *, rows: int = 4, shape: tuple[int, int, int] = SDXL, repeats: int = 10
+    device: torch.device, dtype: torch.dtype, *, rows: int = 4, shape: tuple[int, int, int], repeats: int = 10
 ) -> dict[str, float]:
     """Kernel -> milliseconds of one self-attention, the fastest of `repeats`; those that cannot run are not there."""
     heads, tokens, width = shape
@@ -71,7 +72,7 @@ def chosen(
     device: torch.device,
     dtype: torch.dtype,
     folder: Path | None,
-    shape: tuple[int, int, int] = SDXL,
+    shape: tuple[int, int, int] | None = None,
 ) -> str:
     """A kernel's name, or `native`. For `auto` the file in `folder` decides when it knows this device and version."""
     if asked != "auto":
@@ -81,7 +82,7 @@ def chosen(
     file = folder / "attention.json" if folder else None
     known = json.loads(file.read_text()) if file and file.is_file() else {}
     if key not in known:
-        figures = measured(device, dtype, shape=shape)
+        figures = measured(device, dtype, shape=shape or SHAPES.get(device.type, LESS))
         best = min(figures, key=lambda kernel: figures[kernel])
         if figures["native"] <= figures[best] * MARGIN:
             best = "native"

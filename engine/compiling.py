@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,7 @@ class Compiler:
         import torch._dynamo as dynamo
 
         dynamo.config.recompile_limit = max(dynamo.config.recompile_limit, GRAPHS)
+        warnings.filterwarnings("ignore", message="Dynamo detected a call to a `functools.lru_cache`")  # of diffusers
         _spent.listen()
 
     @property

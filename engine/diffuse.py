@@ -25,9 +25,9 @@ from engine.guards import free, reason_of
 from engine.guidance import guided
 from engine.hires import two_passes
 from engine.levers import Levers
+from engine.memory import room_of
 from engine.models import Models
 from engine.pixels import (
-    TILED_PIXELS,
     Picture,
     Sources,
     decoded,
@@ -39,6 +39,7 @@ from engine.pixels import (
 )
 from engine.prompts import Encoder, Words
 from engine.refiner import refined
+from engine.room import CudaMeter, Room
 from engine.rows import Progress, Row, row_of, shared_arguments
 from engine.seam_repair import repaired_seams
 from engine.seamless import tiling
@@ -93,11 +94,12 @@ class Engine:
             pins=pins or {},
             compiler=self.compiler,
             channels_last=levers.channels_last,
+            room=room_of(levers.memory, free=_free(self.device)),
         )
         self.encoder = Encoder()
         self.sources = Sources()
-        self.room: dict[str, int] = {}
-        """Rows known to fit, by batch shape, once one did not."""
+        meter = CudaMeter(self.device) if self.device.type == "cuda" else None
+        self.room = Room(meter, file=levers.folder / "room.json" if levers.folder else None)
 
     def render(
         self,
@@ -149,6 +151,10 @@ class Engine:
         with torch.inference_mode():
             while waiting:
                 numbers = waiting.pop(0)
+                size = self.room.rows(rows[numbers[0]].spec, len(numbers))
+                if size < len(numbers):
+                    waiting.insert(0, numbers[size:])
+                    numbers = numbers[:size]
                 made, reason = self._try(pipe, [rows[n] for n in numbers], spent, progress)
                 if reason is None:
                     done |= dict(zip(numbers, made, strict=True))
@@ -177,7 +183,7 @@ class Engine:
     def _by_length(
         self, pipe: Any, rows: dict[int, Row], done: dict[int, Rendered]
     ) -> tuple[list[list[int]], dict[str, float]]:
-        """Row numbers in groups of one prompt length, no larger than is known to fit; and the seconds encoding took."""
+        """Row numbers in groups of one prompt length, and the seconds encoding took."""
         started = time.perf_counter()
         lengths: dict[int, list[int]] = {}
         with torch.inference_mode():
@@ -192,12 +198,9 @@ class Engine:
                     if isinstance(reason, DeviceLost):
                         raise reason from None
                     done[number] = self._failed(row, reason)
-        groups = []
-        for numbers in lengths.values():
-            size = self.room.get(rows[numbers[0]].spec.batch_key, len(numbers))
-            groups += [numbers[start : start + size] for start in range(0, len(numbers), size)]
+        self.models.placed.rest("text_encoder", "text_encoder_2")
         share = (time.perf_counter() - started) / max(1, len(rows))
-        return groups, {"encode": share}
+        return list(lengths.values()), {"encode": share}
 
     def _try(
         self, pipe: Any, rows: list[Row], spent: dict[str, float], progress: Progress | None
@@ -210,6 +213,7 @@ class Engine:
             reason = reason_of(error)
         # the `except` is left: its frames, and the tensors they held, are gone
         self.models.forget_conditions()
+        self.models.placed.rest("denoiser", "vae")
         free(self.device)
         if isinstance(reason, DeviceLost):
             raise reason
@@ -220,7 +224,7 @@ class Engine:
         size, note = 1, f"a batch of {len(numbers)} failed ({reason}); its rows were made one by one"
         if isinstance(reason, OutOfMemory):
             size = len(numbers) // 2
-            self.room[rows[numbers[0]].spec.batch_key] = size
+            self.room.at_most(rows[numbers[0]].spec, size)
             note = f"no room for {len(numbers)} at once; made in batches of {size}"
         for number in numbers:
             rows[number].notes += (note,)
@@ -273,6 +277,7 @@ class Engine:
             followed = [[row.conditions[n] for n in _adapters_of(spec)] for row in rows]
             with (
                 clock("denoise"),
+                self.room.watching(spec, len(rows)),
                 attending(self.attention),
                 adapted(pipe, spec.adapters, adapters, followed),
                 guided(pipe, spec, rows=len(rows)),
@@ -283,9 +288,12 @@ class Engine:
                 with clock("refine"), attending(self.attention):
                     latents = refined(refiner, spec, latents, words, generators)
             # 6. decode, row by row finite or not
-            changed = bool(spec.seamless) or spec.width * spec.height > TILED_PIXELS
+            policy, placed = self.models.placed.policy, self.models.placed
+            changed = bool(spec.seamless) or spec.width * spec.height > policy.tiled_pixels
+            placed.rest("denoiser")
             with clock("decode"), attending(self.attention), self.compiler.decoding(pipe.vae, eager=changed):
-                pictures = decoded(pipe.vae, latents)[:wanted]
+                pictures = decoded(pipe.vae, latents, policy)[:wanted]
+            placed.rest("vae")
         self.models.forget_conditions()
         # 7. outside a mask the source stays as it was
         out = []
@@ -346,7 +354,10 @@ class Engine:
             assert row.source is not None
             vae = spec.vae.digest if spec.vae else spec.model.digest
             key = (vae, spec.source, spec.width, spec.height, spec.seamless)
-            latents.append(self.sources.latents(pipe.vae, row.source, generator, key=key))
+            policy = self.models.placed.policy
+            drawn = self.sources.latents(pipe.vae, row.source, generator, key=key, device=self.device, policy=policy)
+            latents.append(drawn)
+        self.models.placed.rest("vae")
         return torch.cat(latents)
 
     def _failed(self, row: Row, reason: RenderError | ModelError) -> Rendered:
@@ -401,6 +412,11 @@ def _best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _free(device: torch.device) -> int | None:
+    """Bytes of device memory that nobody has taken."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
 
 
 def _device_name(device: torch.device) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ from engine.compiling import Compiler, channels_last
 from engine.controlnets import Controls, Remembered
 from engine.embeddings import Inversion, read_inversion
 from engine.levers import Switch
+from engine.memory import NOTHING, Placement, Policy, policy, weigh
+from engine.placement import Placed
 from engine.references import References
 from engine.refiner import load_refiner
 from engine.schedules import scheduler_for
@@ -40,6 +43,8 @@ from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef, Task
 
 CONTROLNETS_HELD = 4
 EMBEDDINGS_HELD = 64
+
+log = logging.getLogger(__name__)
 
 diffusers.utils.logging.disable_progress_bar()
 transformers.utils.logging.disable_progress_bar()
@@ -72,16 +77,21 @@ class Models:
         pins: Mapping[str, str],
         compiler: Compiler,
         channels_last: Switch,
+        room: int | None = None,
     ) -> None:
+        self.room, self.placed = room, Placed(device)
+        self._policies: dict[Hashable, Policy] = {}
         self.compiler, self.channels_last = compiler, channels_last
         self.catalogue, self.device, self.dtype, self.pins = catalogue, device, dtype, dict(pins)
         self.loads = 0
+        self._storage: tuple[str, tuple[LoraRef, ...]] = ("", ())
         self._base: Any = None
         self._base_key: tuple[str, str | None] | None = None
         self._vaes: dict[str, AutoencoderKL] = {}
         self._nets: OrderedDict[str, Any] = OrderedDict()
         self._adapters: OrderedDict[str, Any] = OrderedDict()
         self._inversions: OrderedDict[str, Inversion] = OrderedDict()
+        self._cast: Any = None
         self._worn: tuple[tuple[str, float], ...] = ()
         self._loras: list[str] = []
         self._upscaler: tuple[str, Upscaler] | None = None
@@ -94,17 +104,28 @@ class Models:
         Raises ModelMissing, UnsafeWeights, ModelChanged, or RenderError for a scheduler that cannot be.
         """
         # 1. the checkpoint, and another autoencoder where one is asked for
+        policy = self.policy(spec)
+        if (policy.placement is Placement.STREAMED) != (self.placed.policy.placement is Placement.STREAMED):
+            self.drop()  # streaming changes the modules for good
+        self.placed.policy = policy
+        storage = (spec.storage_dtype, spec.loras if spec.storage_dtype else ())
+        if self._storage != storage:
+            self.drop()  # what was rounded to 8 bits stays so, and peft cannot add a LoRA to it
+        self._storage = storage
         base = self._checkpoint(spec.model, spec.vae, asker=asker)
         architecture = self.catalogue.entry(spec.model.alias, asker=asker).architecture
         # 2. LoRAs and reference adapters
         self._wear(base, spec.loras, asker=asker)
         paths = [_one_file(self.checked(r.model, asker=asker), r.model.alias, asker) for r in spec.references]
         self.references.wear(base, spec.references, paths, asker=asker)
+        if spec.storage_dtype and self._cast is not base.unet:
+            self._cast = self._in_storage(base.unet)
         # 3. the pipeline of this task around the same parts
         parts = {name: part for name, part in base.components.items() if name != "scheduler"}
         if spec.controlnets:
             nets = [self._controlnet(control.model, asker=asker) for control in spec.controlnets]
             parts["controlnet"] = Controls(nets, [_mode(*pair) for pair in zip(spec.controlnets, nets, strict=True)])
+        self.placed.settle(parts, parts["controlnet"].nets if spec.controlnets else (), policy)
         old = architecture == "sd15"
         zeros = {} if old else {"force_zeros_for_empty_prompt": base.config.force_zeros_for_empty_prompt}
         unread = {name: value for name, value in _UNREAD[architecture].items() if name not in parts}
@@ -116,6 +137,26 @@ class Models:
         )
         pipe.set_progress_bar_config(disable=True)
         return pipe
+
+    def policy(self, spec: ImageSpec) -> Policy:
+        """What of this spec's models stays on the device. Raises as `pipeline` does."""
+        nets = tuple(control.model.digest for control in spec.controls)
+        shape = (spec.width, spec.height, spec.guidance_scale > 1, spec.storage_dtype)
+        key = (spec.model.digest, spec.vae, spec.refiner, nets, shape)
+        if key not in self._policies:
+            itemsize = self.dtype.itemsize
+            weights = weigh(self.catalogue, spec, itemsize=itemsize) if self.room is not None else NOTHING
+            self._policies[key] = policy(
+                weights,
+                room=self.room,
+                width=spec.width,
+                height=spec.height,
+                guided=spec.guidance_scale > 1,
+                itemsize=itemsize,
+                decode_itemsize=4 if self.dtype == torch.float16 else itemsize,
+            )
+            log.info("%s, %d x %d: %s", spec.model.alias, spec.width, spec.height, self._policies[key])
+        return self._policies[key]
 
     def adapters(self, spec: ImageSpec, *, asker: str) -> list[Any]:
         """The T2I-Adapters of a spec. Raises as `pipeline` does."""
@@ -188,7 +229,7 @@ class Models:
         other = self._autoencoder(vae, asker=asker) if vae else None
         if self._base is None or self._base_key is None or self._base_key[0] != ref.digest or other is None:
             self.drop()
-            self._base = _load_checkpoint(path, self.catalogue, ref.alias, asker, self.dtype).to(self.device)
+            self._base = self._home(_load_checkpoint(path, self.catalogue, ref.alias, asker, self.dtype))
             self.loads += 1
             for part in (self._base.unet, self._base.vae):
                 self._tune(part)
@@ -202,7 +243,7 @@ class Models:
             path = self.checked(ref, asker=asker)
             load = AutoencoderKL.from_pretrained if path.is_dir() else AutoencoderKL.from_single_file
             self._vaes = {ref.digest: load(path, dtype=self.dtype, use_safetensors=True, local_files_only=True)}
-            self._tune(self._vaes[ref.digest].to(self.device))
+            self._tune(self._home(self._vaes[ref.digest]))
         return self._vaes[ref.digest]
 
     def _controlnet(self, ref: ModelRef, *, asker: str) -> Any:
@@ -212,7 +253,7 @@ class Models:
             load = cls.from_pretrained if path.is_dir() else cls.from_single_file
             net = load(path, dtype=self.dtype, use_safetensors=True, local_files_only=True, **_variant(path))
             net.controlnet_cond_embedding = Remembered(net.controlnet_cond_embedding)
-            self._nets[ref.digest] = self._tune(net.to(self.device))
+            self._nets[ref.digest] = self._tune(self._home(net))
             if len(self._nets) > CONTROLNETS_HELD:
                 self._nets.popitem(last=False)
         self._nets.move_to_end(ref.digest)
@@ -223,6 +264,7 @@ class Models:
         wanted = tuple((_name(lora), lora.weight) for lora in loras)
         if wanted == self._worn:
             return
+        self.placed.lift()
         self._worn = (("changing", 0.0),)  # so that a failure on the way is not taken for the state before it
         if not wanted:
             base.unload_lora_weights()
@@ -242,15 +284,27 @@ class Models:
             base.set_adapters([name for name, _ in wanted], [weight for _, weight in wanted])
         self._worn = wanted
 
+    def _home(self, part: Any) -> Any:
+        """Onto the device, unless it is to wait in the host's memory (engine/placement.py)."""
+        return part.to(self.device) if self.placed.policy.placement is Placement.RESIDENT else part
+
     def _tune(self, part: Any) -> Any:
         part.eval()
         channels_last(part, self.device, self.channels_last)
-        self.compiler.prepare(part)
+        if not self._storage[0]:  # hooks that cast are not compiled
+            self.compiler.prepare(part)
+        elif isinstance(part, ControlNetModel | ControlNetUnionModel):
+            self._in_storage(part)
+        return part
+
+    def _in_storage(self, part: Any) -> Any:
+        part.enable_layerwise_casting(storage_dtype=getattr(torch, self._storage[0]), compute_dtype=self.dtype)
         return part
 
     def drop(self) -> None:
         """The checkpoint before goes first: two do not fit on most cards."""
-        self._base, self._base_key, self._worn, self._loras = None, None, (), []
+        self.placed.lift()
+        self._base, self._base_key, self._worn, self._loras, self._cast = None, None, (), [], None
         self._refiner = None
         self._nets.clear()
         self._adapters.clear()

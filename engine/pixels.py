@@ -16,14 +16,13 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from engine.memory import UNLIMITED, Policy
 from schemas.errors import NotFinite
 
 Picture = NDArray[np.uint8]
 
 DECODE_PIXELS = 2**20
 """Decoded in one pass at most: one 1024 x 1024 picture, or sixteen of 256 x 256."""
-TILED_PIXELS = 2**22
-"""Above this one picture goes through the autoencoder in overlapping tiles, blended: 1024 x 1024 fp32 takes 5 GB."""
 SOURCES_KEPT = 32
 FEATHER = 8  # px, inside a mask's edge
 
@@ -54,14 +53,23 @@ class Sources:
     def __init__(self) -> None:
         self._known: OrderedDict[Hashable, Tensor] = OrderedDict()
 
-    def latents(self, vae: Any, picture: Picture, generator: Generator, *, key: Hashable) -> Tensor:
+    def latents(
+        self,
+        vae: Any,
+        picture: Picture,
+        generator: Generator,
+        *,
+        key: Hashable,
+        device: torch.device,
+        policy: Policy = UNLIMITED,
+    ) -> Tensor:
         """[1, 4, h, w], drawn from the encoder's distribution with the row's own generator, scaled for the UNet."""
         if key not in self._known:
             dtype = vae.dtype
             if vae.config.force_upcast:
                 vae.to(torch.float32)
-            image = tensor([picture], device=vae.device).to(vae.dtype) * 2 - 1
-            _tile(vae, image.shape[-2] * image.shape[-1])
+            image = tensor([picture], device=device).to(vae.dtype) * 2 - 1
+            _tile(vae, image.shape[-2] * image.shape[-1], policy)
             self._known[key] = vae.encode(image).latent_dist.parameters
             vae.to(dtype)
             if len(self._known) > SOURCES_KEPT:
@@ -72,7 +80,7 @@ class Sources:
         return (drawn - mean) * vae.config.scaling_factor / std
 
 
-def decoded(vae: Any, latents: Tensor) -> list[Picture | NotFinite]:
+def decoded(vae: Any, latents: Tensor, policy: Policy = UNLIMITED) -> list[Picture | NotFinite]:
     """A picture a row, or the reason why that row has none. A row that is not finite is tried once more in float32."""
     rows, _, height, width = latents.shape
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
@@ -81,29 +89,29 @@ def decoded(vae: Any, latents: Tensor) -> list[Picture | NotFinite]:
     out: list[Picture | NotFinite] = []
     for start in range(0, rows, together):
         chunk = latents[start : start + together]
-        images = _decode(vae, chunk, torch.float32 if half else vae.dtype)
+        images = _decode(vae, chunk, torch.float32 if half else vae.dtype, policy)
         for latent, image in zip(chunk, images, strict=True):
-            out.append(_checked(vae, latent, image))
+            out.append(_checked(vae, latent, image, policy))
     return out
 
 
-def _checked(vae: Any, latent: Tensor, image: Tensor) -> Picture | NotFinite:
+def _checked(vae: Any, latent: Tensor, image: Tensor, policy: Policy) -> Picture | NotFinite:
     if not torch.isfinite(latent).all():
         return NotFinite("the latents hold NaN or infinity; the model overflowed, or the prompt's weights are extreme")
     if not torch.isfinite(image).all():
-        image = _decode(vae, latent[None], torch.float32)[0]
+        image = _decode(vae, latent[None], torch.float32, policy)[0]
         if not torch.isfinite(image).all():
             return NotFinite("the autoencoder gives NaN or infinity, in float32 too")
     levels = ((image.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
     return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
 
 
-def _decode(vae: Any, latents: Tensor, dtype: torch.dtype) -> Tensor:
+def _decode(vae: Any, latents: Tensor, dtype: torch.dtype, policy: Policy) -> Tensor:
     kept = vae.dtype
     if dtype != kept:
         vae.to(dtype)
     try:
-        _tile(vae, latents.shape[-2] * latents.shape[-1] * 4 ** (len(vae.config.block_out_channels) - 1))
+        _tile(vae, latents.shape[-2] * latents.shape[-1] * 4 ** (len(vae.config.block_out_channels) - 1), policy)
         mean, std = _statistics(vae, latents)
         scaled = latents * std / vae.config.scaling_factor + mean
         return vae.decode(scaled.to(dtype), return_dict=False)[0]
@@ -112,8 +120,8 @@ def _decode(vae: Any, latents: Tensor, dtype: torch.dtype) -> Tensor:
             vae.to(kept)
 
 
-def _tile(vae: Any, pixels: int) -> None:
-    vae.enable_tiling() if pixels > TILED_PIXELS else vae.disable_tiling()
+def _tile(vae: Any, pixels: int, policy: Policy) -> None:
+    vae.enable_tiling() if pixels > policy.tiled_pixels else vae.disable_tiling()
 
 
 def _statistics(vae: Any, like: Tensor) -> tuple[Tensor | float, Tensor | float]:

@@ -112,6 +112,17 @@ def plan() -> None:
 
 
 @app.command()
+def preflight() -> None:
+    """Say which device renders, with which levers, and how each checkpoint will fit into its memory."""
+    from engine.catalogue import Catalogue
+    from tasks.preflight import fits
+
+    given = settings()
+    for line in fits(given, Catalogue.read(given.catalogue, digests=given.home / "digests.json")):
+        print(line)
+
+
+@app.command()
 def reproduce(
     digest: Annotated[str, typer.Argument(help="an image's digest, or its first letters", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="keep what was made now in this PNG")] = None,

@@ -177,6 +177,8 @@ class ImageSpec(Frozen):
 
     model: ModelRef
     vae: ModelRef | None = None
+    storage_dtype: Literal["", "float8_e4m3fn"] = ""
+    """An approximation: the weights of UNet and ControlNets held in this type, computed in the device's own."""
     loras: tuple[LoraRef, ...] = ()
     embeddings: tuple[EmbeddingRef, ...] = ()
     controls: tuple[ControlSpec, ...] = ()
@@ -260,6 +262,7 @@ class ImageSpec(Frozen):
             [control.model.digest for control in self.controls],
             [reference.model.digest for reference in self.references],
             self.refiner.model.digest if self.refiner else None,
+            *filter(None, [self.storage_dtype]),
         )
 
     def models(self) -> tuple[ModelRef, ...]:

@@ -125,6 +125,7 @@ def expand_asset(
             settings["pag_applied_layers"] = tuple(layers or HOUSE_PAG_LAYERS)
         width, height = pixels(at.get("size") or _own_size(model, models))
 
+        settings["storage_dtype"] = asset.storage_dtype or manifest.defaults.storage_dtype or ""
         hires = asset.hires or manifest.defaults.hires
         if hires is not None and tier is Tier.FINAL:
             first = pixels(hires.first_size)

@@ -1,17 +1,20 @@
 """What stands in the way of a spec, found before the night begins: models, detector weights, pictures.
 
 A spec with an obstacle is not tried tonight; it waits, and the report names it with its reason. Opens no weights.
+And what this machine's device will be asked to hold, for each checkpoint of the catalogue (`dailies preflight`).
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from engine.catalogue import Catalogue
+from engine.catalogue import Catalogue, Entry
 from schemas.errors import ModelError
-from schemas.spec import ImageSpec
+from schemas.settings import Settings
+from schemas.spec import ControlSpec, ImageSpec, ModelRef
 from storage.objects import Store
 from tasks.gather import KINDS, picture_key
 
@@ -57,3 +60,43 @@ def obstacles(
         return None
 
     return {spec.digest: reason for spec in specs if (reason := first(spec))}
+
+
+def fits(settings: Settings, catalogue: Catalogue) -> list[str]:
+    """Lines to print: the device, its levers, and each checkpoint's way into its memory, with and without a ControlNet.
+
+    Imports torch. A model that is not there is said to be so; the rest is told all the same.
+    """
+    from engine.diffuse import Engine
+    from engine.levers import Levers
+
+    levers = Levers.of(settings)
+    engine = Engine(catalogue, device=settings.device, dtype=settings.dtype, levers=levers)
+    used = {"attention": engine.attention, "channels_last": levers.channels_last, "memory": levers.memory}
+    used["compile"] = "regional, kept in " + str(levers.folder) if levers.compile else "no"
+    lines = [f"{engine.device_name}, {str(engine.dtype).removeprefix('torch.')}"]
+    lines += [f"  {name}: {value}" for name, value in used.items()]
+    for alias, entry in catalogue.entries.items():
+        if entry.kind != "checkpoint":
+            continue
+        side = entry.size or 1024
+        nets = [net for net in catalogue.entries.values() if net.kind == "controlnet" and alias in net.checkpoints]
+        for net in (None, *nets[:1]):
+            lines.append(f"{alias}{f' with {net.alias}' if net else ''}, {side} x {side}")
+            try:
+                lines += [f"  {reason}" for reason in engine.models.policy(_spec(catalogue, alias, side, net)).reasons]
+            except ModelError as missing:
+                lines.append(f"  {missing}")
+    return lines
+
+
+def _spec(catalogue: Catalogue, alias: str, side: int, net: Entry | None) -> ImageSpec:
+    """Any image of this checkpoint; its weights are weighed, not hashed."""
+    control = (
+        ControlSpec(type="canny", image="0" * 64, model=ModelRef(alias=net.alias, digest="0" * 64)) if net else None
+    )
+    model = ModelRef(alias=alias, digest=hashlib.sha256(alias.encode()).hexdigest())
+    return ImageSpec(
+        project="preflight", asset=alias, variant="1", prompt="", seed=0, width=side, height=side,
+        num_inference_steps=1, guidance_scale=5.0, model=model, controls=(control,) if control else (),
+    )  # fmt: skip

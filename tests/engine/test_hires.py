@@ -1,6 +1,7 @@
 """Large pictures in two passes, each an ordinary render."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from engine import pixels
 from engine.catalogue import Catalogue
 from engine.hires import enlarged
+from engine.memory import UNLIMITED
 from schemas.errors import ModelMissing, NotFinite
 from schemas.spec import Hires, ImageSpec, ModelRef
 
@@ -142,7 +144,7 @@ def test_specs_that_differ_in_their_second_pass_share_no_batch(studio):
 
 @pytest.mark.parametrize("limit", [2**22, 64 * 64 * 16])
 def test_the_autoencoder_goes_in_tiles_above_a_limit(engine, studio, monkeypatch, limit):
-    monkeypatch.setattr(pixels, "TILED_PIXELS", limit)
+    monkeypatch.setattr(engine.models, "policy", lambda spec: replace(UNLIMITED, tiled_pixels=limit))
     row = studio.render(engine, [studio.spec(0, width=256, height=320, num_inference_steps=1)])[0]
     assert row.pixels.shape == (320, 256, 3)
     assert engine.models._base.vae.use_tiling is (limit < 256 * 320)

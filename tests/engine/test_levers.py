@@ -1,6 +1,8 @@
 """Levers change speed and memory; a picture stays within rounding of the one made without them."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from engine.catalogue import Catalogue
 from engine.compiling import Compiler
 from engine.diffuse import Engine
 from engine.levers import Levers
-from schemas.settings import Settings
+from schemas.settings import ROOT, Settings
 
 from .conftest import Studio
 
@@ -118,3 +120,37 @@ def test_levers_are_settings(tmp_path: Path) -> None:
     wanted = Levers(memory="8gb", compile=True, channels_last="off", attention="auto", folder=tmp_path / "device")
     assert Levers.of(given) == wanted
     assert replace(wanted, folder=None) != Levers()
+
+
+@pytest.mark.slow
+def test_compiled_code_outlives_its_process(tmp_path: Path, studio: Studio) -> None:
+    """inductor for real: the second process takes every graph out of the folder."""
+    found = []
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", COMPILED, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+        found.append(json.loads(done.stdout.splitlines()[-1]))
+    first, second = found
+    assert first["compiled"] > 0 and first["kept"] == 0
+    assert second["compiled"] == 0 and second["kept"] == first["compiled"]
+    assert first["away"] <= 1 and second["away"] <= 1
+
+
+COMPILED = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from engine.catalogue import Catalogue
+from engine.compiling import hits
+from engine.diffuse import Engine
+from engine.levers import Levers
+from tests.engine.conftest import Studio
+from tests.studio import catalogue_path
+
+catalogue = Catalogue.read(catalogue_path())
+studio = Studio(catalogue)
+levers = Levers(compile=True, folder=Path(sys.argv[1]))
+plain, compiled = Engine(catalogue, device="cpu"), Engine(catalogue, device="cpu", levers=levers)
+one, two = (studio.render(engine, [studio.spec(1)])[0].pixels.astype(int) for engine in (plain, compiled))
+print(json.dumps(hits() | {"seconds": compiled.compiler.seconds, "away": int(np.abs(one - two).max())}))
+"""

@@ -70,6 +70,17 @@ def test_what_is_set_aside_is_listed_and_released(stack: Stack) -> None:
     assert len(stack.ledger.waiting()) == 3
 
 
+def test_preflight_says_how_models_will_fit(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAILIES_DEVICE", "cpu")
+    text = said("preflight")
+    for part in ("attention: native", "compile: no", "studio-tiny, 128 x 128", "nothing is needed"):
+        assert part in text
+    monkeypatch.setenv("DAILIES_MEMORY", "8gb")
+    text = said("preflight")
+    assert "7.4 GiB to plan with" in text and "studio-tiny with studio-tiny/canny" in text
+    assert "everything stays on the device" in text
+
+
 def test_nothing_to_make_starts_nothing(stack: Stack) -> None:
     assert said("run") == "nothing to make: all that was submitted is made, in somebody's hands or set aside"
     assert not (stack.settings.home / "prefect").exists()

@@ -44,6 +44,7 @@ FULL: dict[str, Any] = {
     "pag_applied_layers": ["mid"],
     "model": MODEL,
     "vae": {"alias": "v", "digest": B},
+    "storage_dtype": "float8_e4m3fn",
     "loras": [{"alias": "l", "digest": B, "weight": 0.5}],
     "embeddings": [{"alias": "e", "digest": B, "token": "gouache"}],
     "controls": [{"type": "canny", "image": A, "model": MODEL, "params": [["low_threshold", 80.0]]}],
@@ -81,6 +82,7 @@ OTHER: dict[str, Any] = {
     "pag_applied_layers": ["up_blocks.0"],
     "model": {"alias": "m", "digest": B},
     "vae": None,
+    "storage_dtype": "",
     "loras": [{"alias": "l", "digest": B, "weight": 0.6}],
     "embeddings": [{"alias": "e", "digest": A, "token": "gouache"}],
     "controls": [],
@@ -100,7 +102,7 @@ OTHER: dict[str, Any] = {
 PER_ROW = {"project", "asset", "variant", "kind", "tier", "prompt", "negative_prompt", "prompt_2",
            "negative_prompt_2", "seed", "embeddings", "source", "mask", "padding_mask_crop", "keep_colour", "parent",
            "take", "engine_version"}  # fmt: skip
-WEIGHTS = {"model", "vae", "loras", "controls", "references", "refiner"}
+WEIGHTS = {"model", "vae", "storage_dtype", "loras", "controls", "references", "refiner"}
 
 
 def spec(**changes: Any) -> ImageSpec:
