@@ -43,6 +43,7 @@ from engine.room import CudaMeter, Room
 from engine.rows import Progress, Row, row_of, shared_arguments
 from engine.seam_repair import repaired_seams
 from engine.seamless import tiling
+from engine.windows import inner_axes, windowed
 from schemas.errors import DeviceLost, ModelError, OutOfMemory, RenderError
 from schemas.spec import ImageSpec, Task
 
@@ -109,8 +110,10 @@ class Engine:
         conditions: Mapping[str, NDArray[Any]] | None = None,
         masks: Mapping[str, NDArray[Any]] | None = None,
         progress: Progress | None = None,
+        tile: int | None = None,
     ) -> list[Rendered]:
-        """One `Rendered` a spec, in order. `sources` and `masks` by digest, `conditions` by `condition_key`.
+        """One `Rendered` a spec, in order. `sources` and `masks` by digest, `conditions` by `condition_key`; `tile` is
+        the second pass's (engine/windows.py).
 
         A row that fails alone is returned with its error; when the models cannot be had, every row is. Raises
         DeviceLost when the process must end, ValueError when the specs do not share a batch key.
@@ -138,6 +141,7 @@ class Engine:
         for number, spec in enumerate(specs):
             try:
                 rows[number] = row_of(spec, sources or {}, conditions or {}, masks or {})
+                rows[number].tile = tile
             except RenderError as missing:
                 done[number] = self._failed(Row(spec), missing)
         # 2. models onto the device
@@ -241,9 +245,11 @@ class Engine:
         generators = [torch.Generator("cpu").manual_seed(row.spec.seed) for row in rows]
         adapters = self.models.adapters(spec, asker=f"{spec.project}/{spec.asset}")
         refiner = self.models.refiner(spec, pipe.vae, asker=f"{spec.project}/{spec.asset}")
-        networks = [pipe.unet, pipe.vae, *(pipe.controlnet.nets if spec.controlnets else []), *adapters]
+        networks = [pipe.vae, *(pipe.controlnet.nets if spec.controlnets else []), *adapters]
         networks += [refiner.unet] if refiner is not None else []
-        with tiling(networks, spec.seamless):
+        tile, inner = rows[0].tile, inner_axes(spec.seamless, tile=rows[0].tile, width=spec.width, height=spec.height)
+        windows = windowed(pipe.unet, tile=tile, factor=pipe.vae_scale_factor, axes=spec.seamless)
+        with tiling(networks, spec.seamless), tiling([pipe.unet], inner), windows:
             # 1. what every task shares
             call = shared_arguments(spec, rows, progress)
             # 2. sources and masks

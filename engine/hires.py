@@ -49,8 +49,8 @@ def two_passes(
             name = hashlib.sha256(large.tobytes()).hexdigest()
             sources[name] = large
             seconds.append((number, _second(spec, name)))
-    progress = {"progress": pictures.get("progress")}
-    made = render([spec for _, spec in seconds], sources=sources, conditions=conditions, **progress)
+    rest = {"progress": pictures.get("progress"), "tile": specs[0].hires.tile if specs[0].hires else None}
+    made = render([spec for _, spec in seconds], sources=sources, conditions=conditions, **rest)
     # 3. together
     out = [replace(first, digest=spec.digest) for spec, first in zip(specs, firsts, strict=True)]
     for (number, _), second in zip(seconds, made, strict=True):

@@ -30,6 +30,8 @@ class Row:
     """Source and mask before they were cut to a box, and the box."""
     references: list[tuple[str, Picture]] = field(default_factory=list)
     """Digest and picture, in the order of the spec's references."""
+    tile: int | None = None
+    """px; denoised in windows of this side (engine/windows.py)."""
     words: Words | None = None
     notes: tuple[str, ...] = ()
 

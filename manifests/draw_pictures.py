@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -42,6 +42,10 @@ def main() -> None:
             _save(np.repeat(drawn.depth[..., None], 3, axis=2), f"{name}_depth.png")
             _save(np.repeat(drawn.edges[..., None], 3, axis=2), f"{name}_edges.png")
 
+    face = Image.new("L", (SIZE, SIZE), 0)
+    ImageDraw.Draw(face).ellipse((43, 46, 79, 74), fill=255)
+    _save(np.asarray(face), "knight_face_mask.png")
+
 
 def _save(pixels: np.ndarray, name: str) -> None:
     for folder, wanted in WANTED.items():
@@ -50,7 +54,17 @@ def _save(pixels: np.ndarray, name: str) -> None:
 
 
 WANTED = {
-    "pictures": {"shield.png", "chest.png", "knight_depth.png", "brick.png", "planks.png", "grass.png", "sign.png"},
+    "pictures": {
+        "shield.png",
+        "chest.png",
+        "knight.png",
+        "knight_depth.png",
+        "knight_face_mask.png",
+        "brick.png",
+        "planks.png",
+        "grass.png",
+        "sign.png",
+    },
     "demo/pictures": {"shield.png", "knight_edges.png", "brick.png", "cobblestone.png"},
 }
 

@@ -8,11 +8,11 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from schemas.errors import Problem
-from schemas.manifest import Manifest, RenderAsset, TextureVariants
+from schemas.manifest import Manifest, RenderAsset, Repair, TextureVariants
 from schemas.rules import nearest
 from schemas.tree import Path, Tree, problem
 
-_KINDS: dict[str, type[BaseModel]] = {"render": RenderAsset, "texture": TextureVariants}
+_KINDS: dict[str, type[BaseModel]] = {"render": RenderAsset, "texture": TextureVariants, "repair": Repair}
 _MEANT = {
     "cfg": "guidance_scale",
     "cfg_scale": "guidance_scale",
@@ -62,7 +62,7 @@ def complaint(error: ErrorDetails, tree: Tree) -> Problem | None:
     elif kind == "refused":
         return problem(place, there, str(context["came"]), str(context["allowed"]))
     elif kind in ("enum", "literal_error"):
-        expected = "render, texture" if path[-1] == "kind" else str(context["expected"])
+        expected = ", ".join(_KINDS) if path[-1] == "kind" else str(context["expected"])
         names = expected.replace("'", "").replace(" or ", ", ").split(", ")
         return problem(place, there, came, nearest(str(error["input"]), names))
     else:

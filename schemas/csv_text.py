@@ -16,7 +16,7 @@ from schemas.settings import Limits
 from schemas.tree import Path, Place, Tree, problem, refuse, scalar, unstorable
 
 _TEXT_COLUMNS = re.compile(
-    r"name|kind|(negative_)?prompt(_2)?|values\..+|style|tier|scheduler|model|vae|note|delivery_name|sources|seamless"
+    r"name|kind|(negative_)?prompt(_2)?|values\..+|style|tier|scheduler|model|vae|note|delivery_name|sources|seamless|recipe|mask"
     r"|criteria|zip|controls\.\d+\.(type|image|condition|model)"
 )
 

@@ -128,6 +128,9 @@ class HiresPass(Section):
         None, description="of the second pass; else as many as the first"
     )
     upscaler: Alias | None = Field(None, description="a learned enlarger (ESRGAN and its kin), by alias; else Lanczos")
+    tile: Annotated[Whole, Field(ge=64, le=4096, multiple_of=64)] | None = Field(
+        None, description="px; the second pass goes in overlapping windows of this side; else at once", examples=[1024]
+    )
 
 
 class SeamPass(Section):
@@ -226,32 +229,42 @@ class Asset(Shared):
     exclude: tuple[dict[str, Several[Any]], ...] = Field(
         (), description="combinations not to make", examples=[[{"values.colour": "red", "style": "pixel"}]]
     )
+    controls: tuple[Control, ...] = Field((), max_length=8, description="ControlNets and T2I-Adapters, together")
     references: tuple[Reference, ...] = Field((), max_length=4, description="pictures that show the style, together")
     delivery_name: DeliveryName | None = Field(None, description="instead of `delivery.name`")
     note: Text = Field("", description="for people; changes no image")
 
     @property
     def shown(self) -> tuple[str, ...]:
-        return tuple(path for reference in self.references for path in reference.image)
+        """Pictures of its controls and references."""
+        given = (path for control in self.controls for path in (*(control.image or ()), *(control.condition or ())))
+        return (*given, *(path for reference in self.references for path in reference.image))
 
 
 class RenderAsset(Asset):
     """Made from text, and from the structure of pictures when there are controls."""
 
     kind: Literal["render"] = "render"
-    controls: tuple[Control, ...] = Field((), max_length=8, description="ControlNets and T2I-Adapters, together")
 
     @property
     def pictures(self) -> tuple[str, ...]:
-        given = (path for control in self.controls for path in (*(control.image or ()), *(control.condition or ())))
-        return (*given, *self.shown)
+        return self.shown
 
 
-class TextureVariants(Asset):
+class FromPictures(Asset):
+    """What starts from given pictures."""
+
+    sources: Several[Picture] = Field(description="pictures to start from", examples=["sources/brick.png"])
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        return (*self.sources, *self.shown)
+
+
+class TextureVariants(FromPictures):
     """Variants of given pictures (img2img): every source with every strength, seed and prompt."""
 
     kind: Literal["texture"] = "texture"
-    sources: Several[Picture] = Field(description="pictures to start from", examples=["sources/brick.png"])
     seamless: Several[Literal["none", "x", "y", "both"]] = Field(
         ("none",), description="which edges meet when the texture is tiled"
     )
@@ -261,18 +274,47 @@ class TextureVariants(Asset):
         (), max_length=4, description="derived from the approved image and delivered beside it, labelled as derived"
     )
 
+
+class Place(Section):
+    """A box in a picture, as parts of its width and height, from the top left corner."""
+
+    x: Part = Field(description="its left edge, 0 to 1", examples=[0.3])
+    y: Part = Field(description="its top edge, 0 to 1", examples=[0.55])
+    width: Annotated[Number, Field(gt=0.0, le=1.0)] = Field(description="0 to 1", examples=[0.2])
+    height: Annotated[Number, Field(gt=0.0, le=1.0)] = Field(description="0 to 1", examples=[0.2])
+
+
+class Repair(FromPictures):
+    """One place of a given picture painted again; the rest stays to the bit, and so does the picture's size."""
+
+    kind: Literal["repair"] = "repair"
+    recipe: Literal["hands", "face", "detail", "replace"] = Field(
+        "replace", description="strength, context and words that suit this place; replace: whatever the prompt says"
+    )
+    region: Place | None = Field(None, description="the place; or `mask`")
+    mask: Several[Picture] | None = Field(
+        None, description="picture of the source's size, white where to paint", examples=["pictures/hand_mask.png"]
+    )
+    padding_mask_crop: Annotated[Whole, Field(ge=0, le=1024)] | None = Field(
+        None, description="px of context around the place; else the recipe's"
+    )
+
     @property
     def pictures(self) -> tuple[str, ...]:
-        return (*self.sources, *self.shown)
+        return (*self.sources, *(self.mask or ()), *self.shown)
 
 
 def _kind(value: Any) -> str:
     kind = value.get("kind", "render") if isinstance(value, dict) else getattr(value, "kind", "render")
-    return kind if kind == "texture" else "render"
+    return kind if kind in ("texture", "repair") else "render"
 
 
+AnyAsset = RenderAsset | TextureVariants | Repair
 AssetRequest = Annotated[
-    Annotated[RenderAsset, Tag("render")] | Annotated[TextureVariants, Tag("texture")], Discriminator(_kind)
+    Annotated[RenderAsset, Tag("render")]
+    | Annotated[TextureVariants, Tag("texture")]
+    | Annotated[Repair, Tag("repair")],
+    Discriminator(_kind),
 ]
 
 
@@ -360,7 +402,7 @@ class Manifest(Section):
         min_length=1, description="what to make, or the name of a CSV file of assets"
     )
 
-    def asset(self, name: str) -> RenderAsset | TextureVariants:
+    def asset(self, name: str) -> AnyAsset:
         """Raises KeyError when there is none."""
         for asset in self.assets:
             if asset.name == name:

@@ -18,7 +18,17 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from schemas.fields import pascal, placeholders
-from schemas.manifest import Asset, Loras, Manifest, RenderAsset, Sampling, Style, TextureVariants
+from schemas.manifest import (
+    AnyAsset,
+    Asset,
+    FromPictures,
+    Loras,
+    Manifest,
+    Repair,
+    Sampling,
+    Style,
+    TextureVariants,
+)
 from schemas.spec import Tier
 
 SAMPLING = tuple(Sampling.model_fields)
@@ -44,7 +54,7 @@ class Combination:
 class Matrix:
     """Every combination of one asset, in a fixed order that does not depend on the order of keys in the file."""
 
-    def __init__(self, manifest: Manifest, asset: RenderAsset | TextureVariants) -> None:
+    def __init__(self, manifest: Manifest, asset: AnyAsset) -> None:
         self.manifest = manifest
         self.asset = asset
         self.tiers: tuple[Tier, ...] = asset.tier or manifest.defaults.tier or (Tier.FINAL,)
@@ -168,7 +178,7 @@ def product(manifest: Manifest) -> int:
     return sum(Matrix(manifest, asset).product() for asset in manifest.assets)
 
 
-def axes(manifest: Manifest, asset: RenderAsset | TextureVariants, tier: Tier) -> Axes:
+def axes(manifest: Manifest, asset: AnyAsset, tier: Tier) -> Axes:
     """path -> values for every field that varies or could, slowest first. Fields that nobody set are absent."""
     found: Axes = {"tier": asset.tier or manifest.defaults.tier or (Tier.FINAL,)}
     found["model"] = asset.model or (manifest.model,)
@@ -177,22 +187,26 @@ def axes(manifest: Manifest, asset: RenderAsset | TextureVariants, tier: Tier) -
     for alias, weights in sorted(loras_of(manifest, asset).items()):
         found[f"loras.{alias}"] = weights
     found["style"] = asset.style or manifest.defaults.style or (NO_STYLE,)
-    if size := asset.size or manifest.defaults.size:
+    size = asset.size or manifest.defaults.size
+    if size and not isinstance(asset, Repair):  # which keeps its picture's own
         found["size"] = size
     for field in SAMPLING:
         if field not in WHOLE and (values := sampling(manifest, asset, tier, field)):
             found[field] = values
-    if isinstance(asset, TextureVariants):
+    if isinstance(asset, FromPictures):
         found["sources"] = asset.sources
-        if strength := asset.strength or manifest.defaults.strength:
+        if isinstance(asset, Repair) and asset.mask:
+            found["mask"] = asset.mask
+        usual = manifest.defaults.strength if isinstance(asset, TextureVariants) else None  # a repair's is its recipe's
+        if strength := asset.strength or usual:
             found["strength"] = strength
+    if isinstance(asset, TextureVariants):
         found["seamless"] = asset.seamless
-    else:
-        for index, control in enumerate(asset.controls):
-            start = f"controls.{index}."
-            found[start + ("image" if control.image else "condition")] = control.image or control.condition or ()
-            for field in ("controlnet_conditioning_scale", "control_guidance_start", "control_guidance_end"):
-                found[start + field] = getattr(control, field)
+    for index, control in enumerate(asset.controls):
+        start = f"controls.{index}."
+        found[start + ("image" if control.image else "condition")] = control.image or control.condition or ()
+        for field in ("controlnet_conditioning_scale", "control_guidance_start", "control_guidance_end"):
+            found[start + field] = getattr(control, field)
     for index, reference in enumerate(asset.references):
         found[f"references.{index}.image"] = reference.image
         found[f"references.{index}.scale"] = reference.scale
@@ -290,6 +304,6 @@ def _label(paths: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> list[str]
 def _spoken(path: str, value: Any) -> str:
     if isinstance(value, bool | int | float):
         return f"{re.split(r'[._/]', path)[-1]}{value:g}"
-    if path == "sources" or path.endswith((".image", ".condition")):
+    if path in ("sources", "mask") or path.endswith((".image", ".condition")):
         value = PurePosixPath(value).stem
     return "-".join(re.findall(r"\w+", str(value)))

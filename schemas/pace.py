@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from schemas.spec import Hires, ImageSpec, Task
 
-Second = tuple[int, int, int]
-"""Of an image in two passes: width and height of the first one, steps that the second one runs"""
+Second = tuple[int, int, int, int]
+"""Of an image in two passes: width and height of the first one, steps that the second one runs, px of its windows"""
 PaceKey = tuple[str, int, int, int, str, int, Second | None]
 """model alias, width, height, steps that are run, task, number of controls, the second pass or None"""
 
@@ -20,10 +20,11 @@ def pace_key(spec: ImageSpec) -> PaceKey:
 
 def _second(spec: ImageSpec, hires: Hires | None) -> Second | None:
     if hires is None and spec.seam_repair is not None:
-        return spec.width, spec.height, _run(spec.num_inference_steps, spec.seam_repair.strength)
+        return spec.width, spec.height, _run(spec.num_inference_steps, spec.seam_repair.strength), 0
     if hires is None:
         return None
-    return hires.width, hires.height, _run(hires.num_inference_steps or spec.num_inference_steps, hires.strength)
+    steps = _run(hires.num_inference_steps or spec.num_inference_steps, hires.strength)
+    return hires.width, hires.height, steps, hires.tile or 0
 
 
 def _run(steps: int, strength: float) -> int:

@@ -27,7 +27,11 @@ def manifest_schema() -> dict[str, Any]:
     assets["items"] = {
         "if": {"properties": {"kind": {"const": "texture"}}, "required": ["kind"]},
         "then": {"$ref": "#/$defs/TextureVariants"},
-        "else": {"$ref": "#/$defs/RenderAsset"},
+        "else": {
+            "if": {"properties": {"kind": {"const": "repair"}}, "required": ["kind"]},
+            "then": {"$ref": "#/$defs/Repair"},
+            "else": {"$ref": "#/$defs/RenderAsset"},
+        },
     }
     properties["assets"] = {
         "description": assets.pop("description"),

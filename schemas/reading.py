@@ -74,7 +74,7 @@ class Reading:
         assets = data.get("assets")
         for index, asset in enumerate(assets if isinstance(assets, list) else []):
             at = ("assets", index)
-            yield from _texts(asset, at, ("sources",))
+            yield from _texts(asset, at, ("sources", "mask"))
             for part in ("controls", "references"):
                 listed = asset.get(part) if isinstance(asset, dict) else None
                 for number, item in enumerate(listed if isinstance(listed, list) else []):
@@ -175,7 +175,7 @@ def _judge_the_rest(reading: Reading, errors: list[ErrorDetails], limits: Limits
 
 
 def _needed(asset: dict[str, Any]) -> set[str]:
-    return {"name", "prompt", "sources"} if asset.get("kind") == "texture" else {"name", "prompt"}
+    return {"name", "prompt", "sources"} if asset.get("kind") in ("texture", "repair") else {"name", "prompt"}
 
 
 def _texts(section: Any, at: Path, fields: tuple[str, ...]) -> Iterator[tuple[Path, str]]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from schemas.fields import pascal, pixels, placeholders, snake
-from schemas.manifest import CONTROL_TYPES, Asset, Control, Manifest, RenderAsset, TextureVariants
+from schemas.manifest import CONTROL_TYPES, AnyAsset, Asset, Control, Manifest, RenderAsset, Repair, TextureVariants
 from schemas.matrix import BUILT_IN, NO_STYLE, Matrix, axes, same, sampling, styles_of, used
 from schemas.schedulers import resolve
 from schemas.settings import Limits
@@ -83,18 +83,18 @@ def _styles(manifest: Manifest, names: Sequence[str] | None, path: Path) -> Iter
             yield (*path, index), f"came the style {name!r}", nearest(name, [*manifest.styles, NO_STYLE])
 
 
-def _asset(
-    manifest: Manifest, asset: RenderAsset | TextureVariants, at: Path, limits: Limits, *, looks: bool
-) -> Iterator[Broken]:
+def _asset(manifest: Manifest, asset: AnyAsset, at: Path, limits: Limits, *, looks: bool) -> Iterator[Broken]:
     if looks:
         yield from _styles(manifest, asset.style, (*at, "style"))
         yield from _placeholders(manifest, asset, at)
         yield from _lengths(manifest, asset, at)
-    if isinstance(asset, RenderAsset):
-        if asset.strength is not None:
-            yield (*at, "strength"), "came a strength for a render", "strength for textures, which start from a picture"
-        for index, control in enumerate(asset.controls):
-            yield from _control(control, (*at, "controls", index))
+    if isinstance(asset, RenderAsset) and asset.strength is not None:
+        allowed = "strength for textures and repairs, which start from a picture"
+        yield (*at, "strength"), "came a strength for a render", allowed
+    for index, control in enumerate(asset.controls):
+        yield from _control(control, (*at, "controls", index))
+    if isinstance(asset, Repair):
+        yield from _repair(asset, at)
     for index, size in enumerate(asset.size or ()):
         if max(pixels(size)) > limits.image_side:
             yield (*at, "size", index), f"came {size}", f"sides of at most {limits.image_side} px"
@@ -112,7 +112,7 @@ def _asset(
 def _hires(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:
     """A second pass enlarges, and keeps the proportions."""
     hires = asset.hires or manifest.defaults.hires
-    if hires is None:
+    if hires is None or isinstance(asset, Repair):
         return
     where = (*at, "hires", "first_size") if asset.hires else ("defaults", "hires", "first_size")
     width, height = pixels(hires.first_size)
@@ -120,6 +120,19 @@ def _hires(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:
         large, tall = pixels(size)
         if large < width or tall < height or large * height != tall * width:
             yield where, f"came {hires.first_size} for an image of {size}", "a smaller size of the same proportions"
+
+
+def _repair(asset: Repair, at: Path) -> Iterator[Broken]:
+    """One place, in a picture that keeps its size."""
+    if asset.region is None and not asset.mask:
+        yield at, "came a repair without a place", "`region`, or `mask` with white where to paint"
+    if asset.region is not None and asset.mask:
+        yield (*at, "mask"), "came both region and mask", "one of them"
+    if asset.region is not None and max(asset.region.x, asset.region.y) >= 1:
+        yield (*at, "region"), "came a region outside the picture", "x and y below 1"
+    for field in ("size", "hires"):
+        if getattr(asset, field) is not None:
+            yield (*at, field), f"came a {field} for a repair", "none: a repair keeps its picture's size"
 
 
 def _placeholders(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:
@@ -199,8 +212,10 @@ def too_few_steps(manifest: Manifest, asset: Asset, at: Path, usual: Mapping[Tie
             asked += [((*start, "strength", index), strength, steps) for index, strength in enumerate(strengths)]
             if asset.seam_repair is not None:
                 asked.append(((*at, "seam_repair", "strength"), asset.seam_repair.strength, steps))
+        if isinstance(asset, Repair):
+            asked += [((*at, "strength", index), part, steps) for index, part in enumerate(asset.strength or ())]
         hires = asset.hires or manifest.defaults.hires
-        if hires is not None and tier is Tier.FINAL:
+        if hires is not None and tier is Tier.FINAL and not isinstance(asset, Repair):
             path = (*(at if asset.hires else ("defaults",)), "hires", "strength")
             asked.append((path, hires.strength, hires.num_inference_steps or steps))
         for path, strength, many in asked:
@@ -252,7 +267,7 @@ def _scheduler_options(manifest: Manifest, asset: Asset, at: Path) -> Iterator[B
                 yield path, f"came {', '.join(options)} for {name!r}", str(wrong)
 
 
-def _matrix(manifest: Manifest, asset: RenderAsset | TextureVariants, at: Path) -> Iterator[Broken]:
+def _matrix(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
     """`zip` and `exclude` name fields that are there, lists of one length, values that occur."""
     block = axes(manifest, asset, (asset.tier or manifest.defaults.tier or ("final",))[0])  # type: ignore[arg-type]
     seen: set[str] = set()

@@ -41,6 +41,7 @@ class Kind(StrEnum):
 
     RENDER = "render"
     TEXTURE = "texture"
+    REPAIR = "repair"
 
 
 class Tier(StrEnum):
@@ -125,6 +126,8 @@ class Hires(Frozen):
     """Of the second pass; None: as many as the first."""
     upscaler: ModelRef | None = None
     """A learned enlarger; None: Lanczos."""
+    tile: int | None = None
+    """px; the second pass goes in overlapping windows of this side. None: at once."""
 
 
 class SeamRepair(Frozen):

@@ -84,8 +84,8 @@ def xmp_packet(spec: ImageSpec, *, with_spec: bool = False) -> bytes:
 def snippet(spec: ImageSpec) -> str:
     """A manifest (YAML) that makes this picture again: same words, seed, sampling, models and pictures.
 
-    Pictures are named by their SHA-256, to be put beside it. What a manifest cannot say (a repaired region, weights by
-    digest, controls over a source) stands in comments at its head; nothing is left out without a word.
+    Pictures are named by their SHA-256, to be put beside it. What a manifest cannot say (weights by
+    digest) stands in comments at its head; nothing is left out without a word.
     """
     remarks = [f"makes image {spec.digest} again"]
     remarks += [f"{ref.alias} was {ref.digest}" for ref in spec.models()]
@@ -93,14 +93,13 @@ def snippet(spec: ImageSpec) -> str:
         remarks.append(f"it was made by engine {spec.engine_version}; this one is {ENGINE_VERSION}")
     if spec.parent:
         remarks.append(f"it was take {spec.take} of {spec.parent}, which a manifest does not say")
-    if spec.mask:
-        remarks.append(f"CANNOT BE SAID HERE: only the white of mask {spec.mask} was repainted")
-    if spec.source and spec.controls:
-        remarks.append("CANNOT BE SAID HERE: it had controls over its source as well")
 
-    asset: dict[str, Any] = {"name": spec.asset, "kind": "texture" if spec.source else "render"}
+    kind = Kind.RENDER if not spec.source else Kind.REPAIR if spec.mask else Kind.TEXTURE
+    asset: dict[str, Any] = {"name": spec.asset, "kind": kind.value}
     asset |= _words(spec)
-    asset |= {"size": f"{spec.width}x{spec.height}", "tier": spec.tier.value, "seeds": [spec.seed]}
+    asset |= {"tier": spec.tier.value, "seeds": [spec.seed]}
+    if kind is not Kind.REPAIR:
+        asset["size"] = f"{spec.width}x{spec.height}"
     asset |= {"scheduler": spec.scheduler, "num_inference_steps": spec.num_inference_steps}
     asset |= {"guidance_scale": spec.guidance_scale, "guidance_rescale": spec.guidance_rescale}
     if spec.scheduler_options:
@@ -110,11 +109,21 @@ def snippet(spec: ImageSpec) -> str:
     asset |= _passes(spec)
     asset["loras"] = {lora.alias: lora.weight for lora in spec.loras}
     if spec.source:
-        seamless = {"": "none", "xy": "both"}.get(spec.seamless, spec.seamless)
-        asset |= {"sources": f"pictures/{spec.source}", "strength": spec.strength, "seamless": seamless}
-    elif spec.seamless:
-        remarks.append(f"CANNOT BE SAID HERE: it was seamless in {spec.seamless} without a source")
-    if spec.controls and not spec.source:
+        asset |= {"sources": f"pictures/{spec.source}", "strength": spec.strength}
+    if kind is Kind.TEXTURE:
+        asset["seamless"] = {"": "none", "xy": "both"}.get(spec.seamless, spec.seamless)
+    elif kind is Kind.REPAIR:
+        asset |= {"mask": f"pictures/{spec.mask}", "padding_mask_crop": spec.padding_mask_crop}
+    if kind is not Kind.TEXTURE and spec.seamless:
+        remarks.append(f"CANNOT BE SAID HERE: it was seamless in {spec.seamless}")
+    if spec.mask and spec.padding_mask_crop is None:
+        remarks.append("CANNOT BE SAID HERE: its whole picture was painted at once, without cutting the place out")
+    if spec.keep_colour and kind is Kind.TEXTURE:
+        asset["keep_colour"] = True
+    if spec.seam_repair and kind is Kind.TEXTURE:
+        axes = {"xy": "both"}.get(spec.seam_repair.axes, spec.seam_repair.axes)
+        asset["seam_repair"] = {"axes": axes, "strength": spec.seam_repair.strength}
+    if spec.controls:
         asset["controls"] = [_control(control) for control in spec.controls]
     if spec.kind == Kind.RENDER and spec.source:
         remarks.append("it was a render asset, started from a picture")
@@ -154,7 +163,7 @@ def _passes(spec: ImageSpec) -> dict[str, Any]:
     if spec.refiner is not None:
         said["refiner"] = spec.refiner.model_dump() | {"model": spec.refiner.model.alias}
     if spec.hires is not None:
-        more: dict[str, Any] = {"num_inference_steps": spec.hires.num_inference_steps}
+        more: dict[str, Any] = {"num_inference_steps": spec.hires.num_inference_steps, "tile": spec.hires.tile}
         more |= {"upscaler": spec.hires.upscaler.alias if spec.hires.upscaler else None}
         said["hires"] = {"first_size": f"{spec.hires.width}x{spec.hires.height}", "strength": spec.hires.strength}
         said["hires"] |= {name: value for name, value in more.items() if value is not None}

@@ -25,8 +25,9 @@ from pydantic_core import PydanticCustomError
 
 from schemas.errors import DailiesError, InputError
 from schemas.fields import picture_path
-from schemas.manifest import FrozenFile
+from schemas.manifest import FrozenFile, Manifest, Repair
 from schemas.reading import Reading, examine
+from schemas.repairs import Pixels, mask_name, pixels_of, unfit
 from schemas.settings import Limits, Settings
 from schemas.spec import canonical
 
@@ -127,6 +128,9 @@ def look(data: bytes, name: str, files: Files, settings: Settings) -> Looked:
         if path in refused:
             most = f"of at most {limits.source_bytes} bytes and {limits.source_pixels} pixels"
             looked.reading.complain(at, f"came {text!r}: {refused[path]}", f"a picture ({', '.join(FORMATS)}) {most}")
+    if looked.reading.rest is not None:
+        looked.reading.judge(unfit(looked.reading.rest, looked.frozen, limits))
+        _draw_regions(looked, looked.reading.rest)
     return looked
 
 
@@ -194,6 +198,27 @@ def local_name() -> str:
         return getpass.getuser()
     except (OSError, KeyError):
         return "unknown"
+
+
+def mask_png(box: Pixels, *, width: int, height: int) -> bytes:
+    """White inside (left, top, right, bottom), black outside. The same box, the same bytes."""
+    mask = Image.new("L", (width, height), 0)
+    mask.paste(255, box)
+    data = io.BytesIO()
+    mask.save(data, "PNG")
+    return data.getvalue()
+
+
+def _draw_regions(looked: Looked, manifest: Manifest) -> None:
+    """The masks of repairs that name a region, as files of their own."""
+    for asset in manifest.assets:
+        if not isinstance(asset, Repair) or asset.region is None:
+            continue
+        for file in [looked.frozen[source] for source in asset.sources if source in looked.frozen]:
+            name, size = mask_name(asset.region, file), {"width": file.width, "height": file.height}
+            looked.data[name] = data = mask_png(pixels_of(asset.region, **size), **size)
+            looked.media[name] = FORMATS["PNG"]
+            looked.frozen[name] = FrozenFile(digest=hashlib.sha256(data).hexdigest(), **size)
 
 
 def _examined(data: bytes, limits: Limits) -> tuple[FrozenFile, tuple[str, str]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from engine.catalogue import Catalogue, Kind
 from schemas.errors import ModelError
-from schemas.manifest import Asset, Manifest, RenderAsset
+from schemas.manifest import Asset, Manifest
 from schemas.matrix import styles_of
 from schemas.rules import Broken, nearest, too_few_steps
 from schemas.spec import Tier
@@ -44,7 +44,7 @@ def unknown_models(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]
             tiers = catalogue.entries[model].tiers if model in catalogue.entries else {}
             usual = {tier: said.num_inference_steps for tier, said in tiers.items() if said.num_inference_steps}
             yield from too_few_steps(manifest, asset, ("assets", index), usual)
-        for number, control in enumerate(asset.controls if isinstance(asset, RenderAsset) else ()):
+        for number, control in enumerate(asset.controls):
             union = catalogue.entries.get(control.model or "")
             if union is not None and union.modes and control.type not in union.modes:
                 came = f"came {control.type!r} for the union {control.model}"
@@ -115,7 +115,7 @@ def named_models(manifest: Manifest) -> Iterator[tuple[Path, str, Kind]]:
             yield (*at, "vae", number), alias, "vae"
         for alias in asset.loras or ():
             yield (*at, "loras", alias), alias, "lora"
-        for number, control in enumerate(asset.controls if isinstance(asset, RenderAsset) else ()):
+        for number, control in enumerate(asset.controls):
             if control.model:
                 yield (*at, "controls", number, "model"), control.model, "controlnet"
 
@@ -146,7 +146,7 @@ def models_for(manifest: Manifest, catalogue: Catalogue, pins: Mapping[str, str]
         for model in asset.model or (manifest.model,):
             for tier in wanted:
                 askers |= dict.fromkeys(tier_loras(manifest, tier, model, known), asset.name)
-            for control in asset.controls if isinstance(asset, RenderAsset) else ():
+            for control in asset.controls:
                 if control.model is None:
                     alias = catalogue.controlnet(model, control.type, asker=asset.name).alias
                     controlnets[model, control.type] = alias

@@ -19,14 +19,18 @@ from schemas.manifest import (
     HOUSE_SIZE,
     HOUSE_STRENGTH,
     HOUSE_TIERS,
+    AnyAsset,
+    FromPictures,
     FrozenFile,
     Manifest,
     RenderAsset,
+    Repair,
     Sampling,
     Style,
     TextureVariants,
 )
 from schemas.matrix import WHOLE, Combination, Matrix, sampling
+from schemas.repairs import RECIPES, mask_name
 from schemas.review import Changes, retaken
 from schemas.schedulers import resolve
 from schemas.spec import (
@@ -34,6 +38,7 @@ from schemas.spec import (
     EmbeddingRef,
     Hires,
     ImageSpec,
+    Kind,
     LoraRef,
     ModelRef,
     ReferenceSpec,
@@ -85,7 +90,7 @@ def expand(manifest: Manifest, files: Mapping[str, FrozenFile], models: Models) 
 
 def expand_asset(
     manifest: Manifest,
-    asset: RenderAsset | TextureVariants,
+    asset: AnyAsset,
     files: Mapping[str, FrozenFile],
     models: Models,
     *,
@@ -105,7 +110,7 @@ def expand_asset(
         words = {"asset": asset.name, "project": manifest.project}
         words |= {name: at.get(f"values.{name}", texts[0]) for name, texts in shared.items()}
         asked = _filled(at["prompt"], words)
-        avoided = _filled(style.negative_prompt, words), _filled(at.get("negative_prompt", negative[0]), words)
+        avoided = [_filled(style.negative_prompt, words), _filled(at.get("negative_prompt", negative[0]), words)]
 
         # 2. Sampling, from the manifest or else from the model, its few-step weights or the house
         loras: dict[str, float] = tier_loras(manifest, tier, model, models) | style.loras
@@ -126,7 +131,7 @@ def expand_asset(
         width, height = pixels(at.get("size") or _own_size(model, models))
 
         settings["storage_dtype"] = asset.storage_dtype or manifest.defaults.storage_dtype or ""
-        hires = asset.hires or manifest.defaults.hires
+        hires = None if isinstance(asset, Repair) else asset.hires or manifest.defaults.hires
         if hires is not None and tier is Tier.FINAL:
             first = pixels(hires.first_size)
             settings["hires"] = Hires(
@@ -135,6 +140,7 @@ def expand_asset(
                 strength=hires.strength,
                 num_inference_steps=hires.num_inference_steps,
                 upscaler=refs[hires.upscaler] if hires.upscaler else None,
+                tile=hires.tile,
             )
 
         refiner = asset.refiner or manifest.defaults.refiner
@@ -147,18 +153,24 @@ def expand_asset(
             )
 
         # 3. Pictures
+        if isinstance(asset, FromPictures):
+            source = files[at["sources"]]
+            settings |= {"source": source.digest, "strength": at.get("strength", HOUSE_STRENGTH)}
         if isinstance(asset, TextureVariants):
-            settings |= {
-                "source": files[at["sources"]].digest,
-                "strength": at.get("strength", HOUSE_STRENGTH),
-                "seamless": _SEAMLESS[at["seamless"]],
-                "keep_colour": asset.keep_colour,
-            }
+            settings |= {"seamless": _SEAMLESS[at["seamless"]], "keep_colour": asset.keep_colour}
             if asset.seam_repair is not None:
                 axes = _SEAMLESS[asset.seam_repair.axes]
                 settings["seam_repair"] = SeamRepair(axes=axes, strength=asset.seam_repair.strength)
-        else:
-            settings["controls"] = _controls(asset, at, files, models, refs)
+        if isinstance(asset, Repair):
+            recipe = RECIPES[asset.recipe]
+            width, height = source.width, source.height
+            mask = files[at["mask"] if asset.region is None else mask_name(asset.region, source)]
+            context = recipe.padding_mask_crop if asset.padding_mask_crop is None else asset.padding_mask_crop
+            settings |= {"mask": mask.digest, "padding_mask_crop": context}
+            settings["strength"] = at.get("strength", recipe.strength)
+            asked = ", ".join(text for text in (recipe.prompt, asked) if text)
+            avoided = [recipe.negative_prompt, *avoided]
+        settings["controls"] = _controls(asset, at, files, models, refs)
 
         settings["references"] = tuple(
             ReferenceSpec(
@@ -222,7 +234,7 @@ def promoted(
     update = {
         "tier": tier,
         "source": picture,
-        "mask": None,
+        "mask": spec.mask if spec.kind is Kind.REPAIR else None,
         "strength": changes.strength or manifest.promotion.strength,
         "scheduler": scheduler,
         "scheduler_options": scheduler_options,
@@ -242,7 +254,7 @@ def promoted(
 
 
 def _controls(
-    asset: RenderAsset,
+    asset: AnyAsset,
     at: Mapping[str, Any],
     files: Mapping[str, FrozenFile],
     models: Models,

@@ -6,19 +6,17 @@ plans one spec, because the child's digest follows from its parent and the decis
 
 from __future__ import annotations
 
-import io
 import logging
 from dataclasses import dataclass, field
-
-from PIL import Image as Picture
-from PIL import ImageDraw
 
 from schemas.errors import ModelError
 from schemas.manifest import Manifest
 from schemas.records import Decision, Image
+from schemas.repairs import pixels_of
 from schemas.review import Changes, Region, Verdict, retaken
 from schemas.spec import ImageSpec, Tier
 from storage.failpoint import failpoint
+from storage.frozen import mask_png
 from storage.objects import Store
 from storage.submissions import Brief
 from tasks.lookup import models_for
@@ -98,13 +96,7 @@ def _always_promoted(parts: Parts) -> list[tuple[Decision, ImageSpec, Image]]:
 
 def put_mask(store: Store, region: Region, spec: ImageSpec) -> str:
     """Keeps the mask picture (white = repaint) of a region and returns its SHA-256. The same region, the same bytes."""
-    left = min(round(region.x * spec.width), spec.width - 1)
-    top = min(round(region.y * spec.height), spec.height - 1)
-    right = max(left + 1, round((region.x + region.width) * spec.width))
-    bottom = max(top + 1, round((region.y + region.height) * spec.height))
-    mask = Picture.new("L", (spec.width, spec.height), 0)
-    ImageDraw.Draw(mask).rectangle((left, top, right - 1, bottom - 1), fill=255)
-    data = io.BytesIO()
-    mask.save(data, "PNG")
-    key = store.put_content("masks", data.getvalue(), extension="png", media_type="image/png")
+    size = {"width": spec.width, "height": spec.height}
+    mask = mask_png(pixels_of(region, **size), **size)
+    key = store.put_content("masks", mask, extension="png", media_type="image/png")
     return key.rsplit("/", 1)[-1].removesuffix(".png")

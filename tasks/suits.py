@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.catalogue import Catalogue, Entry
 from schemas.fewstep import FewStep
-from schemas.manifest import Asset, Manifest, RenderAsset, TextureVariants
+from schemas.manifest import AnyAsset, Asset, Manifest
 from schemas.matrix import Matrix, loras_of, sampling
 from schemas.rules import Broken
 from schemas.spec import Tier
@@ -35,9 +35,7 @@ def unsuited(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]:
             yield from _few_steps(manifest, asset, at, tier, catalogue)
 
 
-def _architecture(
-    manifest: Manifest, asset: RenderAsset | TextureVariants, at: Path, base: Entry, catalogue: Catalogue
-) -> Iterator[Broken]:
+def _architecture(manifest: Manifest, asset: AnyAsset, at: Path, base: Entry, catalogue: Catalogue) -> Iterator[Broken]:
     """What is worn by a checkpoint is made for its architecture, and SD 1.5 has none of SDXL's own."""
     own = SAID[base.architecture]
     if base.architecture == "sd15":
@@ -64,7 +62,7 @@ def _architecture(
             yield path, came, f"one made for {own}"
 
 
-def _worn(manifest: Manifest, asset: RenderAsset | TextureVariants, at: Path) -> Iterator[tuple[Path, str]]:
+def _worn(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[tuple[Path, str]]:
     """(path, alias) of what goes into the checkpoint of this asset."""
     start: Path = at if asset.loras is not None else ()
     yield from (((*start, "loras", alias), alias) for alias in loras_of(manifest, asset))
@@ -76,14 +74,12 @@ def _worn(manifest: Manifest, asset: RenderAsset | TextureVariants, at: Path) ->
         yield (*at, "vae", number), alias
     if manifest.vae and not asset.vae:
         yield ("vae",), manifest.vae
-    for number, control in enumerate(asset.controls if isinstance(asset, RenderAsset) else ()):
+    for number, control in enumerate(asset.controls):
         if control.model:
             yield (*at, "controls", number, "model"), control.model
 
 
-def _few_steps(
-    manifest: Manifest, asset: RenderAsset | TextureVariants, at: Path, tier: Tier, catalogue: Catalogue
-) -> Iterator[Broken]:
+def _few_steps(manifest: Manifest, asset: AnyAsset, at: Path, tier: Tier, catalogue: Catalogue) -> Iterator[Broken]:
     """What a manifest says against its few-step weights; what it leaves open is set right in planning."""
     fields = ("scheduler", "num_inference_steps", "guidance_scale")
     try:

@@ -6,6 +6,7 @@ import io
 import struct
 import sys
 import zlib
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -20,7 +21,7 @@ from schemas.errors import InputError, SettingsError
 from schemas.manifest import FrozenFile
 from schemas.reading import read_manifest
 from schemas.settings import Limits
-from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef, Tier
+from schemas.spec import ControlSpec, Hires, ImageSpec, LoraRef, ModelRef, ReferenceSpec, SeamRepair, Tier
 from storage.captions import DIGITAL_SOURCE
 from storage.pictures import decode, encode, parameters_text, preview, read_spec, snippet
 from tasks.plan import Models, expand
@@ -187,10 +188,33 @@ def test_a_snippet_of_a_texture_names_its_source() -> None:
     assert _planned(snippet(asked), asked) == asked
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"kind": "texture", "source": "ef" * 32, "strength": 0.4, "keep_colour": True},
+        {"kind": "texture", "source": "ef" * 32, "strength": 0.4, "seam_repair": SeamRepair(axes="xy", strength=0.6)},
+        {"kind": "repair", "source": "ef" * 32, "strength": 0.4, "mask": "aa" * 32, "padding_mask_crop": 20},
+        {
+            "width": 192,
+            "height": 128,
+            "hires": Hires(width=96, height=64, strength=0.3, num_inference_steps=9, tile=64),
+            "guidance_end": 0.8,
+        },
+        {"references": (ReferenceSpec(image="ef" * 32, model=ModelRef(alias="look", digest="12" * 32), scale=0.4),)},
+    ],
+    ids=["texture", "seams", "repair", "hires", "references"],
+)
+def test_a_snippet_leaves_nothing_out(said: dict[str, Any]) -> None:
+    asked = spec(**said, controls=full_spec().controls)
+    assert _planned(snippet(asked), asked) == asked
+    assert "CANNOT" not in snippet(asked)
+
+
 def test_a_snippet_says_what_a_manifest_cannot() -> None:
-    repaired = spec(kind="texture", source="ef" * 32, mask="aa" * 32, strength=0.4, parent="bb" * 32, take=2)
-    text = snippet(repaired)
-    assert "CANNOT BE SAID HERE: only the white of mask " + "aa" * 32 in text
+    painted = {"kind": "repair", "source": "ef" * 32, "mask": "aa" * 32, "strength": 0.4}
+    assert "CANNOT BE SAID HERE: its whole picture was painted at once" in snippet(spec(**painted))
+    text = snippet(spec(**painted, padding_mask_crop=32, seamless="x", parent="bb" * 32, take=2))
+    assert "CANNOT BE SAID HERE: it was seamless in x" in text
     assert "take 2 of " + "bb" * 32 in text
     assert "CANNOT" not in snippet(full_spec())
 
@@ -198,7 +222,10 @@ def test_a_snippet_says_what_a_manifest_cannot() -> None:
 def _planned(text: str, asked: ImageSpec) -> ImageSpec:
     """What planning makes of the snippet, on a model whose drafts and finals would have LoRAs of their own."""
     manifest = read_manifest(text.encode(), "snippet.yaml", LIMITS)
-    files = {f"pictures/{digest}": FrozenFile(digest=digest, width=64, height=64) for digest in asked.digests_needed()}
+    files = {
+        f"pictures/{digest}": FrozenFile(digest=digest, width=asked.width, height=asked.height)
+        for digest in asked.digests_needed()
+    }
     digests = {ref.alias: ref.digest for ref in asked.models()} | {"own": "99" * 32}
     own = {tier: TierDefaults(loras={"own": 1.0}) for tier in Tier}
     known = Models(
