@@ -26,6 +26,7 @@ from diffusers import (
 from safetensors.torch import save_file
 
 from schemas.settings import ROOT
+from tests.untrained_guides import make_guides
 
 BASE = ROOT / "models" / "studio-tiny"
 WIDTHS = {"clip_l": 64, "clip_g": 128}
@@ -128,6 +129,7 @@ def make(folder: Path) -> Path:
         "untrained/lightning": lcm | {"few_step": "lightning", "steps": [4], "checkpoints": []},
         "untrained/hyper": lcm | {"few_step": "hyper", "steps": [8], "checkpoints": []},
     }
+    entries |= make_guides(folder)
     catalogue = folder / "catalogue.yaml"
     catalogue.write_text(yaml.safe_dump(entries), encoding="utf-8")
     return catalogue

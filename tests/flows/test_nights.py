@@ -152,6 +152,27 @@ def test_a_lost_device_ends_the_process_and_the_night_goes_on_in_the_next(plain:
     assert breaking.batches == [1, 1, 1, 1], "whatever was in hand twice is made alone"
 
 
+def test_a_spec_that_ends_its_process_every_time_is_set_aside_alone(plain: Parts) -> None:
+    """Whatever it was in a batch with is made: all together first, then one by one."""
+    poison: list[str] = []
+
+    def fails(spec: ImageSpec) -> DeviceLost | None:
+        poison[:] = poison or [spec.digest]
+        return DeviceLost("CUDA error: an illegal memory access") if spec.digest == poison[0] else None
+
+    Breaking(plain, fails)
+    number, deaths = None, 0
+    for _ in range(2 * plain.settings.max_attempts + 1):
+        try:
+            result = night(plain, number=number)
+            break
+        except DeviceLost:
+            deaths, number = deaths + 1, plain.ledger.nights(limit=1)[0].id
+    assert (result["outcome"], result["made"], result["set_aside"]) == ("complete", 3, 1)
+    assert [item.digest for item in plain.ledger.set_aside()] == poison
+    assert 1 < deaths <= 2 * plain.settings.max_attempts
+
+
 def test_poison_is_set_aside_though_it_leaves_no_failure(plain: Parts) -> None:
     """Leases of a worker that was killed again and again."""
     plan_submission(plain.ledger, plain.catalogue, plain.ledger.unplanned()[0].digest)

@@ -31,6 +31,9 @@ USED = {
     "Turbo": {"untrained/turbo"},
     "Lightning": {"untrained/lightning"},
     "Hyper": {"untrained/hyper"},
+    "Joined": {"untrained/union"},
+    "In This Style": {"untrained/look"},
+    "Wall Poster": {"untrained/enlarger"},
 }
 """What each asset's record must name beside studio-tiny."""
 
