@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+from schemas.errors import SettingsError
 from schemas.settings import Settings
 
 
@@ -14,8 +15,15 @@ def begin(settings: Settings, *, by: str) -> str:
     of its own that outlives this one. Returns what was begun, as a sentence."""
     if os.environ.get("PREFECT_API_URL"):
         from prefect.deployments import run_deployment
+        from prefect.exceptions import ObjectNotFound
 
-        run = run_deployment("nightly/nightly", parameters={"by": by, "windowed": False}, timeout=0, as_subflow=False)
+        asked = {"by": by, "windowed": False}
+        try:
+            run = run_deployment("nightly/nightly", parameters=asked, timeout=0, as_subflow=False)
+        except ObjectNotFound:
+            raise SettingsError(
+                "the Prefect server of PREFECT_API_URL has no deployment nightly/nightly; `dailies deploy` makes it"
+            ) from None
         return f"A night was asked for on the Prefect server: flow run {run.name}."
     settings.home.mkdir(parents=True, exist_ok=True)
     log = settings.home / "now.log"

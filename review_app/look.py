@@ -36,6 +36,11 @@ def plain(text: object) -> str:
     return LINKED.sub("\u2060", " ".join(str(text).split())).translate(MARKUP)
 
 
+def counted(number: int, noun: str) -> str:
+    """1 image, 2,000 images."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def ago(when: datetime | None) -> str:
     """Short words for a time in the past."""
     if when is None:

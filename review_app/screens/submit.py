@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from review_app.look import ago, plain
+from review_app.look import ago, counted, plain
 from review_app.studio import studio
 from review_app.who import someone
 from schemas.errors import ManifestError, Problem
@@ -95,7 +95,7 @@ def _plan(manifest: Manifest, looked: Looked) -> None:
         for asset in manifest.assets
     ]
     images = sum(Matrix(manifest, asset).count() for asset in manifest.assets)
-    st.success(f"Sound: {images} images of {len(rows)} assets.", icon=":material/check_circle:")
+    st.success(f"Sound: {counted(images, 'image')} of {counted(len(rows), 'asset')}.", icon=":material/check_circle:")
     figures = st.columns(4)
     figures[0].metric("Images", images)
     figures[1].metric("Pictures", len(looked.frozen), help="Frozen with the manifest")
@@ -114,7 +114,9 @@ def _plan(manifest: Manifest, looked: Looked) -> None:
         st.caption("Your role does not submit.")
     else:
         with st.container(horizontal=True):
-            tonight = st.button(f"Submit {images} images for the next night", type="primary", icon=":material/send:")
+            tonight = st.button(
+                f"Submit {counted(images, 'image')} for the next night", type="primary", icon=":material/send:"
+            )
             at_once = st.button("Submit and make it now", icon=":material/bolt:", **_why_not_now())
         if tonight or at_once:
             submission, new = freeze(looked, store=at.store, ledger=at.ledger, submitted_by=person.name)

@@ -95,6 +95,11 @@ def test_a_studio_s_commands_want_a_server(
         said(*command)
 
 
+def test_a_server_without_deployments_says_what_makes_them(stack: Stack) -> None:
+    with pytest.raises(SettingsError, match="`dailies deploy` makes it"):
+        said("now")
+
+
 def test_check_says_how_many_maps_will_be_derived(stack: Stack) -> None:
     assert "up to 12 map files are derived" in said("check", str(ROOT / "manifests" / "textures.yaml"))
 

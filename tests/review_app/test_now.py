@@ -21,7 +21,7 @@ def test_what_is_submitted_now_is_made_now(visit, tmp_path):  # type: ignore[no-
         page = visit("submit", at=house)
         page.get_by_label("Manifest", exact=True).fill(PLAIN.replace("seeds: 4", "seeds: 1"))
         page.keyboard.press("Tab")
-        expect(page.get_by_text("Sound: 1 images of 1 assets.")).to_be_visible()
+        expect(page.get_by_text("Sound: 1 image of 1 asset.")).to_be_visible()
         page.get_by_role("button", name="Submit and make it now").click()
         expect(page.get_by_text("A night begins on this machine")).to_be_visible(timeout=60_000)
         until = time.monotonic() + 400
