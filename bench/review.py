@@ -1,18 +1,20 @@
 """The review app's figures, on a real server, a real ledger and a real browser.
 
-    python -m bench.review                 1,000 images in the inbox: key to next image painted, keys in bursts, memory
+    python -m bench.review                 1,000 images in the inbox: key to next image painted, memory; and the peer
     python -m bench.review --images 2050 --keys 2000 --pause 0.03     memory after two thousand images
     python -m bench.review --decisions     20 sessions of 50 decisions at once, on SQLite and on PostgreSQL
 
 Key to paint is measured in the page: from the keydown event to the second animation frame after the next picture is in
-place and decoded. Peer: the same decision as a plain Streamlit page of st.image and st.button would take it, measured
-in shared facts at 147 ms; it is not run again here.
+place and decoded. Peer: the same decision on a plain Streamlit page of `st.image` and `st.button`
+(bench/plain_review.py) over the same ledger, store and server machine, with each key pressed after the last image came.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -54,6 +56,65 @@ PROBE = """() => {
         requestAnimationFrame(look);
     }, true);
 }"""
+
+
+PEER_PROBE = """() => new Promise(done => {
+    const shown = () => document.querySelector('[data-testid=stImage] img');
+    const before = shown().src;
+    document.addEventListener('keydown', event => {
+        const look = () => {
+            const image = shown();
+            if (image && image.src !== before && image.complete)
+                requestAnimationFrame(() => done(performance.now() - event.timeStamp));
+            else requestAnimationFrame(look);
+        };
+        requestAnimationFrame(look);
+    }, {capture: true, once: true});
+    window.listening = true;
+})"""
+
+
+def peer(images: int, keys: int, *, size: int = 512) -> dict[str, Any]:
+    """The same inbox on the plain page, `keys` approvals, one after the other."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.browser import FLAGS, chromium_path
+    from tests.review_app.conftest import a_house, without_prefect
+    from tests.review_app.stocked import stock
+    from tests.servers import free_port
+
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        house = a_house(Path(folder) / "home")
+        stock(house.ledger, house.store, images=images, size=size)
+        url = f"http://127.0.0.1:{(port := free_port())}"
+        flags = [f"--server.port={port}", "--server.address=127.0.0.1", "--server.headless=true"]
+        page_file = Path(__file__).with_name("plain_review.py")
+        environment = without_prefect() | house.environment | {"PYTHONPATH": str(page_file.parents[1])}
+        command = [sys.executable, "-m", "streamlit", "run", str(page_file), *flags]
+        server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=list(FLAGS))
+        try:
+            page = browser.new_page(viewport={"width": 1366, "height": 768})
+            page.goto(url)
+            page.locator("[data-testid=stImage] img").wait_for(timeout=60_000)
+            page.wait_for_timeout(1500)
+            times = []
+            for _ in range(keys):
+                page.evaluate(f"window.listening = false; window.took = ({PEER_PROBE})(); null")
+                page.wait_for_function("window.listening")
+                page.keyboard.press("a")
+                times.append(page.evaluate("window.took"))
+                page.wait_for_timeout(100)
+            return {
+                "images in the inbox": images,
+                "key to paint, p50 ms": round(statistics.median(times), 1),
+                "key to paint, p95 ms": round(statistics.quantiles(times, n=20)[-1], 1),
+                "decisions": len(house.ledger.decisions(limit=None)),
+            }
+        finally:
+            browser.close()
+            server.terminate()
+            server.wait(timeout=20)
 
 
 def screen(images: int, keys: int, pause: float, *, size: int = 512) -> dict[str, Any]:
@@ -158,7 +219,13 @@ def main() -> None:
     parser.add_argument("--pause", type=float, default=0.1, help="seconds between keys")
     asked = parser.parse_args()
     if not asked.decisions:
-        return table("One reviewer", [screen(asked.images, asked.keys, asked.pause)])
+        ours = screen(asked.images, asked.keys, asked.pause)
+        plain = peer(asked.images, min(asked.keys, 60))
+        table("One reviewer", [ours])
+        table("The same on a plain Streamlit page", [plain])
+        ratio = plain["key to paint, p50 ms"] / ours["key to paint, p50 ms"]
+        print(f"  {'plain page / ours, p50':<38}{ratio:>20.1f}")
+        return
     from tests import servers
 
     with tempfile.TemporaryDirectory() as folder:

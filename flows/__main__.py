@@ -164,7 +164,8 @@ def sweep(
     given = settings()
     catalogue = Catalogue.read(given.catalogue, digests=given.home / "digests.json")
     base = grids.base_of(catalogue, model, size=size, tier=Tier(tier))
-    cells = grids.grid(base, axes, prompts=prompt, seeds=seed or [1, 2])
+    few = grids.few_in(catalogue, model, {lora.alias: lora.weight for lora in base["loras"]})
+    cells = grids.grid(base, axes, prompts=prompt, seeds=seed or [1, 2], few=few)
 
     from engine.diffuse import Engine
     from engine.levers import Levers

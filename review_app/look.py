@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from html import escape
+from typing import Any
 
 import streamlit as st
 
@@ -14,6 +15,12 @@ STYLE = """
   .st-key-remember, .stElementContainer:has(> .stHtml > style) { position: absolute; }
   .stAppDeployButton, footer { display: none; }
   [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
+  [data-testid="stMetricValue"], [data-testid="stMetricLabel"] * { text-overflow: clip; overflow: visible; }
+  [data-testid="stMetricValue"] { font-size: 1.7rem; }
+  @media (max-width: 900px) {
+    .st-key-assets [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
+    .st-key-assets [data-testid="stColumn"] { min-width: 100%; }
+  }
   h3 { font-size: 1.15rem !important; padding: .4rem 0 .2rem !important; }
   .stTextArea textarea { font-family: ui-monospace, monospace; font-size: .85rem; }
   h1 { font-size: 1.7rem !important; padding: 0 0 .4rem !important; }
@@ -34,6 +41,15 @@ def plain(text: object) -> str:
     """Text from outside for places that read Markdown (labels, captions): nothing in it is markup any more. Addresses
     get an invisible joiner, without which they would be links."""
     return LINKED.sub("\u2060", " ".join(str(text).split())).translate(MARKUP)
+
+
+def figures() -> Any:
+    """A row of `figure`s, which breaks where the screen is narrow and cuts none of them."""
+    return st.container(horizontal=True, gap="medium")
+
+
+def figure(label: str, value: object, *, help: str | None = None) -> None:
+    st.metric(label, str(value), help=help, width="content")
 
 
 def counted(number: int, noun: str) -> str:

@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass, field
 
 from schemas.errors import ModelError
+from schemas.fewstep import few_of
 from schemas.manifest import Manifest
 from schemas.records import Decision, Image
 from schemas.repairs import pixels_of
@@ -77,9 +78,24 @@ def _answer(
         cap = min(cap, manifest.review.max_retakes)
     if spec.take > cap:
         return None, f"this would be retake {spec.take}, and {cap} are allowed"
-    # 3. Another take, of the whole picture or of one place in it.
+    # 3. What few-step weights cannot do.
+    if wrong := _against_few_steps(parts, manifest, spec, changes):
+        return None, wrong
+    # 4. Another take, of the whole picture or of one place in it.
     mask = put_mask(parts.store, changes.region, spec) if changes.region is not None else None
     return retaken(spec, changes, picture=image.sha256, mask=mask), None
+
+
+def _against_few_steps(parts: Parts, manifest: Manifest, spec: ImageSpec, changes: Changes) -> str:
+    """Empty where the changed steps and guidance suit the weights; else one sentence."""
+    asked = {name: getattr(changes, name) for name in ("num_inference_steps", "guidance_scale")}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if not asked:
+        return ""
+    known = models_for(manifest, parts.catalogue, parts.ledger.pins()).models.few
+    few = few_of([spec.model.alias, *(lora.alias for lora in spec.loras)], known)
+    wrong = ((name, value, few.allowed(name, value)) for name, value in asked.items()) if few is not None else ()
+    return "; ".join(f"{name}: came {value:g}; allowed {allowed}" for name, value, allowed in wrong if allowed)
 
 
 def _always_promoted(parts: Parts) -> list[tuple[Decision, ImageSpec, Image]]:

@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from engine.catalogue import Catalogue
 from schemas.errors import InputError
+from schemas.fewstep import FewStep, few_of
 from schemas.fields import pixels
 from schemas.manifest import HOUSE_SIZE, HOUSE_TIERS
 from schemas.schedulers import resolve
@@ -67,29 +68,48 @@ def base_of(catalogue: Catalogue, model: str, *, size: str | None, tier: Tier) -
     """What a manifest that says nothing gets from this model at this tier, as an ImageSpec's fields."""
     entry = catalogue.entry(model, asker="sweep", kind="checkpoint")
     own, house = entry.tiers.get(tier), HOUSE_TIERS[tier]
+    worn = sorted((own.loras if own else {}).items())
+    few = few_in(catalogue, model, dict(worn))
     wanted = size or (f"{entry.size}x{entry.size}" if entry.size else HOUSE_SIZE)
     width, height = pixels(f"{wanted}x{wanted}" if wanted.isdigit() else wanted)
     fields: dict[str, Any] = {"project": "sweep", "tier": tier, "width": width, "height": height}
     for name in ("scheduler", STEPS, "guidance_scale"):
         said = getattr(own, name, None)
-        fields[name] = getattr(house, name)[0] if said is None else said
+        usual = few.usual(name) if few is not None else getattr(house, name)[0]
+        fields[name] = usual if said is None else said
     fields["model"] = ModelRef(alias=model, digest=catalogue.digest(model, asker="sweep"))
     fields["loras"] = tuple(
-        LoraRef(alias=alias, digest=catalogue.digest(alias, asker="sweep"), weight=weight)
-        for alias, weight in sorted((own.loras if own else {}).items())
+        LoraRef(alias=alias, digest=catalogue.digest(alias, asker="sweep"), weight=weight) for alias, weight in worn
     )
     return fields
 
 
+def few_in(catalogue: Catalogue, model: str, loras: Mapping[str, float]) -> FewStep | None:
+    """The few-step weights among a checkpoint and the LoRAs it wears."""
+    worn = [model, *(alias for alias, weight in loras.items() if weight)]
+    entries = ((alias, catalogue.entry(alias, asker="sweep").few) for alias in worn)
+    return few_of(worn, {alias: few for alias, few in entries if few is not None})
+
+
 def grid(
-    base: Mapping[str, Any], axes: Mapping[str, Sequence[Any]], *, prompts: Sequence[str], seeds: Sequence[int]
+    base: Mapping[str, Any],
+    axes: Mapping[str, Sequence[Any]],
+    *,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    few: FewStep | None = None,
 ) -> list[Cell]:
-    """Every combination with every prompt and seed; `base` has an ImageSpec's other fields. Pure."""
+    """Every combination with every prompt and seed; `base` has an ImageSpec's other fields. Pure.
+
+    Few-step weights get the options that they need on each scheduler, but steps and guidance beyond what they were
+    distilled for are made as asked: to see what becomes of them is what a sweep is for.
+    """
     cells = []
     for values in itertools.product(*axes.values()):
         at = dict(zip(axes, values, strict=True))
         fields = {**base, **at}
-        fields["scheduler"], fields["scheduler_options"] = resolve(fields["scheduler"])
+        needed = few.completed(fields["scheduler"], {}) if few is not None else {}
+        fields["scheduler"], fields["scheduler_options"] = resolve(fields["scheduler"], needed)
         for prompt, seed in itertools.product(prompts, seeds):
             spec = ImageSpec(asset="sweep", variant="", prompt=prompt, seed=seed, **fields)
             cells.append(Cell(at, prompt, seed, spec))

@@ -29,7 +29,7 @@ if not counts:
     st.info("Its manifest waits for the next night, which plans it.")
     st.stop()
 
-left, right = st.columns([5, 7], gap="medium")
+left, right = st.container(key="assets").columns([5, 7], gap="medium")
 with left:
     table = [
         {
@@ -52,7 +52,7 @@ with left:
         on_select="rerun",
         height=min(640, 38 + 35 * len(table)),
         key=f"assets-{project}",
-        column_config={"Asset": st.column_config.TextColumn(width="medium", pinned=True)},
+        column_config={"Asset": st.column_config.TextColumn(width=140, pinned=True)},
     )
 rows = event.selection.rows or [0]
 count = counts[min(rows[0], len(counts) - 1)]

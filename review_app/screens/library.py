@@ -14,12 +14,12 @@ MOST = 120
 ledger = studio().ledger
 
 st.title("Library")
-one, two, three, four, five = st.columns([3, 2, 1.4, 1.2, 0.6], vertical_alignment="bottom")
-words = one.text_input("Words", placeholder="in the asset's name or the prompt", icon=":material/search:")
-project = two.selectbox("Project", ledger.projects(), index=None, placeholder="All")
-every = three.toggle("All, not only approved")
-by_colour = four.toggle("By colour")
-colour = five.color_picker("Colour", "#c0392b", disabled=not by_colour, label_visibility="collapsed")
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    words = st.text_input("Words", placeholder="in the name or the prompt", icon=":material/search:", width=300)
+    project = st.selectbox("Project", ledger.projects(), index=None, placeholder="All", width=220)
+    every = st.toggle("All, not only approved", width="content")
+    by_colour = st.toggle("By colour", width="content")
+    colour = st.color_picker("Colour", "#c0392b", disabled=not by_colour, label_visibility="collapsed", width="content")
 like = st.query_params.get("like")
 phash = ledger.picture(like).image.phash if like else None
 if like:

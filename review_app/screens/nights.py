@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from review_app.look import ago, plain
+from review_app.look import ago, figure, figures, plain
 from review_app.studio import studio
 from review_app.who import someone
 from schemas.errors import StoreError
@@ -14,6 +14,7 @@ from schemas.records import Night
 
 ledger = studio().ledger
 settings = studio().settings
+TOTALS = {"gpu_seconds": "GPU seconds", "unchecked": "Not checked"}
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ def main() -> None:
                 "By": night.started_by,
                 "Planned": night.planned,
                 **{
-                    name.replace("_", " ").capitalize(): value
+                    TOTALS.get(name, name.replace("_", " ").capitalize()): value
                     for name, value in night.totals.items()
                     if isinstance(value, int | float)
                 },
@@ -51,6 +52,7 @@ def main() -> None:
         column_config={
             "Started": st.column_config.DatetimeColumn("Started (UTC)", format="YYYY-MM-DD HH:mm"),
             "Minutes": st.column_config.NumberColumn(format="%.1f"),
+            "GPU seconds": st.column_config.NumberColumn(format="%.0f"),
         },
     )
 
@@ -76,18 +78,18 @@ def show(night_id: int) -> None:
     seconds = summary.gpu_seconds
     cost = seconds / 3600 * settings.gpu_hour_price
     approved = sum(asset.approved > 0 for asset in summary.by_asset)
-    figures = st.columns(7)
-    figures[0].metric("Made", summary.made)
-    figures[1].metric("Flagged", summary.flagged, help="At least one check says: look here")
-    figures[2].metric("Not checked", summary.unchecked, help="A check crashed, or could not look")
-    figures[3].metric("Still to make", summary.waiting)
-    figures[4].metric("GPU seconds", f"{seconds:,.0f}", help=f"{seconds / max(1, summary.made):.2f} an image")
-    figures[5].metric("Cost", f"{cost:,.2f} {settings.currency}")
-    figures[6].metric(
-        "An approved asset",
-        f"{cost / approved:,.2f} {settings.currency}" if approved else "–",
-        help=f"The night's cost over the {approved} assets of which an image is approved by now",
-    )
+    with figures():
+        figure("Made", summary.made)
+        figure("Flagged", summary.flagged, help="At least one check says: look here")
+        figure("Not checked", summary.unchecked, help="A check crashed, or could not look")
+        figure("Still to make", summary.waiting)
+        figure("GPU seconds", f"{seconds:,.0f}", help=f"{seconds / max(1, summary.made):.2f} an image")
+        figure("Cost", f"{cost:,.2f} {settings.currency}")
+        figure(
+            "An approved asset",
+            f"{cost / approved:,.2f} {settings.currency}" if approved else "–",
+            help=f"The night's cost over the {approved} assets of which an image is approved by now",
+        )
     if summary.by_asset:
         rows = [
             {

@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from review_app.look import ago, counted, plain
+from review_app.look import ago, counted, figure, figures, plain
 from review_app.studio import studio
 from review_app.who import someone
 from schemas.errors import ManifestError, Problem
@@ -96,17 +96,20 @@ def _plan(manifest: Manifest, looked: Looked) -> None:
     ]
     images = sum(Matrix(manifest, asset).count() for asset in manifest.assets)
     st.success(f"Sound: {counted(images, 'image')} of {counted(len(rows), 'asset')}.", icon=":material/check_circle:")
-    figures = st.columns(4)
-    figures[0].metric("Images", images)
-    figures[1].metric("Pictures", len(looked.frozen), help="Frozen with the manifest")
+    known = figures()
+    with known:
+        figure("Images", images)
+        figure("Pictures", len(looked.frozen), help="Frozen with the manifest")
     seconds = [pace for (model, *_), pace in at.ledger.pace().items() if model == manifest.model]
     if seconds:
         hours = images * median(seconds) / 3600
         said = f"{hours * 60:.0f} min" if hours < 1.5 else f"{hours:.1f} h"
-        figures[2].metric("GPU time", said, help="From what images of this model took so far")
-        figures[3].metric("Cost", f"{hours * at.settings.gpu_hour_price:.2f} {at.settings.currency}")
+        with known:
+            figure("GPU time", said, help="From what images of this model took so far")
+            figure("Cost", f"{hours * at.settings.gpu_hour_price:.2f} {at.settings.currency}")
     else:
-        figures[2].metric("GPU time", "not known", help="Nothing was made with this model yet")
+        with known:
+            figure("GPU time", "not known", help="Nothing was made with this model yet")
     st.dataframe(rows, hide_index=True)
     st.caption("`dailies check` says more: batches, megabytes, what exists already, and whether the models are there.")
     person = someone()
@@ -156,7 +159,7 @@ def history() -> None:
             "By": one.submitted_by,
             "When": ago(one.submitted_at),
             "Priority": one.priority,
-            "Due": one.due,
+            "Due": one.due or "",
             "State": "cancelled" if one.cancelled_at else "planned" if one.planned_at else "for the next night",
         }
         for one in submissions

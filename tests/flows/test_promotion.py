@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.review import Changes, Choice, Verdict
+from schemas.review import Changes, Choice, Reason, Verdict
 from schemas.spec import Task, Tier
 from tasks.deliver import deliver
 from tasks.parts import Parts
@@ -42,3 +42,21 @@ def test_an_approved_draft_is_remade_as_the_manifest_says(
         assert not final.spec.loras, "the draft's distilled LoRA stays with the draft"
     left = len(deliver(local.ledger, local.store).names)
     assert left == (0 if when == "always" else 1), "the final will leave in its place, once it is approved"
+
+
+def test_few_step_weights_take_no_more_steps_from_a_reviewer_either(local: Parts, tmp_path: Path) -> None:
+    submit_to(local, write_manifest(tmp_path, DRAFT))
+    assert night(local)["made"] == 1
+    [draft] = [local.ledger.picture(item.digest) for item in local.ledger.inbox(limit=10)]
+    choice = Choice(
+        image=draft.spec.digest,
+        revision=0,
+        verdict=Verdict.RETAKE,
+        reasons=(Reason.ARTEFACT,),
+        note="smoother",
+        changes=Changes(num_inference_steps=40, guidance_scale=7.0),
+    )
+    local.ledger.decide(choice, reviewer="rita")
+    [refused] = plan_retakes(local).refused
+    assert "num_inference_steps: came 40; allowed 1 to 12 steps for studio-tiny/lcm (lcm)" in refused
+    assert "guidance_scale: came 7; allowed 0 to 2" in refused

@@ -27,7 +27,7 @@ from tests.browser import FLAGS, chromium_path
 from tests.review_app.stocked import stock
 
 
-def _without_prefect() -> dict[str, str]:
+def without_prefect() -> dict[str, str]:
     """The environment of a machine without a Prefect server; the tests of flows have one open in this process."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
 
@@ -58,7 +58,7 @@ class House:
         self.log = self.settings.home / "review.log"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "review_app", "--port", str(self.port)],
-            env=_without_prefect() | {"PYTHONPATH": str(ROOT)} | self.environment,
+            env=without_prefect() | {"PYTHONPATH": str(ROOT)} | self.environment,
             cwd=self.folder,
             stdout=self.log.open("ab"),
             stderr=subprocess.STDOUT,

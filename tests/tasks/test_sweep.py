@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from schemas.errors import InputError
+from schemas.fewstep import FewStep
 from schemas.settings import ROOT
 from schemas.spec import ModelRef
 from tasks.sweep import curves, grid, parse, settled
@@ -48,6 +49,16 @@ def test_a_grid_has_every_combination_of_fields_prompts_and_seeds():
     cells = grid(BASE, axes, prompts=["a", "b"], seeds=[1, 2, 3])
     assert len({cell.spec.digest for cell in cells}) == len(cells) == 2 * 3 * 2 * 3
     assert {cell.spec.scheduler_options for cell in cells} == {(), (("use_karras_sigmas", True),)}
+
+
+def test_few_step_weights_get_their_spacing_and_any_number_of_steps():
+    few = FewStep("turbo", "turbo")
+    cells = grid(
+        BASE, {"scheduler": ["Euler", "LCM"], "num_inference_steps": [2, 20]}, prompts=["a"], seeds=[1], few=few
+    )
+    spaced = {(cell.at["scheduler"], dict(cell.spec.scheduler_options).get("timestep_spacing")) for cell in cells}
+    assert spaced == {("Euler", "trailing"), ("LCM", None)}
+    assert {cell.spec.num_inference_steps for cell in cells} == {2, 20}
 
 
 def test_the_curve_is_the_distance_to_the_longest_run():
