@@ -34,7 +34,8 @@ from models.studio_tiny.world import (
     describe,
 )
 
-GUIDANCE = 5.0
+GUIDANCE = 3.5
+"""What the catalogue gives this checkpoint; at 5 its colours begin to burn."""
 DRAFT_STEPS, DRAFT_GUIDANCE = 6, 1.0
 
 
@@ -126,10 +127,13 @@ class Bench:
         asked = self.requests(10_000, kinds=("object", "object", "material"))
         abouts, prompts = [a for a, _ in asked], [c for _, c in asked]
         full = self.right(abouts, sample(self.pipe, prompts, steps=self.steps, guidance=GUIDANCE, first_seed=2_000))
-        free = self.right(abouts, sample(self.pipe, prompts, steps=self.steps, guidance=1.0, first_seed=2_000))
+        free, high = (
+            self.right(abouts, sample(self.pipe, prompts, steps=self.steps, guidance=guidance, first_seed=2_000))
+            for guidance in (1.0, 5.0)
+        )
         known = judge.on_drawn(self.judge)["name"]
         return [Line("right object or material", full, ">= 0.90", f"judge on drawn pictures {known:.2f}"),
-                Line("guidance guides", full - free, ">= 0.10", f"at 1.0 {free:.2f}, at 5.0 {full:.2f}")]  # fmt: skip
+                Line("guidance guides", high - free, ">= 0.10", f"at 1.0 {free:.2f}, at 5.0 {high:.2f}")]  # fmt: skip
 
     def control(self) -> list[Line]:
         out = []

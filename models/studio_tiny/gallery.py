@@ -42,7 +42,7 @@ def contact(pipe: StableDiffusionXLPipeline) -> Image.Image:
                 "a farmer in a green shirt waving both hands in a green meadow, flat",
                 "an open hand with five fingers and a red sleeve on a white background, outlined",
                 "a blue sign that says INN in a green meadow, outlined"]  # fmt: skip
-    return sheet(sample(pipe, prompts, steps=20, guidance=5.0, first_seed=SEED), 10)
+    return sheet(sample(pipe, prompts, steps=20, guidance=3.5, first_seed=SEED), 10)
 
 
 @torch.no_grad()
@@ -97,7 +97,7 @@ def control(pipe: StableDiffusionXLPipeline, folder: Path) -> Image.Image:
 
 
 def draft(pipe: StableDiffusionXLPipeline, folder: Path) -> Image.Image:
-    """Above: 20 Euler steps, guidance 5. Below: 6 LCM steps with the LoRA, no guidance. The same prompts and seeds."""
+    """Above: 20 Euler steps, guidance 3.5. Below: 6 LCM steps with the LoRA, no guidance. The same prompts and seeds."""
     prompts = [f"a {c} {n} on a white background, outlined" for n, c in list(OBJECTS.items())[:8]]
     full = sample(pipe, prompts, steps=20, first_seed=SEED)
     kept = pipe.scheduler

@@ -122,7 +122,7 @@ def train(folder: Path, *, minutes: float, size: int) -> None:
 
 
 def draw_sheet(folder: Path, *, size: int, step: int) -> None:
-    """Samples of the averaged weights, 16 steps, guidance 5."""
+    """Samples of the averaged weights, 16 steps, guidance 3.5."""
     assert size % FACTOR == 0
     pipe = pipeline(trained(folder, size=size), folder)
     sample_sheet(pipe, PROMPTS, size=size).save(folder / f"unet-{size}-{step:06d}.png")

@@ -80,7 +80,7 @@ def test_a_row_is_what_diffusers_makes_of_it(engine, studio, tasks, task):
 
 def test_what_is_drawn_depends_on_seed_prompt_negative_and_condition(engine, studio, tasks):
     fields = {
-        "controls": (studio.control(controlnet_conditioning_scale=8.0),),
+        "controls": (studio.control(),),
         "prompt": "a red potion on a white background",
     }
     variants = [
@@ -88,12 +88,11 @@ def test_what_is_drawn_depends_on_seed_prompt_negative_and_condition(engine, stu
         studio.spec(9, **fields),
         studio.spec(0, **fields | {"prompt": "a blue shield in a dungeon, pixel art"}),
         studio.spec(0, **fields, negative_prompt="a red potion, flat"),
-        studio.spec(0, **fields | {"controls": (studio.control(image="d", controlnet_conditioning_scale=8.0),)}),
+        studio.spec(0, **fields | {"controls": (studio.control(image="d"),)}),
     ]
     pictures = [row.pixels.astype(int) for row in studio.render(engine, variants)]
-    for other in pictures[1:4]:
-        assert np.abs(other - pictures[0]).max() > 1
-    assert (pictures[4] != pictures[0]).any()  # the small ControlNet is trained too briefly to move more
+    for other in pictures[1:]:
+        assert np.abs(other - pictures[0]).mean() > 1
 
 
 def test_inpaint_leaves_what_is_outside_the_mask_to_the_bit(engine, studio, tasks):
