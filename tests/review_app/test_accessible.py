@@ -1,0 +1,40 @@
+"""Every page by axe-core's rules for WCAG 2.1 A and AA, contrast included, in light and dark."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from schemas.review import Choice, Reason, Verdict
+from tests.review_app.conftest import House
+
+pytestmark = pytest.mark.browser
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
+PAGES = ("grid", "conflicts", "assets", "submit", "nights", "decisions", "insights", "library", "you")
+
+
+def violations(page: Page) -> list[str]:
+    found = Axe().run(page, options=RULES).response["violations"]
+    return [f"{one['id']}: {node['html'][:200]}: {node['failureSummary']}" for one in found for node in one["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page(house: House, stocked, inbox, visit, scheme: str):  # type: ignore[no-untyped-def]
+    for number, spec in enumerate(stocked(6)[:4]):
+        verdict = Verdict.REJECT if number == 3 else Verdict.APPROVE
+        reasons = (Reason.HANDS,) if number == 3 else ()
+        house.ledger.decide(Choice(image=spec.digest, revision=0, verdict=verdict, reasons=reasons), reviewer="Noor")
+    page = inbox("Noor", color_scheme=scheme)
+    assert violations(page) == []
+    for key in ("t", "h"):  # under a dialog
+        page.keyboard.press(key)
+        page.get_by_role("dialog").wait_for()
+        assert violations(page) == []
+        page.keyboard.press("Escape")
+    page = visit("", color_scheme=scheme)
+    for name in PAGES:
+        page.goto(f"{house.url}/{name}")
+        page.locator("h1").wait_for()
+        page.wait_for_load_state("networkidle")
+        assert violations(page) == [], name
