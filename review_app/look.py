@@ -17,7 +17,7 @@ STYLE = """
   [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
   [data-testid="stMetricValue"], [data-testid="stMetricLabel"] * { text-overflow: clip; overflow: visible; }
   [data-testid="stMetricValue"] { font-size: 1.7rem; }
-  [data-testid="stCaptionContainer"] p { color: color-mix(in srgb, currentColor, var(--st-text-color, CanvasText) 60%); }
+  [data-testid="stCaptionContainer"] p { color: color-mix(in srgb, currentColor, CanvasText 50%); }
   [data-testid="stCaptionContainer"] code { color: inherit; background: none; padding: 0; font-size: 1em; }
   @media (max-width: 900px) {
     .st-key-assets [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }

@@ -97,7 +97,7 @@ def control(pipe: StableDiffusionXLPipeline, folder: Path) -> Image.Image:
 
 
 def draft(pipe: StableDiffusionXLPipeline, folder: Path) -> Image.Image:
-    """Above: 20 Euler steps, guidance 3.5. Below: 6 LCM steps with the LoRA, no guidance. The same prompts and seeds."""
+    """Above: 20 Euler steps, guidance 3.5. Below: 6 LCM steps, the LoRA, no guidance. The same prompts and seeds."""
     prompts = [f"a {c} {n} on a white background, outlined" for n, c in list(OBJECTS.items())[:8]]
     full = sample(pipe, prompts, steps=20, first_seed=SEED)
     kept = pipe.scheduler
