@@ -34,7 +34,7 @@ def main(url: str, folder: Path, pages: list[str]) -> None:
                     page.goto(f"{url}/{'' if name == 'inbox' else name}")
                     page.wait_for_selector(".stage[data-painted]" if name == "inbox" else "h1", timeout=30_000)
                     page.wait_for_load_state("networkidle")
-                    page.wait_for_timeout(1500)
+                    page.wait_for_timeout(3500)
                     taken = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
                     file = name if (size, scheme) == ("laptop", "light") else f"{name}-{size}-{scheme}"
                     few = taken.quantize(224, dither=Image.Dither.NONE)
