@@ -75,7 +75,8 @@ class Outcomes(Submissions):
     ) -> list[tuple[Image, ImageSpec, Decision]]:
         """Approved images that were not delivered yet (`again`: those too), by asset and variant.
 
-        An approval that promotes a draft is not among them: its final is what will be delivered.
+        An approval that promotes a draft is not among them: its final is what will be delivered. Unless there will be
+        none, because the promotion was refused.
         """
         wanted: list[ColumnElement[bool]] = [Decision.verdict == Verdict.APPROVE.value]
         if project is not None:
@@ -83,18 +84,19 @@ class Outcomes(Submissions):
         if not again:
             wanted.append(~exists().where(Delivery.image == InboxEntry.image))
         query = (
-            select(Image, Spec.body, Decision)
+            select(Image, Spec.body, Decision, Retake.refused)
             .join(InboxEntry, InboxEntry.image == Image.digest)
             .join(Decision, Decision.id == InboxEntry.decision)
             .join(Spec, Spec.digest == Image.digest)
+            .outerjoin(Retake, Retake.decision == Decision.id)
             .where(*wanted)
             .order_by(Image.project, Image.asset, Spec.variant, Spec.take, Image.digest)
         )
         with self.reading() as session:
             return [
                 (image, ImageSpec.model_validate(body), decision)
-                for image, body, decision in session.execute(query)
-                if not _asks(decision)
+                for image, body, decision, refused in session.execute(query)
+                if refused is not None or not _asks(decision)
             ]
 
     def deliver(self, delivery: Delivery) -> bool:

@@ -79,11 +79,12 @@ def make_shifts(waiting: Iterable[Queued], *, batch_size: int, loaded: str = "")
         items = list(level)
         sound = [item for item in items if item.attempts < SUSPECT]
         suspects = [item for item in items if item.attempts >= SUSPECT]
-        for members, size in ((sound, batch_size), (suspects, 1)):
+        # A suspect has a shift of its own: what a shift claims ahead would be blamed together with it.
+        for members, size, longest in ((sound, batch_size, LONGEST), (suspects, 1, 1)):
             for affinity, run in groupby(_take_turns(members, size=size, loaded=loaded), key=lambda i: i.affinity_key):
                 batches = _batches(list(run), size=size)
-                for start in range(0, len(batches), LONGEST):
-                    shifts.append(Shift(affinity, tuple(batches[start : start + LONGEST])))
+                for start in range(0, len(batches), longest):
+                    shifts.append(Shift(affinity, tuple(batches[start : start + longest])))
                 loaded = affinity
     return shifts
 

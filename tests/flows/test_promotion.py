@@ -41,7 +41,7 @@ def test_an_approved_draft_is_remade_as_the_manifest_says(
         assert (final.spec.source, final.spec.seed) == (draft.image.sha256, draft.spec.seed)
         assert not final.spec.loras, "the draft's distilled LoRA stays with the draft"
     left = len(deliver(local.ledger, local.store).names)
-    assert left == (0 if when == "always" else 1), "the final will leave in its place, once it is approved"
+    assert left == (0 if planned else 1), "its final will leave in its place, once that is approved"
 
 
 def test_few_step_weights_take_no_more_steps_from_a_reviewer_either(local: Parts, tmp_path: Path) -> None:
