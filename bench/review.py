@@ -12,12 +12,14 @@ place and decoded. Peer: the same decision on a plain Streamlit page of `st.imag
 from __future__ import annotations
 
 import argparse
+import contextlib
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -95,6 +97,10 @@ def peer(images: int, keys: int, *, size: int = 512) -> dict[str, Any]:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=list(FLAGS))
         try:
             page = browser.new_page(viewport={"width": 1366, "height": 768})
+            for _ in range(300):
+                with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
+                    break
+                time.sleep(0.1)
             page.goto(url)
             page.locator("[data-testid=stImage] img").wait_for(timeout=60_000)
             page.wait_for_timeout(1500)
