@@ -36,11 +36,16 @@ class Row:
     guessed: bool
 
 
-def work(key: PaceKey, *, guided: bool = True) -> float:
+def predictions(spec: ImageSpec) -> int:
+    """What the UNet is asked for in a step: with the prompt, without it for guidance, and perturbed for PAG."""
+    return 1 + (spec.guidance_scale > 1) + (spec.pag_scale > 0)
+
+
+def work(key: PaceKey, *, rows: int = 2) -> float:
     """Teraflop of one image, both passes of `hires` together, were the model SDXL. Of use as a ratio between images of
-    one model."""
+    one model. `rows`: predictions a step."""
     _, width, height, steps, task, controls, second = key
-    step = (2 if guided else 1) * (UNET + controls * CONTROLNET)
+    step = rows * (UNET + controls * CONTROLNET)
     source = ENCODE if task != Task.TXT2IMG.value else 0.0
     pixels = width * height / 1024**2
     if second is None:
@@ -51,7 +56,7 @@ def work(key: PaceKey, *, guided: bool = True) -> float:
     return first + (ENCODE + more * step * again + DECODE) * pixels
 
 
-def seconds_for(key: PaceKey, pace: Mapping[PaceKey, float], *, guided: bool = True) -> tuple[float, bool]:
+def seconds_for(key: PaceKey, pace: Mapping[PaceKey, float], *, rows: int = 2) -> tuple[float, bool]:
     """GPU seconds of one image, and whether that is a guess.
 
     What was measured for the same kind of image; else what was measured for the same model, by the ratio of work;
@@ -60,7 +65,7 @@ def seconds_for(key: PaceKey, pace: Mapping[PaceKey, float], *, guided: bool = T
     if key in pace:
         return pace[key], False
     speeds = [work(other) / seconds for other, seconds in pace.items() if other[0] == key[0] and seconds > 0]
-    return work(key, guided=guided) / (statistics.median(speeds) if speeds else GUESSED_SPEED), True
+    return work(key, rows=rows) / (statistics.median(speeds) if speeds else GUESSED_SPEED), True
 
 
 def table(
@@ -89,8 +94,8 @@ def table(
             before = filled.get(key, 0.0)
             filled[key] = before + many * each
             batches += math.ceil(filled[key] / batch_size) - math.ceil(before / batch_size)
-        kinds = Counter((pace_key(spec), spec.guidance_scale > 1) for spec in left)
-        times = [(many * each, *seconds_for(key, pace, guided=guided)) for (key, guided), many in kinds.items()]
+        kinds = Counter((pace_key(spec), predictions(spec)) for spec in left)
+        times = [(many * each, *seconds_for(key, pace, rows=asked_for)) for (key, asked_for), many in kinds.items()]
         rows.append(
             Row(
                 asset=asset,

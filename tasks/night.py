@@ -11,7 +11,7 @@ from schemas.errors import DailiesError, LedgerUnavailable, StoreUnavailable
 from schemas.pace import pace_key
 from schemas.spec import ImageSpec
 from storage.failpoint import failpoint
-from tasks.estimate import seconds_for
+from tasks.estimate import predictions, seconds_for
 from tasks.parts import here
 from tasks.preflight import obstacles
 from tasks.render import spent_so_far
@@ -109,7 +109,7 @@ def look_ahead(night: int, stopped: dict[str, str], loaded: str = "") -> Agenda:
     wanted = []
     for item in sorted(waiting, key=lambda item: order[item.digest]):
         spec = specs[item.digest]
-        seconds = seconds_for(pace_key(spec), pace, guided=spec.guidance_scale > 1)[0]
+        seconds = seconds_for(pace_key(spec), pace, rows=predictions(spec))[0]
         wanted.append((item.digest, item.project, seconds if spec.model.alias in known else None))
     fits, dear = spent_so_far(parts, night=night).choose(wanted)
     agenda.waits |= {digest: f"{reason}{SPENT}" for digest, reason in dear.items()}

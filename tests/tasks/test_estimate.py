@@ -13,7 +13,7 @@ from schemas.matrix import Matrix
 from schemas.pace import pace_key
 from schemas.settings import Settings
 from schemas.spec import ImageSpec
-from tasks.estimate import Row, seconds_for, table, work
+from tasks.estimate import Row, predictions, seconds_for, table, work
 from tasks.plan import Models, expand, expand_asset
 from tasks.submit import LOOKED_AT, check
 
@@ -57,7 +57,17 @@ def test_history_is_preferred_to_a_guess() -> None:
 def test_a_control_costs_more_and_no_guidance_half() -> None:
     key = ("hero", 1024, 1024, 30, "txt2img", 0, None)
     assert work((*key[:5], 1, None)) > 1.3 * work(key)
-    assert work(key, guided=False) < 0.6 * work(key)
+    assert work(key, rows=1) < 0.6 * work(key)
+
+
+def test_guidance_and_perturbed_attention_are_a_prediction_each() -> None:
+    fields = {"size": 1024, "prompt": "x", "seeds": 1, "num_inference_steps": 30}
+    said: list[dict[str, float]] = [{"guidance_scale": 1.0}, {"guidance_scale": 5.0}]
+    said.append({"guidance_scale": 5.0, "pag_scale": 3.0})
+    specs = [next(expand(manifest(**fields, **more), {}, MODELS)) for more in said]
+    assert [predictions(spec) for spec in specs] == [1, 2, 3]
+    seconds = [table([spec], pace={}, made=set(), batch_size=8)[0].gpu_seconds for spec in specs]
+    assert seconds[0] < seconds[1] < seconds[2]
 
 
 def test_a_second_pass_is_counted() -> None:
