@@ -317,7 +317,9 @@ def deliver(
     except ValueError as wrong:
         raise InputError(f"--template: {wrong}") from None
     folder = parts.settings.delivery_folder
-    print(deliver(parts.ledger, parts.store, project=project, folder=folder, template=template))
+    done = deliver(parts.ledger, parts.store, project=project, folder=folder, template=template)
+    print(done)
+    raise typer.Exit(done.exit_code)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flows.schedule import schedule_line
 from schemas.errors import InputError
 from schemas.settings import Settings
 from tasks.parts import Parts
@@ -51,6 +52,7 @@ def print_status(parts: Parts) -> None:
         print(
             f"last night: {night.id}, begun {night.started_at:%Y-%m-%d %H:%M} UTC, {ended}, {night.outcome or 'open'}"
         )
+    print(schedule_line(parts.settings))
 
 
 def report_of(parts: Parts, number: int | None) -> str:
