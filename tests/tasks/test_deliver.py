@@ -237,9 +237,9 @@ def test_damaged_missing_and_replaced_bytes_do_not_leave(stack: Stack) -> None:
     keys = {one.digest: ledger.picture(one.digest).image.object_key for one in specs}
     bytes_ = bytearray(made[flipped.digest])
     bytes_[-20] ^= 1
-    overwrite(store, keys[flipped.digest], bytes(bytes_))
-    overwrite(store, keys[missing.digest], None)
-    overwrite(store, keys[replaced.digest], made[twin.digest])
+    making.overwrite(store, keys[flipped.digest], bytes(bytes_))
+    making.overwrite(store, keys[missing.digest], None)
+    making.overwrite(store, keys[replaced.digest], made[twin.digest])
     done = deliver(ledger, store)
     assert {failure.digest: type(failure.error) for failure in done.failures} == {
         flipped.digest: ObjectDamaged,
@@ -249,22 +249,8 @@ def test_damaged_missing_and_replaced_bytes_do_not_leave(stack: Stack) -> None:
     assert done.exit_code == 1 and {row.image for row in ledger.deliveries()} == {twin.digest, sound.digest}
     assert len(list(store.keys("delivery"))) == 4
     # What is mended leaves the next time.
-    overwrite(store, keys[flipped.digest], made[flipped.digest])
+    making.overwrite(store, keys[flipped.digest], made[flipped.digest])
     assert deliver(ledger, store).names == ("Potion_Shop/T_RedPotion_S0_BC.png",)
-
-
-def overwrite(store: Store, key: str, data: bytes | None) -> None:
-    """Behind the store's back, as a broken disk or a careless person would; None deletes."""
-    if isinstance(store, FolderStore):
-        path = store.path(key)
-        path.unlink(missing_ok=True)
-        if data is not None:
-            path.write_bytes(data)
-        return
-    name = store._name(key)
-    store._client.delete_object(Bucket=store.bucket, Key=name)
-    if data is not None:
-        store._client.put_object(Bucket=store.bucket, Key=name, Body=data)
 
 
 @pytest.mark.parametrize("what", ["directory", "pipe", "link", "linked folder", "file for a folder"])
