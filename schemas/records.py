@@ -12,7 +12,19 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -59,10 +71,11 @@ class Submission(Row):
     planned_at: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]
     cancelled_by: Mapped[str | None] = mapped_column(Name)
+    warnings: Mapped[list[Any]] = mapped_column(default=list, server_default="[]", comment="schemas.errors.Problem")
 
 
 class Spec(Row):
-    """One ImageSpec, once, whoever asked for it. Its queue columns are of its most urgent order."""
+    """One ImageSpec, once, whoever asked for it. Its queue columns are of its newest order (storage/orders.py)."""
 
     __tablename__ = "specs"
     __table_args__ = (
@@ -227,6 +240,12 @@ class InboxEntry(Row):
     __table_args__ = (
         Index("ix_inbox_asset_verdict", "project", "asset", "verdict"),
         Index(
+            "ix_inbox_outdated",
+            "image",
+            sqlite_where=text("outdated = 1 AND waiting = 1"),
+            postgresql_where=text("outdated AND waiting"),
+        ),
+        Index(
             "ix_inbox_differing",
             "rank",
             "queued_at",
@@ -282,6 +301,10 @@ class InboxEntry(Row):
     revision: Mapped[int] = mapped_column(default=0, comment="decisions on this image so far, undo included")
     queued_at: Mapped[datetime]
     verdict: Mapped[str | None] = mapped_column(String(16), comment="of the decision that stands; null while waiting")
+    submission: Mapped[str | None] = mapped_column(Digest, comment="the order that criteria, rank and findings are of")
+    outdated: Mapped[bool] = mapped_column(
+        default=False, server_default=false(), comment="another order may count since: tasks/renew.py looks"
+    )
 
 
 class Decision(Row):

@@ -213,6 +213,7 @@ class Keeper:
             criteria=criteria,
             reviews_wanted=reviews_wanted(spec.digest, manifest.review.double_share),
             rank=rank(brief.priority, findings),
+            submission=brief.submission,
         )
 
     def _put(self, kind: str, data: bytes, extension: str, media_type: str) -> str:
