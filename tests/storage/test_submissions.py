@@ -139,7 +139,9 @@ def test_the_brief_is_of_the_newest_order_in_force(ledger: Ledger) -> None:
 
 def test_the_queue_follows_the_newest_order_also_backwards(ledger: Ledger) -> None:
     spec = a_spec()
-    urgent = a_submission("urgent.yaml", priority=9, due=date(2026, 12, 1), submitted_at=datetime(2026, 11, 23, tzinfo=UTC))
+    urgent = a_submission(
+        "urgent.yaml", priority=9, due=date(2026, 12, 1), submitted_at=datetime(2026, 11, 23, tzinfo=UTC)
+    )
     calm = a_submission("calm.yaml", priority=1, submitted_at=datetime(2026, 11, 24, tzinfo=UTC))
     planned(ledger, [spec], submission=calm, priority=1)
     planned(ledger, [spec], submission=urgent, priority=9)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.catalogue import Catalogue
+from engine.model_files import ModelFiles
 from schemas.manifest import Manifest
 from schemas.review import Changes, Criterion, Verdict
 from schemas.spec import ImageSpec
@@ -58,7 +58,7 @@ SPEC = making.a_spec(seed=3)
 
 @pytest.fixture
 def parts(local_stack: Stack) -> Parts:
-    return Parts(local_stack.settings, local_stack.ledger, local_stack.store, Catalogue({}, folder=Path()))
+    return Parts(local_stack.settings, local_stack.ledger, local_stack.store, ModelFiles({}, folder=Path()))
 
 
 def order(parts: Parts, body: dict[str, Any], *, hour: int) -> Manifest:
