@@ -17,7 +17,7 @@ def upgrade() -> None:
         "submission", sa.String(length=64), nullable=True, comment="the order that criteria, rank and findings are of"
     )
     op.add_column("inbox", submission)
-    outdated = sa.Column(
+    outdated: sa.Column[bool] = sa.Column(
         "outdated",
         sa.Boolean(),
         server_default=sa.false(),
