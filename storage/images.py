@@ -38,6 +38,12 @@ class Picture:
     submitted_by: str
     brand: BrandGuide
 
+    def shown_to(self, blind_to: str | None) -> tuple[Decision, ...]:
+        """The decisions, oldest first; `blind_to`: without those that this reviewer must not see yet."""
+        if blind_to is None or not self.entry.waiting or self.entry.reviews_wanted < 2:
+            return self.decisions
+        return tuple(decision for decision in self.decisions if decision.reviewer == blind_to)
+
     @property
     def revision(self) -> int:
         """What a Choice on this picture must carry."""
