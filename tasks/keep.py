@@ -36,7 +36,7 @@ from tasks.patience import patiently
 from tasks.streak import Streak, cause_of
 
 if TYPE_CHECKING:
-    from engine.diffuse import Rendered
+    from engine.rendered import Rendered
     from tasks.parts import Parts
 
 log = logging.getLogger(__name__)
