@@ -3,10 +3,10 @@
     delivery/Potion_Shop/T_RedPotion_Red01_BC.png
     delivery/Potion_Shop/T_RedPotion_Red01_BC.png.json
 
-Bytes first, then the sidecar, then the record, so that a record proves both. What was delivered is never changed, and
-doing it again does nothing. The bytes of the image are compared with its digest before they leave. What is wrong with
-one image (damaged bytes, a name that is taken) is that image's failure and holds up no other; names are compared
-before the first file is written.
+Bytes first, then the sidecar, then the record, so that a record proves both. What was delivered is never changed: doing
+it again does nothing. What a newer order calls otherwise is told, and leaves a second time when asked.
+The bytes of an image are compared with its digest before they leave. What is wrong with one image (damaged bytes, a
+name that is taken) is that image's failure and holds up no other; names are compared before the first file is written.
 The image's own bytes leave, with everything in them that storage/pictures.py put there; nothing is re-encoded, so an
 ending in the template gives way to the file's own. There is no C2PA signature (c2pa-python is not among the pinned
 packages).
@@ -64,11 +64,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class Delivered:
-    """What left just now (paths under delivery/), how many approved images had left before, and what did not leave."""
+    """What left just now (paths under delivery/), how many approved images had left before, what did not leave, and the
+    old and new names of those that a newer order calls otherwise since."""
 
     names: tuple[str, ...]
     before: int
     failures: tuple[Failure, ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -79,23 +81,37 @@ class Delivered:
         count = f"{len(self.names)} delivered, {self.before} had been before"
         if self.failures:
             count += f", {len(self.failures)} could not be"
-        left = (f"  delivery/{name}" for name in self.names)
-        return "\n".join([count, *left, *(f"not delivered: {failure}" for failure in self.failures)])
+        lines = [count, *(f"  delivery/{name}" for name in self.names)]
+        lines += [f"not delivered: {failure}" for failure in self.failures]
+        if self.renamed:
+            lines.append(f"{len(self.renamed)} have another name since; `dailies deliver --again` delivers them anew:")
+            lines += [f"  delivery/{old} is delivery/{new} now" for old, new in self.renamed]
+        return "\n".join(lines)
 
 
 def deliver(
-    ledger: Ledger, store: Store, *, project: str | None = None, folder: Path | None = None, template: str | None = None
+    ledger: Ledger,
+    store: Store,
+    *,
+    project: str | None = None,
+    folder: Path | None = None,
+    template: str | None = None,
+    again: bool = False,
 ) -> Delivered:
     """Delivers what is approved and has not left, into the store and, if given, the folder.
 
-    `template` overrides the manifests', to get out of a collision. StoreUnavailable when the object store is away; what
+    `template` overrides the manifests', to get out of a collision. `again`: also what left under a name that its newest
+    order changed since. StoreUnavailable when the object store is away; what
     had left by then is recorded, and the rest leaves the next time.
     """
     failures: list[Failure] = []
 
     # 1. What is to leave, under which names, and whose names are in each other's way
-    parcels = _pack_all(ledger, failures, project=project, template=template)
     gone = ledger.deliveries()
+    parcels = _pack_all(ledger, gone, failures, project=project, template=template)
+    renamed = [(parcel.formerly, parcel.name) for parcel in parcels if parcel.formerly]
+    if not again:
+        parcels = [parcel for parcel in parcels if not parcel.formerly]
     clashes = collisions(parcels, gone)
     failures += [_failure(parcel, clashes[parcel.image.digest]) for parcel in parcels if parcel.image.digest in clashes]
     parcels = [parcel for parcel in parcels if parcel.image.digest not in clashes]
@@ -125,13 +141,16 @@ def deliver(
                 raise
             failures.append(_failure(parcel, error))
     before = sum(project is None or row.project == project for row in gone)
-    return Delivered(tuple(names), before, tuple(failures))
+    return Delivered(tuple(names), before, tuple(failures), () if again else tuple(renamed))
 
 
 def _pack_all(
-    ledger: Ledger, failures: list[Failure], *, project: str | None, template: str | None
-) -> Sequence[Parcel]:
-    waiting = ledger.deliverable(project=project)
+    ledger: Ledger, gone: Sequence[Delivery], failures: list[Failure], *, project: str | None, template: str | None
+) -> list[Parcel]:
+    """What has not left, and what left under another name than it would have now."""
+    left = {row.image: row.name for row in gone}
+    since = [] if template else ledger.ordered_since_delivery()
+    waiting = ledger.deliverable(project=project, also=since)
     briefs = ledger.briefs([image.digest for image, _, _ in waiting])
     manifests: dict[str, Manifest] = {}
     parcels = []
@@ -143,7 +162,10 @@ def _pack_all(
             if brief.submission not in manifests:
                 manifests[brief.submission] = Manifest.model_validate(brief.manifest_body)
             manifest = manifests[brief.submission]
-            parcels.append(pack(image, spec, decision, brief=brief, manifest=manifest, template=template))
+            formerly = left.get(image.digest, "")
+            parcel = pack(image, spec, decision, brief=brief, manifest=manifest, template=template, formerly=formerly)
+            if parcel.name != formerly:
+                parcels.append(parcel)
         except (DailiesError, KeyError, ValidationError) as error:
             wrong = error if isinstance(error, DailiesError) else InputError(f"its manifest is not valid: {error}")
             failures.append(Failure(spec.project, spec.asset, spec.variant, image.digest, wrong))
@@ -184,7 +206,8 @@ def _send(parcel: Parcel, ledger: Ledger, store: Store, folder: Path | None) -> 
             sidecar=sidecar_key,
             decision=parcel.decision.id,
             delivered_at=datetime.now(UTC),
-        )
+        ),
+        again=bool(parcel.formerly),
     )
     failpoint("deliver.after_record")
 

@@ -35,6 +35,8 @@ class Parcel:
     manifest: Manifest
     name: str
     maps: tuple[MapKind, ...] = ()
+    formerly: str = ""
+    """The name under which it left before."""
 
     @property
     def map_names(self) -> dict[MapKind, str]:
@@ -56,13 +58,20 @@ class Parcel:
 
 
 def pack(
-    image: Image, spec: ImageSpec, decision: Decision, *, brief: Brief, manifest: Manifest, template: str | None
+    image: Image,
+    spec: ImageSpec,
+    decision: Decision,
+    *,
+    brief: Brief,
+    manifest: Manifest,
+    template: str | None,
+    formerly: str,
 ) -> Parcel:
-    """`template` overrides the manifest's."""
+    """`template` overrides the manifest's. `formerly`: the name under which it left before, if it did."""
     asset = manifest.asset(spec.asset)
     maps = asset.maps if isinstance(asset, TextureVariants) else ()
     name = named(spec, image, template or manifest.delivery_name_of(asset))
-    return Parcel(image, spec, decision, brief, manifest, name, maps)
+    return Parcel(image, spec, decision, brief, manifest, name, maps, formerly)
 
 
 def named(spec: ImageSpec, image: Image, template: str) -> str:

@@ -38,6 +38,7 @@ def sidecar(parcel: Parcel) -> bytes:
             "revision": decision.revision,
         },
         "licence": parcel.manifest.delivery.licence,
+        **({"formerly": parcel.formerly} if parcel.formerly else {}),
         "manifest": {"digest": parcel.brief.submission, "name": parcel.brief.name, "by": parcel.brief.submitted_by},
         "made": {
             "at": image.made_at.astimezone(UTC).isoformat(),
