@@ -46,6 +46,13 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}: {self.field}: {self.came}; {self.allowed}"
 
 
+class Warned(Problem):
+    """What may well be meant, and often is not: said, kept with the submission, and no obstacle."""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.field}: warning: {self.came}; {self.allowed}"
+
+
 class DailiesError(Exception):
     """Base of everything Dailies raises on purpose. `exit_code` is the command line's."""
 
