@@ -45,8 +45,8 @@ def doubtful(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]:
 
 def _size_pairs(manifest: Manifest) -> Iterator[Broken]:
     """`size: [512, 768]` is two squares."""
-    sections = [(("defaults",), manifest.defaults.size)]
-    sections += [(("assets", index), asset.size) for index, asset in enumerate(manifest.assets)]  # type: ignore[list-item]
+    sections: list[tuple[Path, tuple[str, ...] | None]] = [(("defaults",), manifest.defaults.size)]
+    sections += [(("assets", index), asset.size) for index, asset in enumerate(manifest.assets)]
     for at, sizes in sections:
         sides = [pixels(size) for size in sizes or ()]
         if len(sides) == 2 and all(width == height for width, height in sides):
