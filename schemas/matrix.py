@@ -144,8 +144,13 @@ class Matrix:
 
     def _excluded(self, at: Mapping[str, Any]) -> bool:
         return any(
-            all(path in at and same(at[path], value) for path, value in rule.items()) for rule in self.asset.exclude
+            all(path in at and (at[path] in values or str(at[path]) in values) for path, values in rule.items())
+            for rule in self._rules
         )
+
+    @cached_property
+    def _rules(self) -> list[dict[str, frozenset[Any]]]:
+        return [{path: spellings(values) for path, values in rule.items()} for rule in self.asset.exclude]
 
     @cached_property
     def _labels(self) -> dict[tuple[str, ...], dict[str, str]]:
@@ -262,10 +267,10 @@ def seeds_of(project: str, asset: str, count: int) -> range:
     return range(first, first + count)
 
 
-def same(value: Any, wanted: Sequence[Any]) -> bool:
-    """Whether `value` is one of those that an `exclude` names; 1024 and "1024x1024" are the same size."""
-    spoken = {str(item) for item in wanted} | {f"{item}x{item}" for item in wanted if isinstance(item, int)}
-    return any(value == item for item in wanted) or str(value) in spoken
+def spellings(values: Sequence[Any]) -> frozenset[Any]:
+    """How values are written, so that two that mean the same have one in common: 1024 and "1024x1024" are one size."""
+    texts = {str(value) for value in values} | {f"{value}x{value}" for value in values if type(value) is int}
+    return frozenset(texts | {value for value in values if isinstance(value, float | int | str)})
 
 
 def _choices(groups: Groups) -> Iterator[dict[str, Any]]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from schemas.fields import pascal, pixels, placeholders, snake
 from schemas.manifest import CONTROL_TYPES, AnyAsset, Asset, Control, Manifest, RenderAsset, Repair, TextureVariants
-from schemas.matrix import BUILT_IN, NO_STYLE, Matrix, axes, same, sampling, styles_of, used
+from schemas.matrix import BUILT_IN, NO_STYLE, Matrix, axes, sampling, spellings, styles_of, used
 from schemas.schedulers import resolve
 from schemas.settings import Limits
 from schemas.spec import Tier
@@ -39,11 +40,24 @@ def broken(manifest: Manifest, limits: Limits, *, looks: bool = True, hazy: Coll
 
 
 def nearest(name: str, names: Iterable[str], *, meant: str | None = None) -> str:
-    """For an error: the name like this one (or `meant`, if it is one of them), and all of them."""
+    """For an error: the name like this one (or `meant`, if it is one of them), else all of them."""
     known = sorted(names)
-    near = [meant] if meant in known else difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    rest = ", ".join(known) or "none is defined"
-    return f"did you mean {near[0]!r}? there is: {rest}" if near else f"one of: {rest}"
+    if meant in known:
+        return f"did you mean {meant!r}?"
+    return _nearest(name[:100], tuple(known))
+
+
+@lru_cache(maxsize=4096)
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6) if len(known) <= LOOKED_THROUGH else []
+    if near:
+        return f"did you mean {near[0]!r}?"
+    more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
+    return f"one of: {', '.join(known[:NAMED]) or 'none is defined'}{more}"
+
+
+LOOKED_THROUGH, NAMED = 500, 60
+"""Names that are looked through for a likeness, and those that are listed."""
 
 
 def _brand(manifest: Manifest) -> Iterator[Broken]:
@@ -292,10 +306,11 @@ def _matrix(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
             if path not in block:
                 yield (*at, "exclude", index, path), f"came {path!r}", nearest(path, block)
             elif len(block[path]) < 10_000:
+                there = spellings(block[path])
                 for value in values:
-                    if not any(same(item, (value,)) for item in block[path]):
-                        there = ", ".join(str(item) for item in block[path][:10])
-                        yield (*at, "exclude", index, path), f"came {value!r}", f"a value of the field: {there}"
+                    if not spellings((value,)) & there:
+                        some = ", ".join(str(item) for item in block[path][:10])
+                        yield (*at, "exclude", index, path), f"came {value!r}", f"a value of the field: {some}"
 
 
 def _counts(manifest: Manifest, limits: Limits) -> Iterator[Broken]:

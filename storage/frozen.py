@@ -47,6 +47,10 @@ FORMATS = {
     "BMP": ("bmp", "image/bmp"),
 }
 """Pillow's name of a format -> ending and media type."""
+TABLES = {
+    "csv": ("csv", "text/csv"),
+    "xlsx": ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+}
 
 
 class Files(Protocol):
@@ -178,7 +182,8 @@ def freeze(looked: Looked, *, store: Store, ledger: Ledger, submitted_by: str = 
         key = store.put_content("sources", looked.data[path], extension=ending, media_type=media_type)
         files[path] = frozen.model_copy(update={"key": key})
     for path, data in reading.beside.items():
-        key = store.put_content("manifests", data, extension="csv", media_type="text/csv")
+        ending, media_type = TABLES["xlsx" if path.lower().endswith(".xlsx") else "csv"]
+        key = store.put_content("manifests", data, extension=ending, media_type=media_type)
         files[path] = FrozenFile(digest=hashlib.sha256(data).hexdigest(), key=key, width=0, height=0)
     ending = "json" if reading.name.lower().endswith(".json") else "yaml"
     key = store.put_content("manifests", reading.data, extension=ending, media_type=f"application/{ending}")
