@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows import upkeep
 from schemas.errors import DailiesError
 
 if TYPE_CHECKING:
@@ -368,6 +369,8 @@ def worker(
     settings()
     work(gpu=gpu, name=name)
 
+
+upkeep.add_to(app)
 
 if __name__ == "__main__":
     main()
