@@ -94,6 +94,9 @@ def submit(
         print(f"submitted {submission.name} for {submission.project} as {short}")
     else:
         print(f"{submission.name} was submitted before, as {short}; nothing changed")
+    for path, file in submission.files.items():
+        for remark in file.get("remarks", ()):
+            print(f"note: {path.removeprefix('mask:')}: {remark}")
 
 
 @app.command()

@@ -30,7 +30,7 @@ from schemas.manifest import (
     TextureVariants,
 )
 from schemas.matrix import WHOLE, Combination, Matrix, sampling
-from schemas.repairs import RECIPES, mask_name
+from schemas.repairs import RECIPES, mask_file, mask_name
 from schemas.review import Changes, retaken
 from schemas.schedulers import resolve
 from schemas.spec import (
@@ -164,7 +164,7 @@ def expand_asset(
         if isinstance(asset, Repair):
             recipe = RECIPES[asset.recipe]
             width, height = source.width, source.height
-            mask = files[at["mask"] if asset.region is None else mask_name(asset.region, source)]
+            mask = mask_file(files, at["mask"] if asset.region is None else mask_name(asset.region, source))
             context = recipe.padding_mask_crop if asset.padding_mask_crop is None else asset.padding_mask_crop
             settings |= {"mask": mask.digest, "padding_mask_crop": context}
             settings["strength"] = at.get("strength", recipe.strength)

@@ -57,7 +57,9 @@ def check(path: Path, settings: Settings) -> Report:
     """
     catalogue = open_model_files(settings)
     looked, manifest = read_sound(path, settings, catalogue)
-    return report(manifest, looked.frozen, settings, catalogue)
+    result = report(manifest, looked.frozen, settings, catalogue)
+    result.notes += looked.remarks
+    return result
 
 
 def report(manifest: Manifest, files: Mapping[str, FrozenFile], settings: Settings, catalogue: ModelFiles) -> Report:
