@@ -32,9 +32,7 @@ def item_of(
     """
     image, spec = picture.image, picture.spec
     standing = picture.standing
-    decisions = picture.decisions
-    if blind_to is not None and picture.entry.waiting and picture.entry.reviews_wanted > 1:
-        decisions = tuple(decision for decision in decisions if decision.reviewer == blind_to)
+    decisions = picture.shown_to(blind_to)
     return {
         "id": image.digest,
         "revision": picture.revision,

@@ -42,6 +42,8 @@ class Converted:
     media: tuple[str, str]
     data: bytes | None = None
     remarks: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    """What is allowed and hardly meant."""
 
 
 def open_artwork(data: bytes, *, reading: PictureReading, limits: Limits) -> Artwork:
@@ -77,19 +79,19 @@ def mask_picture(data: bytes, artwork: Artwork, *, limits: Limits) -> Converted:
     """White where to paint: alpha x luminance."""
     luminance = np.asarray(Image.fromarray(artwork.rgb).convert("L"))
     width, height = artwork.size
-    remarks = [remark for remark in artwork.remarks if "alpha" not in remark]
+    remarks, doubts = artwork.remarks, tuple[str, ...]()
     if artwork.alpha is not None:
         luminance = np.rint(luminance * (artwork.alpha / 255.0)).astype(np.uint8)
     if artwork.alpha is not None and not artwork.alpha.any():
-        remarks.append("the mask is empty, for all of it is transparent: nothing would be painted")
+        doubts = ("all of the mask is transparent: nothing would be painted",)
     elif not (luminance > 127).any():
-        remarks.append("the mask is black everywhere: nothing would be painted")
+        doubts = ("the mask is black everywhere: nothing would be painted",)
     elif (luminance > 127).all():
-        remarks.append("the mask is white everywhere: the whole picture would be painted")
+        doubts = ("the mask is white everywhere: the whole picture would be painted",)
     if _reads_the_same(data, np.repeat(luminance[..., None], 3, axis=2), limits, most=0):
-        return Converted(width, height, artwork.media, remarks=tuple(remarks))
-    remarks.append("read as alpha x luminance")
-    return Converted(width, height, FORMATS["PNG"], _png(luminance), tuple(remarks))
+        return Converted(width, height, artwork.media, remarks=remarks, doubts=doubts)
+    remarks = (*remarks, "read as alpha x luminance")
+    return Converted(width, height, FORMATS["PNG"], _png(luminance), remarks, doubts)
 
 
 def _composite(artwork: Artwork, reading: PictureReading) -> tuple[Levels, tuple[str, ...]]:

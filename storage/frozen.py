@@ -15,7 +15,7 @@ import os
 import posixpath
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -24,6 +24,7 @@ from PIL import Image
 from pydantic_core import PydanticCustomError
 
 from schemas.catalogue import Catalogue
+from schemas.doubts import doubtful
 from schemas.errors import DailiesError, InputError
 from schemas.fields import picture_path
 from schemas.manifest import FrozenFile, Manifest, PictureReading, Repair
@@ -125,7 +126,8 @@ def look(data: bytes, name: str, files: Files, settings: Settings, catalogue: Ca
             try:
                 source = _Buckets(settings) if path.startswith("s3://") else files
                 picture = source.read(path, limits.source_bytes)
-                _convert(looked, path, picture, roles=roles[text], limits=limits)
+                doubts = _convert(looked, path, picture, roles=roles[text], limits=limits)
+                looked.reading.warn([(at, f"came {text!r}: {doubt}", "white where to paint") for doubt in doubts])
             except InputError as wrong:
                 refused[path] = str(wrong)
         if path in refused:
@@ -135,6 +137,8 @@ def look(data: bytes, name: str, files: Files, settings: Settings, catalogue: Ca
         looked.reading.judge(unfit(looked.reading.rest, looked.frozen, limits))
         _draw_regions(looked, looked.reading.rest)
         looked.reading.judge(unknown_models(looked.reading.rest, catalogue))
+    if looked.reading.manifest is not None:
+        looked.reading.warn(doubtful(looked.reading.manifest, catalogue))
     return looked
 
 
@@ -193,6 +197,7 @@ def freeze(looked: Looked, *, store: Store, ledger: Ledger, submitted_by: str = 
         due=manifest.due,
         submitted_by=(submitted_by or manifest.asked_by or local_name())[:200],
         submitted_at=datetime.now(UTC),
+        warnings=[asdict(warning) for warning in reading.warnings],
     )
     return submission, ledger.submit(submission)
 
@@ -225,10 +230,10 @@ def _draw_regions(looked: Looked, manifest: Manifest) -> None:
             looked.frozen[name] = FrozenFile(digest=hashlib.sha256(data).hexdigest(), **size)
 
 
-def _convert(looked: Looked, path: str, data: bytes, *, roles: set[bool], limits: Limits) -> None:
+def _convert(looked: Looked, path: str, data: bytes, *, roles: set[bool], limits: Limits) -> tuple[str, ...]:
     """Opens it whole, so that a broken picture is found before the night and not in it, and adds what it becomes.
 
-    `roles` has True when it is a mask, False when it is any other picture. Bytes that the night would read as these
+    Returns what is allowed and hardly meant, in sentences. `roles` has True when it is a mask, False when it is any other picture. Bytes that the night would read as these
     very pixels stay as they are, and so do the digests that follow from them.
     """
     from storage.conversion import Converted, mask_picture, open_artwork, source_picture
@@ -244,6 +249,7 @@ def _convert(looked: Looked, path: str, data: bytes, *, roles: set[bool], limits
         _add(looked, ORIGINAL + path, data, sent)
     if as_mask is not None and (as_mask.data is not None or looked.data[path] is not data):
         _add(looked, MASK + path, data, as_mask)
+    return as_mask.doubts if as_mask is not None else ()
 
 
 def _add(looked: Looked, name: str, sent: bytes, converted: Converted) -> None:

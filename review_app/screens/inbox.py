@@ -54,7 +54,7 @@ def screen() -> None:
     if not sync and (named := st.query_params.get("image")):  # a link from another page
         queue = [named, *(digest for digest in queue if digest != named)]
     answers = desk.since(sync.get("answered", 0))
-    fresh = [answer["image"] for answer in answers if not answer["ok"]]
+    fresh = [answer["image"] for answer in answers if not answer["ok"] and answer["image"]]
     known = set(have)
     lacking = [digest for digest in queue if digest not in known]
 
@@ -111,7 +111,7 @@ def _item(picture: Picture, parent: Picture | None, brief: Brief | None, person:
         parent=parent,
         promotes=when == "asked",
         proposals=proposed(picture.spec, said_in(brief.manifest_body if brief else {})),
-        blind_to=None if person.leads else person.name,
+        blind_to=person.blind_to,
     )
 
 

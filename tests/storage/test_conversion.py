@@ -303,10 +303,10 @@ def test_a_mask_is_alpha_times_luminance(data: bytes, expected: np.ndarray, stay
     [
         (np.full_like(BLOT, 255), "white everywhere"),
         (np.zeros_like(BLOT), "black everywhere"),
-        (np.dstack([np.full_like(RGB, 255), np.zeros_like(BLOT)]), "the mask is empty"),
+        (np.dstack([np.full_like(RGB, 255), np.zeros_like(BLOT)]), "all of the mask is transparent"),
         (np.dstack([BLOT * 0, BLOT * 0, BLOT]), "black everywhere: nothing would be painted"),
     ],
 )
 def test_a_mask_that_says_nothing_is_warned_of(pixels: np.ndarray, remark: str) -> None:
-    assert any(remark in sentence for sentence in mask(png(pixels))[1].remarks)
-    assert mask(png(BLOT))[1].remarks == ()
+    assert any(remark in sentence for sentence in mask(png(pixels))[1].doubts)
+    assert mask(png(BLOT))[1].doubts == mask(png(BLOT))[1].remarks == ()

@@ -103,10 +103,8 @@ def test_a_check_says_what_becomes_of_pictures(local_stack: Stack, tmp_path: Pat
     (tmp_path / "photo.png").write_bytes(saved(TALL))
     (tmp_path / "mask.png").write_bytes(saved(np.zeros_like(PAINT)))
     (tmp_path / "m.yaml").write_text(MANIFEST.format(mask="mask.png", pictures=""))
-    assert (
-        "mask.png: the mask is black everywhere: nothing would be painted"
-        in check(tmp_path / "m.yaml", local_stack.settings).notes
-    )
+    (warning,) = check(tmp_path / "m.yaml", local_stack.settings).warnings
+    assert "the mask is black everywhere: nothing would be painted" in str(warning) and warning.line == 8
 
 
 def test_a_plain_picture_is_frozen_as_ever(local_stack: Stack, tmp_path: Path) -> None:
