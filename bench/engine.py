@@ -30,8 +30,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from engine.catalogue import Catalogue
 from engine.diffuse import Engine
+from engine.model_files import ModelFiles
 from engine.models import PIPELINES
 from engine.pixels import Sources
 from engine.prompts import Encoder
@@ -46,7 +46,7 @@ PROMPTS = ("a red potion on white", "a stone wall with moss", "a blue lantern, n
 class Jobs:
     """Specs of both manifests, and the pictures they read."""
 
-    def __init__(self, catalogue: Catalogue, *, steps: int, share: int) -> None:
+    def __init__(self, catalogue: ModelFiles, *, steps: int, share: int) -> None:
         self.catalogue, self.steps, self.share = catalogue, steps, share
         rng = np.random.default_rng(0)
         blocks = np.kron(rng.integers(0, 255, (16, 16, 3)), np.ones((8, 8, 1))).astype(np.uint8)
@@ -232,7 +232,7 @@ def main() -> None:
     given = arguments.parse_args()
     global _clock
     _clock = CLOCKS[given.clock]
-    catalogue = Catalogue.read(given.catalogue)
+    catalogue = ModelFiles.read(given.catalogue)
     jobs = Jobs(catalogue, steps=given.steps, share=given.share)
     figures: dict[str, Any] = {"threads": torch.get_num_threads(), "steps": given.steps, "clock": given.clock}
     with torch.inference_mode():

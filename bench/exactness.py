@@ -23,10 +23,10 @@ from torch import Tensor
 
 from bench.engine import Jobs
 from engine.attention import KERNELS
-from engine.catalogue import Catalogue
 from engine.diffuse import Engine
 from engine.levers import Levers
 from engine.memory import Placement, Policy
+from engine.model_files import ModelFiles
 from engine.models import PIPELINES
 from schemas.settings import ROOT
 from schemas.spec import ImageSpec
@@ -91,7 +91,7 @@ def main() -> None:
     arguments.add_argument("--catalogue", type=Path, default=ROOT / "models" / "catalogue.yaml")
     arguments.add_argument("--compile", action="store_true")
     given = arguments.parse_args()
-    jobs = Jobs(Catalogue.read(given.catalogue), steps=2, share=4)
+    jobs = Jobs(ModelFiles.read(given.catalogue), steps=2, share=4)
     engine = Engine(jobs.catalogue, device="cpu", dtype="float32")
     plain = jobs.homogeneous()[:4]
     mixed = jobs.mixed()

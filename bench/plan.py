@@ -20,7 +20,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, text
 
-from engine.catalogue import Catalogue
+from engine.model_files import ModelFiles
 from schemas.reading import read_manifest
 from schemas.records import Submission
 from schemas.settings import Limits
@@ -75,7 +75,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, database(Path(folder), postgres=asked.postgres) as engine:
         (Path(folder) / "catalogue.yaml").write_text(CATALOGUE)
-        catalogue = Catalogue.read(Path(folder) / "catalogue.yaml")
+        catalogue = ModelFiles.read(Path(folder) / "catalogue.yaml")
         ledger = Ledger(engine)
         for alias, digest in PINS.items():
             ledger.pin(alias, digest)

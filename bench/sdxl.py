@@ -20,7 +20,7 @@ from diffusers import AutoencoderKL, ControlNetModel, EulerDiscreteScheduler, UN
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from engine.catalogue import Catalogue
+from engine.model_files import ModelFiles
 from schemas.settings import ROOT
 
 TOKENIZER = ROOT / "models" / "studio-tiny" / "tokenizer"
@@ -144,7 +144,7 @@ def inputs(shapes: Shapes, rows: int, *, device: torch.device, dtype: torch.dtyp
     }
 
 
-def shelf(folder: Path, shapes: Shapes, **where: Any) -> Catalogue:
+def shelf(folder: Path, shapes: Shapes, **where: Any) -> ModelFiles:
     """A catalogue of `bench-xl` and `bench-xl/canny` on disk (10 GB in the true shapes), written once."""
     file = folder / "catalogue.yaml"
     if not file.is_file():
@@ -171,4 +171,4 @@ def shelf(folder: Path, shapes: Shapes, **where: Any) -> Catalogue:
             "bench-xl/canny": {"kind": "controlnet", "path": "canny", "controls": ["canny"]},
         }
         file.write_text(yaml.safe_dump(entries))  # last: what is there is whole
-    return Catalogue.read(file, digests=folder / "digests.json")
+    return ModelFiles.read(file, digests=folder / "digests.json")

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from engine.adapters import adapted
 from engine.attention import attending, chosen
-from engine.catalogue import Catalogue
 from engine.compiling import Compiler
 from engine.guards import free, reason_of
 from engine.guidance import guided
 from engine.hires import two_passes
 from engine.levers import Levers
 from engine.memory import room_of
+from engine.model_files import ModelFiles
 from engine.models import Models
 from engine.pixels import (
     Picture,
@@ -74,7 +74,7 @@ class Engine:
 
     def __init__(
         self,
-        catalogue: Catalogue,
+        catalogue: ModelFiles,
         *,
         device: str = "auto",
         dtype: str = "auto",

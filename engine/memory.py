@@ -15,7 +15,7 @@ from enum import StrEnum
 from math import prod
 from pathlib import Path
 
-from engine.catalogue import Catalogue
+from engine.model_files import ModelFiles
 from schemas.spec import ImageSpec
 
 GIB = 2**30
@@ -135,7 +135,7 @@ _SAID = {
 }
 
 
-def weigh(catalogue: Catalogue, spec: ImageSpec, *, itemsize: int) -> Weights:
+def weigh(catalogue: ModelFiles, spec: ImageSpec, *, itemsize: int) -> Weights:
     """From the files' headers. Raises ModelMissing or UnsafeWeights."""
     asker = f"{spec.project}/{spec.asset}"
     files = catalogue.files(spec.model.alias, asker=asker)

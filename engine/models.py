@@ -27,12 +27,12 @@ from diffusers import (
 )
 
 from engine.adapters import load_adapter
-from engine.catalogue import Catalogue
 from engine.compiling import Compiler, channels_last
 from engine.controlnets import Controls, Remembered
 from engine.embeddings import Inversion, read_inversion
 from engine.levers import Switch
 from engine.memory import NOTHING, Placement, Policy, policy, weigh
+from engine.model_files import ModelFiles
 from engine.placement import Placed
 from engine.references import References
 from engine.refiner import load_refiner
@@ -70,7 +70,7 @@ class Models:
 
     def __init__(
         self,
-        catalogue: Catalogue,
+        catalogue: ModelFiles,
         *,
         device: torch.device,
         dtype: torch.dtype,
@@ -314,7 +314,7 @@ class Models:
             torch.cuda.empty_cache()
 
 
-def _load_checkpoint(path: Path, catalogue: Catalogue, alias: str, asker: str, dtype: torch.dtype) -> Any:
+def _load_checkpoint(path: Path, catalogue: ModelFiles, alias: str, asker: str, dtype: torch.dtype) -> Any:
     architecture = catalogue.entry(alias, asker=asker).architecture
     quiet: dict[str, Any] = {"dtype": dtype, "local_files_only": True, **_UNREAD[architecture]}
     cls = StableDiffusionPipeline if architecture == "sd15" else StableDiffusionXLPipeline

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
-from engine.catalogue import Catalogue
+from engine.model_files import ModelFiles
 from engine.pixels import Picture
 from schemas.errors import ModelMissing
 from schemas.spec import ReferenceSpec
@@ -29,7 +29,7 @@ KEPT = 64
 class References:
     """Which adapters a pipeline's UNet wears, and what their image encoder said."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: ModelFiles) -> None:
         self.catalogue = catalogue
         self._worn: tuple[str, ...] = ()
         self._known: OrderedDict[Hashable, tuple[Tensor, Tensor]] = OrderedDict()

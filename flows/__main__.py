@@ -114,11 +114,11 @@ def plan() -> None:
 @app.command()
 def preflight() -> None:
     """Say which device renders, with which levers, and how each checkpoint will fit into its memory."""
-    from engine.catalogue import Catalogue
+    from engine.model_files import open_model_files
     from tasks.preflight import fits
 
     given = settings()
-    for line in fits(given, Catalogue.read(given.catalogue, digests=given.home / "digests.json")):
+    for line in fits(given, open_model_files(given)):
         print(line)
 
 
@@ -156,13 +156,13 @@ def sweep(
     out: Annotated[Path, typer.Option(help="folder for the sheet and the curves")] = Path("sweep"),
 ) -> None:
     """Make a grid of settings on chosen prompts and seeds, to see from where on more steps change nothing."""
-    from engine.catalogue import Catalogue
+    from engine.model_files import open_model_files
     from schemas.spec import Tier
     from tasks import sweep as grids
 
     axes = grids.parse(vary or ["scheduler=Euler,DPM++ 2M Karras", "num_inference_steps=5,10,20,40"])
     given = settings()
-    catalogue = Catalogue.read(given.catalogue, digests=given.home / "digests.json")
+    catalogue = open_model_files(given)
     base = grids.base_of(catalogue, model, size=size, tier=Tier(tier))
     few = grids.few_in(catalogue, model, {lora.alias: lora.weight for lora in base["loras"]})
     cells = grids.grid(base, axes, prompts=prompt, seeds=seed or [1, 2], few=few)

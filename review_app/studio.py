@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from review_app.links import Links
+from schemas.catalogue import Catalogue
 from schemas.settings import Settings
 from storage.database import migrate, open_database
 from storage.ledger import Ledger
@@ -19,6 +20,11 @@ class Studio:
     ledger: Ledger
     store: Store
     links: Links
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Read anew, for a studio changes it without restarting this server."""
+        return Catalogue.read(self.settings.catalogue)
 
 
 @cache

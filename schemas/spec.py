@@ -64,7 +64,7 @@ class Frozen(BaseModel):
 
 
 class ModelRef(Frozen):
-    """Weights by the studio's alias and by the SHA-256 of their files (engine/catalogue.py says how it is taken)."""
+    """Weights by the studio's alias and by the SHA-256 of their files (engine/model_files.py says how it is taken)."""
 
     alias: str
     digest: Sha256

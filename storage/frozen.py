@@ -23,9 +23,11 @@ from typing import TYPE_CHECKING, Protocol
 from PIL import Image
 from pydantic_core import PydanticCustomError
 
+from schemas.catalogue import Catalogue
 from schemas.errors import DailiesError, InputError
 from schemas.fields import picture_path
 from schemas.manifest import FrozenFile, Manifest, Repair
+from schemas.model_names import unknown_models
 from schemas.reading import Reading, examine
 from schemas.repairs import Pixels, mask_name, pixels_of, unfit
 from schemas.settings import Limits, Settings
@@ -104,8 +106,8 @@ class Looked:
     media: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
-def look(data: bytes, name: str, files: Files, settings: Settings) -> Looked:
-    """Reads a manifest and opens every picture in it; `reading.problems` has what is wrong with either.
+def look(data: bytes, name: str, files: Files, settings: Settings, catalogue: Catalogue) -> Looked:
+    """Reads a manifest, opens its pictures and looks up its models; `reading.problems` has what is wrong with them.
 
     Raises ManifestError at once for what is not even YAML, JSON or CSV.
     """
@@ -131,16 +133,17 @@ def look(data: bytes, name: str, files: Files, settings: Settings) -> Looked:
     if looked.reading.rest is not None:
         looked.reading.judge(unfit(looked.reading.rest, looked.frozen, limits))
         _draw_regions(looked, looked.reading.rest)
+        looked.reading.judge(unknown_models(looked.reading.rest, catalogue))
     return looked
 
 
-def look_at(path: Path, settings: Settings) -> Looked:
+def look_at(path: Path, settings: Settings, catalogue: Catalogue) -> Looked:
     """`look` for a manifest on disk. Raises InputError when it cannot be read."""
     try:
         data = Folder(path.parent).read(path.name, settings.limits.manifest_bytes)
     except InputError as wrong:
         raise InputError(f"{path}: {wrong}; a manifest of at most {settings.limits.manifest_bytes} bytes") from None
-    return look(data, str(path), Folder(path.parent), settings)
+    return look(data, str(path), Folder(path.parent), settings, catalogue)
 
 
 def submission_digest(looked: Looked) -> str:

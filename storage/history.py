@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy import Select, func, literal, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from schemas.errors import LedgerError
@@ -110,8 +110,8 @@ class History(Transactions):
                 last = session.get(Decision, before)
                 if last is None:
                     raise LedgerError(f"there is no decision {before}")
-                query = query.where(place < tuple_(last.decided_at, last.id))
-            return [Decided(*row[:4], bool(row[4])) for row in session.execute(query)]
+                query = query.where(place < tuple_(literal(last.decided_at), literal(last.id)))
+            return [Decided(row[0], row[1], row[2], row[3], bool(row[4])) for row in session.execute(query)]
 
     def assets(self, project: str | None = None) -> list[AssetCount]:
         """By project and asset, in alphabetical order. Counted in three indexes, without a look at a row."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, exists, func, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, exists, func, literal, or_, select, text, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from schemas.errors import LedgerError
@@ -96,7 +96,7 @@ class Review(Transactions):
                 last = session.get(InboxEntry, after)
                 if last is None:
                     raise LedgerError(f"there is no image {after}")
-                wanted.append(place > tuple_(last.rank, last.queued_at, last.image))
+                wanted.append(place > tuple_(literal(last.rank), literal(last.queued_at), literal(last.image)))
             page = (
                 select(InboxEntry.image)
                 .where(*wanted)

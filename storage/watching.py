@@ -45,13 +45,12 @@ class Watching(Transactions):
             self.alone(session, "hold")
             stale = or_(Claim.until <= at, Claim.reviewer == reviewer)
             session.execute(delete(Claim).where(Claim.image.in_(self.listed(images)), stale))
-            wanted = dict(
-                session.execute(
-                    select(InboxEntry.image, InboxEntry.reviews_wanted).where(
-                        InboxEntry.image.in_(self.listed(images)), InboxEntry.waiting
-                    )
-                ).all()
+            rows = session.execute(
+                select(InboxEntry.image, InboxEntry.reviews_wanted).where(
+                    InboxEntry.image.in_(self.listed(images)), InboxEntry.waiting
+                )
             )
+            wanted = {row.image: row.reviews_wanted for row in rows}
             held = Counter(session.scalars(select(Claim.image).where(Claim.image.in_(self.listed(wanted)))))
             won = [image for image in images if image in wanted and held[image] < wanted[image]]
             until = at + timedelta(seconds=seconds)

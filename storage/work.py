@@ -70,9 +70,8 @@ class Work(Transactions):
         if project is not None:
             query = query.where(Spec.project == project)
         with self.reading() as session:
-            return [
-                Waiting(*row[:6], None if row.due == NO_DUE else row.due, *row[7:]) for row in session.execute(query)
-            ]
+            rows = [row._asdict() for row in session.execute(query)]
+        return [Waiting(**row | {"due": None if row["due"] == NO_DUE else row["due"]}) for row in rows]
 
     def claim(self, digests: Iterable[str], *, worker: str, seconds: float) -> list[ImageSpec]:
         """Takes a lease on those of `digests` that nobody made or holds, and returns exactly those, in order."""
@@ -165,7 +164,7 @@ class Work(Transactions):
             .order_by(Job.set_aside_at.desc(), Spec.digest)
         )
         with self.reading() as session:
-            return [SetAside(*row) for row in session.execute(query).all()]  # type: ignore[arg-type]
+            return [SetAside(*row) for row in session.execute(query).all()]
 
     def release_set_aside(self, digests: Iterable[str], by: str) -> int:
         """Back into the queue, as if they had never been tried; `by` is written down. Returns how many that were."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from engine.catalogue import Catalogue
+from engine.model_files import ModelFiles, open_model_files
 from schemas.settings import Settings
 from storage.database import migrate, open_database
 from storage.ledger import Ledger
@@ -36,7 +36,7 @@ class Parts:
     settings: Settings
     ledger: Ledger
     store: Store
-    catalogue: Catalogue
+    catalogue: ModelFiles
     told: Told | None = None
     worker: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
 
@@ -63,8 +63,7 @@ def open_parts(settings: Settings, *, told: Told | None = None) -> Parts:
     settings.home.mkdir(parents=True, exist_ok=True)
     database = open_database(settings.database)
     migrate(database)
-    catalogue = Catalogue.read(settings.catalogue, digests=settings.home / "digests.json")
-    return Parts(settings, Ledger(database), open_store(settings), catalogue, told)
+    return Parts(settings, Ledger(database), open_store(settings), open_model_files(settings), told)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from functools import lru_cache
 from string import Template
 from typing import Any
 
-from engine.catalogue import TierDefaults
+from schemas.catalogue import TierDefaults
 from schemas.fewstep import FewStep, few_of
 from schemas.fields import pixels
 from schemas.manifest import (

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from engine.catalogue import Catalogue, Entry
+from engine.model_files import ModelFiles
+from schemas.catalogue import Entry
 from schemas.errors import ModelError
 from schemas.settings import Settings
 from schemas.spec import ControlSpec, ImageSpec, ModelRef
@@ -20,7 +21,7 @@ from tasks.gather import KINDS, picture_key
 
 
 def obstacles(
-    specs: Iterable[ImageSpec], *, catalogue: Catalogue, store: Store, condition_models: Path | None
+    specs: Iterable[ImageSpec], *, catalogue: ModelFiles, store: Store, condition_models: Path | None
 ) -> dict[str, str]:
     """Spec digest -> one sentence that says what is missing, for whom. Each model and picture is looked at once."""
 
@@ -62,7 +63,7 @@ def obstacles(
     return {spec.digest: reason for spec in specs if (reason := first(spec))}
 
 
-def fits(settings: Settings, catalogue: Catalogue) -> list[str]:
+def fits(settings: Settings, catalogue: ModelFiles) -> list[str]:
     """Lines to print: the device, its levers, and each checkpoint's way into its memory, with and without a ControlNet.
 
     Imports torch. A model that is not there is said to be so; the rest is told all the same.
@@ -90,7 +91,7 @@ def fits(settings: Settings, catalogue: Catalogue) -> list[str]:
     return lines
 
 
-def _spec(catalogue: Catalogue, alias: str, side: int, net: Entry | None) -> ImageSpec:
+def _spec(catalogue: ModelFiles, alias: str, side: int, net: Entry | None) -> ImageSpec:
     """Any image of this checkpoint; its weights are weighed, not hashed."""
     control = (
         ControlSpec(type="canny", image="0" * 64, model=ModelRef(alias=net.alias, digest="0" * 64)) if net else None

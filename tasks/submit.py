@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.catalogue import Catalogue
+from engine.model_files import ModelFiles, open_model_files
+from schemas.catalogue import Catalogue
 from schemas.errors import LedgerError, ModelMissing
 from schemas.manifest import FrozenFile, Manifest, TextureVariants
 from schemas.matrix import Matrix
@@ -17,7 +18,7 @@ from schemas.settings import Settings
 from schemas.spec import ImageSpec
 from storage.frozen import Looked, freeze, look_at
 from tasks.estimate import Row, table
-from tasks.lookup import models_for, unknown_models
+from tasks.lookup import models_for
 from tasks.plan import Models, expand, expand_asset
 
 if TYPE_CHECKING:  # `dailies check` on a broken manifest needs neither SQLAlchemy nor boto3
@@ -43,22 +44,10 @@ class Report:
         return sum(row.images for row in self.rows)
 
 
-def catalogue_of(settings: Settings) -> Catalogue:
-    """The catalogue, with digests remembered between commands."""
-    return Catalogue.read(settings.catalogue, digests=settings.home / "digests.json")
-
-
 def read_sound(path: Path, settings: Settings, catalogue: Catalogue) -> tuple[Looked, Manifest]:
     """Raises ManifestError with everything that is wrong: the manifest, its pictures, its models."""
-    looked = look_at(path, settings)
-    return looked, judged(looked, catalogue)
-
-
-def judged(looked: Looked, catalogue: Catalogue) -> Manifest:
-    """The manifest, when its models are in the catalogue too."""
-    if looked.reading.rest is not None:
-        looked.reading.judge(unknown_models(looked.reading.rest, catalogue))
-    return looked.reading.sound()
+    looked = look_at(path, settings, catalogue)
+    return looked, looked.reading.sound()
 
 
 def check(path: Path, settings: Settings) -> Report:
@@ -66,12 +55,12 @@ def check(path: Path, settings: Settings) -> Report:
 
     Raises ManifestError with every problem.
     """
-    catalogue = catalogue_of(settings)
+    catalogue = open_model_files(settings)
     looked, manifest = read_sound(path, settings, catalogue)
     return report(manifest, looked.frozen, settings, catalogue)
 
 
-def report(manifest: Manifest, files: Mapping[str, FrozenFile], settings: Settings, catalogue: Catalogue) -> Report:
+def report(manifest: Manifest, files: Mapping[str, FrozenFile], settings: Settings, catalogue: ModelFiles) -> Report:
     """The table for a sound manifest."""
     ledger, notes = _history(settings)
     pins = ledger.pins() if ledger else {}
@@ -110,14 +99,14 @@ def _sample(matrix: Matrix, files: Mapping[str, FrozenFile], models: Models, mos
 
 
 def submit(
-    path: Path, *, settings: Settings, catalogue: Catalogue, ledger: Ledger, store: Store, submitted_by: str = ""
+    path: Path, *, settings: Settings, catalogue: ModelFiles, ledger: Ledger, store: Store, submitted_by: str = ""
 ) -> tuple[Submission, bool]:
     """Freezes a manifest and everything that it names. False when the very same was submitted before."""
     looked, _ = read_sound(path, settings, catalogue)
     return freeze(looked, store=store, ledger=ledger, submitted_by=submitted_by)
 
 
-def plan_submission(ledger: Ledger, catalogue: Catalogue, digest: str) -> PlanCount:
+def plan_submission(ledger: Ledger, catalogue: ModelFiles, digest: str) -> PlanCount:
     """Expands a submission and writes its specs, orders and jobs. Doing it again changes nothing.
 
     Raises ModelMissing, with every missing model, rather than plan with a digest that is not known.
@@ -135,7 +124,7 @@ def plan_submission(ledger: Ledger, catalogue: Catalogue, digest: str) -> PlanCo
 
 
 def planned_specs(
-    manifest: Manifest, files: Mapping[str, FrozenFile], catalogue: Catalogue, pins: Mapping[str, str]
+    manifest: Manifest, files: Mapping[str, FrozenFile], catalogue: ModelFiles, pins: Mapping[str, str]
 ) -> Iterator[ImageSpec]:
     """Every spec of a manifest, as they are asked for. Raises ModelMissing, at once, for models that are neither pinned
     nor on this machine."""

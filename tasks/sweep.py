@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from engine.catalogue import Catalogue
+from engine.model_files import ModelFiles
 from schemas.errors import InputError
 from schemas.fewstep import FewStep, few_of
 from schemas.fields import pixels
@@ -64,7 +64,7 @@ def parse(vary: Sequence[str]) -> dict[str, list[Any]]:
     return axes
 
 
-def base_of(catalogue: Catalogue, model: str, *, size: str | None, tier: Tier) -> dict[str, Any]:
+def base_of(catalogue: ModelFiles, model: str, *, size: str | None, tier: Tier) -> dict[str, Any]:
     """What a manifest that says nothing gets from this model at this tier, as an ImageSpec's fields."""
     entry = catalogue.entry(model, asker="sweep", kind="checkpoint")
     own, house = entry.tiers.get(tier), HOUSE_TIERS[tier]
@@ -84,7 +84,7 @@ def base_of(catalogue: Catalogue, model: str, *, size: str | None, tier: Tier) -
     return fields
 
 
-def few_in(catalogue: Catalogue, model: str, loras: Mapping[str, float]) -> FewStep | None:
+def few_in(catalogue: ModelFiles, model: str, loras: Mapping[str, float]) -> FewStep | None:
     """The few-step weights among a checkpoint and the LoRAs it wears."""
     worn = [model, *(alias for alias, weight in loras.items() if weight)]
     entries = ((alias, catalogue.entry(alias, asker="sweep").few) for alias in worn)

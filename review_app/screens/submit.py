@@ -15,7 +15,7 @@ import streamlit as st
 from review_app.look import ago, counted, figure, figures, plain
 from review_app.studio import studio
 from review_app.who import someone
-from schemas.errors import ManifestError, Problem
+from schemas.errors import ManifestError, Problem, SettingsError
 from schemas.manifest import Manifest
 from schemas.matrix import Matrix
 from storage.frozen import Looked, Upload, freeze, look
@@ -53,10 +53,12 @@ def main() -> None:
         )
     with right:
         try:
-            looked = look(edited.encode(), name, Upload(named), at.settings)
+            looked = look(edited.encode(), name, Upload(named), at.settings, at.catalogue)
             manifest = looked.reading.sound()
         except ManifestError as wrong:
             _complaints(wrong.problems, edited)
+        except SettingsError as wrong:
+            st.error(f"Nothing can be submitted: {plain(str(wrong))}", icon=":material/error:")
         else:
             _plan(manifest, looked)
     history()
@@ -111,7 +113,7 @@ def _plan(manifest: Manifest, looked: Looked) -> None:
         with known:
             figure("GPU time", "not known", help="Nothing was made with this model yet")
     st.dataframe(rows, hide_index=True)
-    st.caption("`dailies check` says more: batches, megabytes, what exists already, and whether the models are there.")
+    st.caption("`dailies check` says more: batches, megabytes, what exists already, and whether the weights are there.")
     person = someone()
     if person is None or not person.may_decide:
         st.caption("Your role does not submit.")

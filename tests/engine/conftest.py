@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.catalogue import Catalogue
 from engine.diffuse import Engine
+from engine.model_files import ModelFiles
 from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef
 from tests.studio import catalogue_path
 
@@ -16,25 +16,25 @@ WIDTH, HEIGHT = 64, 48
 
 
 @pytest.fixture(scope="session")
-def catalogue() -> Catalogue:
+def catalogue() -> ModelFiles:
     torch.set_num_threads(1)  # small tensors, and cores that are shared with other tests
-    return Catalogue.read(catalogue_path())
+    return ModelFiles.read(catalogue_path())
 
 
 @pytest.fixture(scope="session")
-def engine(catalogue: Catalogue) -> Engine:
+def engine(catalogue: ModelFiles) -> Engine:
     return Engine(catalogue, device="cpu", dtype="float32")
 
 
 @pytest.fixture(scope="session")
-def studio(catalogue: Catalogue) -> "Studio":
+def studio(catalogue: ModelFiles) -> "Studio":
     return Studio(catalogue)
 
 
 class Studio:
     """Specs over the small checkpoint, and the pictures they read."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: ModelFiles) -> None:
         self.catalogue = catalogue
         rng = np.random.default_rng(3)
         self.sources = {

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from engine.catalogue import Catalogue
 from engine.diffuse import Engine
+from engine.model_files import ModelFiles
 from schemas.spec import ControlSpec, ImageSpec, ModelRef
 from tests.engine.conftest import HEIGHT, WIDTH
 from tests.untrained import make
@@ -21,7 +21,7 @@ from tests.untrained import make
 @pytest.fixture(scope="module")
 def world(studio, tmp_path_factory):
     """(engine, catalogue) of everything untrained."""
-    catalogue = Catalogue.read(make(tmp_path_factory.mktemp("untrained")))
+    catalogue = ModelFiles.read(make(tmp_path_factory.mktemp("untrained")))
     return Engine(catalogue, device="cpu", dtype="float32"), catalogue
 
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from engine.catalogue import Catalogue
+from engine.model_files import ModelFiles
 from schemas.errors import ModelChanged, ModelMissing, SettingsError, UnsafeWeights
 from schemas.settings import ROOT
 from schemas.spec import ImageSpec, LoraRef, ModelRef, Tier
 
 
-def write(folder: Path, text: str) -> Catalogue:
+def write(folder: Path, text: str) -> ModelFiles:
     (folder / "catalogue.yaml").write_text(text)
-    return Catalogue.read(folder / "catalogue.yaml", digests=folder / "digests.json")
+    return ModelFiles.read(folder / "catalogue.yaml", digests=folder / "digests.json")
 
 
 def checkpoint(folder: Path) -> None:
@@ -115,11 +115,11 @@ def test_a_catalogue_that_is_wrong_says_where(tmp_path):
         with pytest.raises(SettingsError, match=rf"catalogue.yaml: {said}"):
             write(tmp_path, text)
     with pytest.raises(SettingsError, match="no catalogue is there"):
-        Catalogue.read(tmp_path / "nowhere.yaml")
+        ModelFiles.read(tmp_path / "nowhere.yaml")
 
 
 def test_the_shipped_catalogue():
-    catalogue = Catalogue.read(ROOT / "models" / "catalogue.yaml")
+    catalogue = ModelFiles.read(ROOT / "models" / "catalogue.yaml")
     draft = catalogue.entry("studio-tiny", asker="test").tiers[Tier.DRAFT]
     assert draft.scheduler == "LCM" and set(draft.loras) == {"studio-tiny/lcm"}
     assert catalogue.controlnet("studio-tiny", "canny", asker="test").alias == "studio-tiny/canny"
@@ -130,7 +130,7 @@ def test_the_shipped_catalogue():
 
 def test_reading_a_catalogue_imports_no_torch():
     code = (
-        "import sys, engine.catalogue; sys.exit(any(name in sys.modules for name in ('torch', 'diffusers', 'numpy')))"
+        "import sys, engine.model_files; sys.exit(any(name in sys.modules for name in ('torch', 'diffusers', 'numpy')))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engine.catalogue import Catalogue
 from engine.diffuse import Engine
 from engine.embeddings import read_inversion
+from engine.model_files import ModelFiles
 from engine.prompts import chunked, encoded, sides_of
 from schemas.errors import ModelError
 from schemas.spec import EmbeddingRef
@@ -24,7 +24,7 @@ TOKENS = {"untrained/gouache": "gouache-style", "untrained/muddy": "muddy"}
 def world(studio, tmp_path_factory):
     """(engine, catalogue, pipe): `pipe` is diffusers' own with both inversions in its tokenizers."""
     folder = tmp_path_factory.mktemp("untrained")
-    catalogue = Catalogue.read(make(folder))
+    catalogue = ModelFiles.read(make(folder))
     pipe = diffusers.StableDiffusionXLPipeline.from_pretrained(
         catalogue.where("studio-tiny", asker="test"), dtype=torch.float32, add_watermarker=False
     )
@@ -114,7 +114,7 @@ def test_one_of_another_architecture_says_so_and_fails_alone(world, studio, tmp_
         (tmp_path / name).symlink_to(catalogue.folder / name)
     (tmp_path / "muddy.safetensors").unlink()
     (tmp_path / "gouache.safetensors").unlink()
-    other = Catalogue.read(tmp_path / "catalogue.yaml")
+    other = ModelFiles.read(tmp_path / "catalogue.yaml")
     ref = EmbeddingRef(alias="old", digest=other.digest("old"), token="old")
     rows = studio.render(
         Engine(other, device="cpu", dtype="float32"),

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from engine import pixels
-from engine.catalogue import Catalogue
 from engine.hires import enlarged
 from engine.memory import UNLIMITED
+from engine.model_files import ModelFiles
 from schemas.errors import ModelMissing, NotFinite
 from schemas.spec import Hires, ImageSpec, ModelRef
 
@@ -88,7 +88,7 @@ def enlarger(tmp_path):
     network = Compact(num_feat=8, num_conv=2, upscale=2)
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, tmp_path / "up.safetensors")
     (tmp_path / "catalogue.yaml").write_text(yaml.safe_dump({"up": {"kind": "upscaler", "path": "up.safetensors"}}))
-    return Catalogue.read(tmp_path / "catalogue.yaml"), network
+    return ModelFiles.read(tmp_path / "catalogue.yaml"), network
 
 
 def test_a_learned_enlarger_goes_between_the_passes(engine, studio, enlarger):

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from engine.attention import chosen, measured
-from engine.catalogue import Catalogue
 from engine.compiling import Compiler
 from engine.diffuse import Engine
 from engine.levers import Levers
+from engine.model_files import ModelFiles
 from schemas.settings import ROOT, Settings
 
 from .conftest import Studio
@@ -24,7 +24,7 @@ SMALL = (2, 64, 16)
 
 
 @pytest.fixture(scope="module")
-def traced(catalogue: Catalogue) -> Iterator[Engine]:
+def traced(catalogue: ModelFiles) -> Iterator[Engine]:
     """Dynamo's graphs and guards for real; inductor's code for them is for the slow test."""
     yield Engine(catalogue, device="cpu", dtype="float32", levers=Levers(compile=True, backend="eager"))
     torch._dynamo.reset()
@@ -140,14 +140,14 @@ COMPILED = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from engine.catalogue import Catalogue
+from engine.model_files import ModelFiles
 from engine.compiling import hits
 from engine.diffuse import Engine
 from engine.levers import Levers
 from tests.engine.conftest import Studio
 from tests.studio import catalogue_path
 
-catalogue = Catalogue.read(catalogue_path())
+catalogue = ModelFiles.read(catalogue_path())
 studio = Studio(catalogue)
 levers = Levers(compile=True, folder=Path(sys.argv[1]))
 plain, compiled = Engine(catalogue, device="cpu"), Engine(catalogue, device="cpu", levers=levers)

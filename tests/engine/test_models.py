@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine.catalogue import Entry
+from schemas.catalogue import Entry
 from schemas.errors import ModelError, ModelMissing
 from schemas.spec import LoraRef
 

@@ -9,8 +9,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from engine.catalogue import Catalogue
 from engine.diffuse import Engine
+from engine.model_files import ModelFiles
 from schemas.errors import RenderError
 from schemas.spec import Hires, ModelRef, ReferenceSpec
 from tests.engine.conftest import HEIGHT, WIDTH
@@ -53,7 +53,7 @@ def shown(studio, tmp_path_factory):
         "eye": {"kind": "image_encoder", "path": "encoder"},
     }
     (folder / "catalogue.yaml").write_text(yaml.safe_dump(entries))
-    catalogue = Catalogue.read(folder / "catalogue.yaml")
+    catalogue = ModelFiles.read(folder / "catalogue.yaml")
     return Engine(catalogue, device="cpu", dtype="float32"), catalogue, folder
 
 
@@ -132,7 +132,7 @@ def test_what_is_missing_is_named(shown, studio, tmp_path):
     text += "eye: {kind: image_encoder, path: nowhere}"
     (tmp_path / "catalogue.yaml").write_text(text)
     spec = studio.spec(0, references=(reference(catalogue),))
-    said = Catalogue.read(tmp_path / "catalogue.yaml").missing([spec])
+    said = ModelFiles.read(tmp_path / "catalogue.yaml").missing([spec])
     assert f"test/asset-0 asks for eye: nothing is at {tmp_path / 'nowhere'}" in said
 
 
@@ -146,4 +146,4 @@ def test_the_image_encoder_is_part_of_the_adapters_digest(shown, tmp_path):
     entries["eye"]["path"] = str(tmp_path / "other")
     entries["look"]["path"] = str(folder / "adapter.safetensors")
     (tmp_path / "catalogue.yaml").write_text(yaml.safe_dump(entries))
-    assert Catalogue.read(tmp_path / "catalogue.yaml").digest("look") != before
+    assert ModelFiles.read(tmp_path / "catalogue.yaml").digest("look") != before

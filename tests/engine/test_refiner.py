@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.catalogue import Catalogue
 from engine.diffuse import Engine
+from engine.model_files import ModelFiles
 from schemas.spec import EmbeddingRef, ModelRef, Refiner
 from tests.engine.conftest import HEIGHT, WIDTH
 from tests.untrained import make
@@ -19,7 +19,7 @@ STEPS = 6
 @pytest.fixture(scope="module")
 def world(studio, tmp_path_factory):
     """(engine, catalogue)"""
-    catalogue = Catalogue.read(make(tmp_path_factory.mktemp("untrained")))
+    catalogue = ModelFiles.read(make(tmp_path_factory.mktemp("untrained")))
     return Engine(catalogue, device="cpu", dtype="float32"), catalogue
 
 

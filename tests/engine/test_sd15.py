@@ -10,9 +10,9 @@ from PIL import Image
 from safetensors.torch import save_file
 from transformers import CLIPTextModel
 
-from engine.catalogue import Catalogue
 from engine.diffuse import Engine
 from engine.embeddings import read_inversion
+from engine.model_files import ModelFiles
 from engine.models import PIPELINES_SD15
 from engine.prompts import encoded, sides_of
 from schemas.spec import ControlSpec, ModelRef, Task
@@ -23,7 +23,7 @@ from tests.untrained import make
 @pytest.fixture(scope="module")
 def world(studio, tmp_path_factory):
     """(engine, catalogue)"""
-    catalogue = Catalogue.read(make(tmp_path_factory.mktemp("untrained")))
+    catalogue = ModelFiles.read(make(tmp_path_factory.mktemp("untrained")))
     return Engine(catalogue, device="cpu", dtype="float32"), catalogue
 
 

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from safetensors.torch import load_file, save_file
 
-from engine.catalogue import Catalogue
 from engine.diffuse import Engine
+from engine.model_files import ModelFiles
 from models.studio_tiny.export import checkpoint
 from schemas.errors import ModelMissing
 from schemas.spec import LoraRef, ModelRef
@@ -29,7 +29,7 @@ def shelf(studio, tmp_path_factory):
         "vae": {"kind": "vae", "path": str(base / "vae")},
     }
     (folder / "catalogue.yaml").write_text(yaml.safe_dump(entries))
-    return Catalogue.read(folder / "catalogue.yaml")
+    return ModelFiles.read(folder / "catalogue.yaml")
 
 
 def kohya(weights):

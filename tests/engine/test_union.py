@@ -10,8 +10,8 @@ import yaml
 from diffusers import ControlNetUnionModel
 from PIL import Image
 
-from engine.catalogue import Catalogue
 from engine.diffuse import Engine
+from engine.model_files import ModelFiles
 from schemas.spec import ControlSpec, ModelRef
 from tests.engine.conftest import HEIGHT, WIDTH
 
@@ -43,7 +43,7 @@ def union(studio, tmp_path_factory):
         "union": {"kind": "controlnet", "path": "union", "modes": MODES},
     }
     (folder / "catalogue.yaml").write_text(yaml.safe_dump(entries))
-    catalogue = Catalogue.read(folder / "catalogue.yaml")
+    catalogue = ModelFiles.read(folder / "catalogue.yaml")
     return Engine(catalogue, device="cpu", dtype="float32"), catalogue, net
 
 

@@ -24,13 +24,13 @@ def main() -> None:
     import flows.nightly  # noqa: F401
     import storage.objects  # noqa: F401
     import tasks.deliver  # noqa: F401
-    from engine.catalogue import Catalogue
     from engine.diffuse import Engine
+    from engine.model_files import ModelFiles
     from schemas.manifest import Manifest  # noqa: F401
     from schemas.spec import ImageSpec
 
     tqdm.tqdm.monitor_interval = 0  # it would start a thread
-    catalogue = Catalogue.read(Path(os.environ["DAILIES_CATALOGUE"]))
+    catalogue = ModelFiles.read(Path(os.environ["DAILIES_CATALOGUE"]))
     engine = Engine(catalogue, device="cpu")
     model = {"alias": "studio-tiny", "digest": catalogue.digest("studio-tiny")}
     names = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from engine.catalogue import Catalogue
+from engine.model_files import ModelFiles
 from flows.embedded import unwatched
 from schemas.settings import Settings
 from storage.ledger import Ledger
@@ -65,13 +65,13 @@ def engine() -> Any:
     """Loaded once a session: engines are the caller's to share, one thread at a time."""
     from engine.diffuse import Engine
 
-    return Engine(Catalogue.read(catalogue_path()), device="cpu")
+    return Engine(ModelFiles.read(catalogue_path()), device="cpu")
 
 
 def parts_of(settings: Settings, ledger: Ledger, store: Store, **changes: Any) -> Parts:
     changed = settings.model_copy(update={"device": "cpu", "batch_size": 4, "checks": False} | changes)
     changed.home.mkdir(parents=True, exist_ok=True)
-    parts = Parts(changed, ledger, store, Catalogue.read(catalogue_path()))
+    parts = Parts(changed, ledger, store, ModelFiles.read(catalogue_path()))
     parts.__dict__["engine"] = engine()
     return parts
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from engine.catalogue import Catalogue
+from engine.model_files import ModelFiles
 from flows.embedded import unwatched
 from schemas.errors import DeviceLost, NotFinite, RenderError
 from schemas.review import Choice, Verdict
@@ -189,7 +189,7 @@ def test_what_is_missing_is_found_before_anything_is_made(plain: Parts, tmp_path
     plan_submission(plain.ledger, plain.catalogue, plain.ledger.unplanned()[0].digest)
     catalogue = tmp_path / "catalogue.yaml"
     catalogue.write_text(f"studio-tiny: {{kind: checkpoint, path: {tmp_path / 'gone'}}}\n")
-    whole, plain.catalogue = plain.catalogue, Catalogue.read(catalogue)
+    whole, plain.catalogue = plain.catalogue, ModelFiles.read(catalogue)
     breaking = Breaking(plain, lambda spec: None)
     result = night(plain)
     assert (result["outcome"], result["made"], result["failed"], result["waiting"]) == ("blocked", 0, 0, 4)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.catalogue import Catalogue
 from engine.diffuse import Engine
+from engine.model_files import ModelFiles
 from schemas.manifest import Manifest
 from schemas.settings import ROOT
 from tasks.parts import Parts
@@ -40,7 +40,7 @@ USED = {
 
 @pytest.mark.timeout(1500)
 def test_every_untrained_example_is_made_and_says_with_what(local: Parts, tmp_path: Path) -> None:
-    local.catalogue = Catalogue.read(make(tmp_path / "weights"))
+    local.catalogue = ModelFiles.read(make(tmp_path / "weights"))
     local.__dict__["engine"] = Engine(local.catalogue, device="cpu", dtype="float32")
     folder = shutil.copytree(ROOT / "manifests" / "untrained", tmp_path / "manifests")
     examples = sorted(folder.glob("*.yaml"))

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 import yaml
 
-from engine.catalogue import Catalogue
+from engine.model_files import ModelFiles
 from schemas.errors import SettingsError
 from schemas.fewstep import FAMILIES
 from schemas.manifest import Manifest
+from schemas.model_names import unknown_models
 from schemas.rules import broken
 from schemas.settings import Limits
 from schemas.spec import ImageSpec
-from tasks.lookup import models_for, unknown_models
+from tasks.lookup import models_for
 from tasks.plan import expand
 
 ENTRIES: dict[str, dict[str, Any]] = {
@@ -43,10 +44,10 @@ ENTRIES: dict[str, dict[str, Any]] = {
 PINS = {alias: f"{number:064x}" for number, alias in enumerate(ENTRIES)}
 
 
-def catalogue(tmp_path: Path, **more: dict[str, Any]) -> Catalogue:
+def catalogue(tmp_path: Path, **more: dict[str, Any]) -> ModelFiles:
     entries = {alias: {"path": "x", **fields} for alias, fields in (ENTRIES | more).items()}
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(entries), encoding="utf-8")
-    return Catalogue.read(tmp_path / "c.yaml")
+    return ModelFiles.read(tmp_path / "c.yaml")
 
 
 def manifest(asset: dict[str, Any], **shared: Any) -> Manifest:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sd_parsers import ParserManager
 
-from engine.catalogue import TierDefaults
+from schemas.catalogue import TierDefaults
 from schemas.errors import InputError, SettingsError
 from schemas.manifest import FrozenFile
 from schemas.reading import read_manifest

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from engine.catalogue import Catalogue
+from engine.model_files import ModelFiles
 from schemas.errors import ManifestError, ModelMissing
 from schemas.settings import ROOT, Settings
 from tasks.submit import check, planned_specs, read_sound
@@ -41,7 +41,7 @@ def test_weights_that_are_not_on_this_machine_are_named(tmp_path: Path) -> None:
     notes = "\n".join(check(GUIDES, settings).notes)
     for alias in ("untrained/union", "untrained/look", "untrained/enlarger"):
         assert f"not on this machine: Untrained asks for {alias}: nothing is at {tmp_path}" in notes
-    catalogue = Catalogue.read(settings.catalogue)
+    catalogue = ModelFiles.read(settings.catalogue)
     looked, manifest = read_sound(GUIDES, settings, catalogue)
     with pytest.raises(ModelMissing, match="asks for untrained/enlarger: nothing is at"):
         planned_specs(manifest, looked.frozen, catalogue, {})

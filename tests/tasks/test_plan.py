@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.catalogue import TierDefaults
+from schemas.catalogue import TierDefaults
 from schemas.manifest import FrozenFile, Manifest
 from schemas.matrix import product
 from schemas.review import Changes

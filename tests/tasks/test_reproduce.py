@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.catalogue import Catalogue
 from engine.diffuse import Engine, versions
+from engine.model_files import ModelFiles
 from schemas.errors import InputError
 from schemas.spec import ImageSpec, ModelRef
 from storage.pictures import encode
@@ -17,7 +17,7 @@ from tests.studio import catalogue_path
 @pytest.fixture(scope="module")
 def engine() -> Engine:
     torch.set_num_threads(1)
-    return Engine(Catalogue.read(catalogue_path()), device="cpu", dtype="float32")
+    return Engine(ModelFiles.read(catalogue_path()), device="cpu", dtype="float32")
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.catalogue import Catalogue
+from engine.model_files import ModelFiles, open_model_files
 from schemas.errors import ManifestError, ModelMissing
 from schemas.records import Submission
 from schemas.settings import ROOT, Settings
-from tasks.submit import catalogue_of, check, plan_submission, submit
+from tasks.submit import check, plan_submission, submit
 from tests.conftest import Stack
 
 PINS = {"studio-tiny": "a" * 64, "studio-tiny/canny": "b" * 64, "studio-tiny/depth": "c" * 64}
@@ -39,7 +39,7 @@ def send(stack: Stack, path: Path, *, by: str = "") -> tuple[Submission, bool]:
     return submit(
         path,
         settings=stack.settings,
-        catalogue=catalogue_of(stack.settings),
+        catalogue=open_model_files(stack.settings),
         ledger=stack.ledger,
         store=stack.store,
         submitted_by=by,
@@ -56,7 +56,7 @@ def test_what_was_submitted_is_frozen_with_its_pictures(pinned: Stack, folder: P
     kept = pinned.ledger.submission(submission.digest)
     assert pinned.store.get(kept.object_key) == sent
     assert pinned.store.get(kept.files["pictures/brick.png"]["key"]) == picture
-    planned = plan_submission(pinned.ledger, catalogue_of(pinned.settings), submission.digest)
+    planned = plan_submission(pinned.ledger, open_model_files(pinned.settings), submission.digest)
     assert (planned.new, planned.existing) == (30, 0)
     specs = pinned.ledger.claim([row.digest for row in pinned.ledger.waiting()], worker="w", seconds=60)
     walls = {spec.source for spec in specs if spec.asset == "Wall"}
@@ -79,7 +79,7 @@ def test_another_picture_under_the_same_name_is_another_submission(pinned: Stack
 
 
 def test_planning_twice_plans_once_and_another_manifest_shares_what_is_alike(pinned: Stack, folder: Path) -> None:
-    catalogue = catalogue_of(pinned.settings)
+    catalogue = open_model_files(pinned.settings)
     first, _ = send(pinned, folder / "demo.yaml")
     assert plan_submission(pinned.ledger, catalogue, first.digest).new == 30
     assert plan_submission(pinned.ledger, catalogue, first.digest).new == 0
@@ -102,8 +102,8 @@ def test_rows_of_a_csv_are_frozen_too(local_stack: Stack, tmp_path: Path) -> Non
 
 
 def test_nothing_is_planned_with_a_model_that_is_not_known(local_stack: Stack, folder: Path, tmp_path: Path) -> None:
-    catalogue = Catalogue({}, folder=tmp_path)
-    shipped = Catalogue.read(local_stack.settings.catalogue)
+    catalogue = ModelFiles({}, folder=tmp_path)
+    shipped = ModelFiles.read(local_stack.settings.catalogue)
     catalogue.entries = {
         name: entry.model_copy(update={"path": tmp_path / "nowhere"}) for name, entry in shipped.entries.items()
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from engine.catalogue import Catalogue, Entry
+from schemas.catalogue import Catalogue, Entry
 from schemas.fewstep import FewStep
 from schemas.manifest import AnyAsset, Asset, Manifest
 from schemas.matrix import Matrix, loras_of, sampling

@@ -1,4 +1,4 @@
-"""Aliases -> weights. Knows folders, file names and SHA-256; opens no weights and imports no torch.
+"""The catalogue: what a studio says of its models, by alias. Lookups are pure; weights are opened in engine/ alone.
 
 A catalogue is a YAML file, one entry an alias:
 
@@ -27,37 +27,27 @@ A catalogue is a YAML file, one entry an alias:
       path: ../weights/studio-15
       architecture: sd15          # sdxl, sdxl-refiner, sd15; what it wears must be of the same
 
-The digest of an alias is the SHA-256 over the lines `<sha256 of file>  <relative name>\\n`, sorted by name, of every
-file that loading reads: .safetensors, .json and .txt. Of a checkpoint folder only `model_index.json` and the components
-it names count, so that a ControlNet kept inside it is no part of it. A single file's digest is its own line. An
-ip_adapter's has one line more, the digest of its image encoder.
-Only safetensors are weights; anything else that stands in their place is refused by name (`UnsafeWeights`).
+engine/model_files.py finds the files that the entries name, and takes their digests.
 """
 
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from schemas.errors import ModelMissing, SettingsError, UnsafeWeights
+from schemas.errors import ModelMissing, SettingsError
 from schemas.fewstep import FAMILIES, FamilyName, FewStep
-from schemas.spec import ImageSpec, Tier
+from schemas.spec import Tier
 
 Kind = Literal[
     "checkpoint", "controlnet", "t2i_adapter", "vae", "lora", "embedding", "upscaler", "ip_adapter", "image_encoder",
 ]  # fmt: skip
 Architecture = Literal["sdxl", "sdxl-refiner", "sd15"]
-_READ = {".safetensors", ".json", ".txt"}
-_PICKLED = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle", ".h5", ".msgpack"}
-_CODE = {".py"}
 
 
 class TierDefaults(BaseModel):
@@ -128,22 +118,14 @@ class Entry(BaseModel):
 
 
 class Catalogue:
-    """The entries of one file, and the digests of what they name.
+    """The entries of one file. `folder`: where that file is; the paths in it are relative to it."""
 
-    `digests`: a file that remembers digests between processes, by path, size and modification time; without one they
-    are remembered in this object only.
-    """
-
-    def __init__(self, entries: Mapping[str, Entry], *, folder: Path, digests: Path | None = None) -> None:
+    def __init__(self, entries: Mapping[str, Entry], *, folder: Path) -> None:
         self.entries = dict(entries)
         self.folder = folder
-        self._digests = digests
-        self._known: dict[str, str] = {}
-        if digests is not None and digests.is_file():
-            self._known = json.loads(digests.read_text())
 
     @classmethod
-    def read(cls, path: Path, *, digests: Path | None = None) -> Catalogue:
+    def read(cls, path: Path) -> Self:
         """Raises SettingsError, which names the file and the alias, for anything that is not a catalogue."""
         try:
             body = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
@@ -159,7 +141,7 @@ class Catalogue:
                 entries[str(alias)] = Entry.model_validate({"alias": str(alias), **(fields or {})})
             except (ValidationError, TypeError) as wrong:
                 raise SettingsError(f"{path}: {alias}: {_first(wrong)}") from None
-        return cls(entries, folder=path.resolve().parent, digests=digests)
+        return cls(entries, folder=path.resolve().parent)
 
     def entry(self, alias: str, *, asker: str, kind: Kind | None = None) -> Entry:
         """Raises ModelMissing, which names who asked and what there is."""
@@ -185,118 +167,9 @@ class Catalogue:
         there = ", ".join(sorted({control for entry in able for control in entry.serves})) or "none"
         raise ModelMissing(f"{asker} asks for control {control!r}; {checkpoint} has a ControlNet for: {there}")
 
-    def where(self, alias: str, *, asker: str, kind: Kind | None = None) -> Path:
-        """The folder or file of an alias. Raises ModelMissing with the path, the alias and the asker."""
-        entry = self.entry(alias, asker=asker, kind=kind)
-        if entry.hub is not None:
-            return _in_hub_cache(entry.hub, alias, asker)
-        assert entry.path is not None
-        path = (self.folder / entry.path.expanduser()).resolve()
-        if not path.exists():
-            raise ModelMissing(f"{asker} asks for {alias}: nothing is at {path}")
-        return path
-
-    def files(self, alias: str, *, asker: str) -> list[Path]:
-        """What loading reads, sorted. Raises ModelMissing, or UnsafeWeights naming the file."""
-        encoder = self.entry(alias, asker=asker).image_encoder
-        return self._own_files(alias, asker) + (self.files(encoder, asker=asker) if encoder else [])
-
-    def _own_files(self, alias: str, asker: str) -> list[Path]:
-        entry, path = self.entry(alias, asker=asker), self.where(alias, asker=asker)
-        if path.is_file():
-            if path.suffix != ".safetensors":
-                raise UnsafeWeights(f"{asker} asks for {alias}: {path} is not safetensors")
-            return [path]
-        unread = {"safety_checker", "feature_extractor"} if entry.architecture == "sd15" else set()
-        unread |= {"vae"} if entry.architecture == "sdxl-refiner" else set()  # the base's own is taken
-        folders = [path]
-        index = path / "model_index.json"
-        if entry.kind == "checkpoint":
-            if not index.is_file():
-                raise ModelMissing(f"{asker} asks for {alias}: {index} is missing")
-            folders = [path / name for name in _components(index) if name not in unread]
-        found = [index] if entry.kind == "checkpoint" else []
-        for folder in folders:
-            if not folder.is_dir():
-                raise ModelMissing(f"{asker} asks for {alias}: {folder} is missing")
-            found += _readable(folder, f"{asker} asks for {alias}")
-        return sorted(found)
-
-    def digest(self, alias: str, *, asker: str = "catalogue") -> str:
-        """Hex SHA-256 of the alias's weights and configs, as the module's docstring says."""
-        files = self._own_files(alias, asker)
-        root = self.where(alias, asker=asker)
-        root = root if root.is_dir() else root.parent
-        lines = "".join(f"{self._file(path)}  {path.relative_to(root).as_posix()}\n" for path in files)
-        if encoder := self.entry(alias, asker=asker).image_encoder:
-            lines += f"{self.digest(encoder, asker=asker)}  image_encoder\n"
-        return hashlib.sha256(lines.encode()).hexdigest()
-
-    def missing(self, wanted: Iterable[ImageSpec | str], *, asker: str = "check") -> list[str]:
-        """One sentence for each model that cannot be loaded, so that it is known before the night."""
-        askers: dict[str, str] = {}
-        for item in wanted:
-            if isinstance(item, str):
-                askers.setdefault(item, asker)
-                continue
-            for model in item.models():
-                askers.setdefault(model.alias, f"{item.project}/{item.asset}")
-        sentences = []
-        for alias, who in askers.items():
-            try:
-                self.files(alias, asker=who)
-            except (ModelMissing, UnsafeWeights) as reason:
-                sentences.append(str(reason))
-        return sentences
-
-    def _file(self, path: Path) -> str:
-        """SHA-256 of one file; read again only when its size or time changed."""
-        stat = path.stat()
-        key = f"{path}|{stat.st_size}|{stat.st_mtime_ns}"
-        if key not in self._known:
-            with path.open("rb") as opened:
-                self._known[key] = hashlib.file_digest(opened, "sha256").hexdigest()
-            if self._digests is not None:
-                self._digests.parent.mkdir(parents=True, exist_ok=True)
-                new = self._digests.with_suffix(f".{os.getpid()}")
-                new.write_text(json.dumps(self._known))
-                new.replace(self._digests)
-        return self._known[key]
-
-
-def _components(index: Path) -> list[str]:
-    """The sub-folders a model_index.json names: those whose value is [library, class] and not [null, null]."""
-    body: dict[str, Any] = json.loads(index.read_text(encoding="utf-8"))
-    return [name for name, value in body.items() if isinstance(value, list) and value and value[0] is not None]
-
-
-def _readable(folder: Path, said: str) -> list[Path]:
-    """The files of one component that are read; refuses pickles that would be its only weights, and code."""
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    pickled = [path for path in files if path.suffix in _PICKLED]
-    if any(path.suffix in _CODE for path in files):
-        code = next(path for path in files if path.suffix in _CODE)
-        raise UnsafeWeights(f"{said}: {code} is code, which is never run")
-    if pickled and not any(path.suffix == ".safetensors" for path in files):
-        raise UnsafeWeights(f"{said}: {pickled[0]} is not safetensors")
-    kept = [path for path in files if path.suffix in _READ]
-    if not kept:
-        raise ModelMissing(f"{said}: {folder} holds no safetensors and no configuration")
-    return kept
-
 
 def _fits(entry: Entry, base: Entry) -> bool:
     return base.alias in entry.checkpoints if entry.checkpoints else entry.architecture == base.architecture
-
-
-def _in_hub_cache(repository: str, alias: str, asker: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(repository, local_files_only=True))
-    except (LocalEntryNotFoundError, OSError):
-        raise ModelMissing(f"{asker} asks for {alias}: {repository} is not in the local hub cache") from None
 
 
 def _first(wrong: Exception) -> str:
