@@ -1,6 +1,6 @@
-"""Component configurations: SDXL's, its refiner's and SD 1.5's, which ship with the project, or a diffusers folder's own.
+"""Component configurations: those of SDXL, its refiner and SD 1.5, which ship, or a diffusers folder's own.
 
-A `Components` maps a component's name, as model_index.json has it, to its configuration. `pipeline` is the index itself.
+A `Components` maps a component's name, as model_index.json has it, to its configuration. `pipeline` is that index.
 """
 
 from __future__ import annotations

@@ -10,7 +10,9 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import prod
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from schemas.errors import UnfitWeights
@@ -87,7 +89,7 @@ def _tensor(entry: Any) -> tuple[Tensor, tuple[int, int]]:
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if dtype not in BITS:
         raise ValueError(f"the type {dtype!r} is not known")
-    if not all(type(side) is int and side >= 0 for side in shape):
+    if type(shape) is not list or any(type(side) is not int or side < 0 for side in shape):
         raise ValueError(f"the shape {shape!r} is not a list of sizes")
     start, end = offsets
     if type(start) is not int or type(end) is not int:
@@ -109,3 +111,15 @@ def _contiguous(places: list[tuple[int, int, str]], length: int, name: str) -> N
             f"{name}: {length} bytes of tensors came; the header says {expected}: the file is "
             f"{'truncated' if length < expected else 'longer than its header says'}"
         )
+
+
+def header_of(path: Path) -> Header:
+    """The header of a file on disk; remembered as long as the file does not change. Raises UnfitWeights."""
+    stat = path.stat()
+    return _remembered(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=512)
+def _remembered(path: Path, size: int, time: int) -> Header:
+    with path.open("rb") as opened:
+        return read_header(opened, size=size, name=str(path))

@@ -6,8 +6,9 @@ file is only where keys and shapes do not.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -40,12 +41,16 @@ def _by_keys(header: Header, name: str, said: Mapping[str, Any]) -> Identity:
     keys = header.tensors
     if not keys:
         return Identity("unknown", refusal="the file holds no tensors")
+    text = "\n".join(keys)
     for layout, refusal in _FOREIGN.items():
-        if any(layout in key for key in keys):
+        if layout in text:
             return Identity("unknown", layout=layout, refusal=refusal)
     if _has(keys, "lllite_"):
         return Identity(
-            "controlnet", "", "controllllite", refusal="it is a ControlLLLite, which is not supported; take a ControlNet"
+            "controlnet",
+            "",
+            "controllllite",
+            refusal="it is a ControlLLLite, which is not supported; take a ControlNet",
         )
     if "lora_controlnet" in keys:
         return Identity("controlnet", _width(header) or "sdxl", "control-lora", rank=_control_rank(header))
@@ -72,8 +77,9 @@ _FOREIGN = {
 
 def _transformer(keys: Keys) -> Identity | None:
     """Diffusion transformers, which the engine does not render; named, so that the reason is clear."""
+    text = "\n".join(keys)
     for architecture, parts in _TRANSFORMERS.items():
-        if any(part in key for key in keys for part in parts):
+        if any(part in text for part in parts):
             control = _has(keys, "controlnet_") or any("controlnet_x_embedder" in key for key in keys)
             kind: Sort = "controlnet" if control else "checkpoint"
             what = {"flux": "Flux", "sd3": "SD 3"}.get(architecture, architecture)
@@ -109,7 +115,11 @@ def _controlnet(header: Header) -> Identity | None:
 def _checkpoint(header: Header) -> Identity | None:
     keys = header.tensors
     first = _key(keys, "model.diffusion_model.input_blocks.0.0.weight", "input_blocks.0.0.weight")
-    if first is None and _key(keys, "time_embedding.linear_1.weight") and _key(keys, "up_blocks.0.resnets.0.conv1.weight"):
+    if (
+        first is None
+        and _key(keys, "time_embedding.linear_1.weight")
+        and _key(keys, "up_blocks.0.resnets.0.conv1.weight")
+    ):
         first = _key(keys, "conv_in.weight")
     if first is None:
         return None
@@ -154,8 +164,9 @@ def _family(identity: Identity, header: Header) -> None:
         return
     middle = any("middle_block.1.transformer_blocks" in k or "mid_block.attentions.0" in k for k in keys)
     if identity.architecture == "sdxl" and not middle:
-        deep = any("input_blocks.7.1.transformer_blocks.3." in k or "down_blocks.2.attentions.0.transformer_blocks.3." in k
-                   for k in keys)  # fmt: skip
+        deep = any(
+            re.search(r"(input_blocks\.7\.1|down_blocks\.2\.attentions\.0)\.transformer_blocks\.3\.", k) for k in keys
+        )
         identity.architecture = "ssd-1b" if deep else "segmind-vega"
         identity.notes.append("a distilled SDXL: as a single file it needs `config:`, a diffusers folder of its kind")
     if identity.architecture == "sd2":
@@ -236,7 +247,14 @@ def _embedding(header: Header) -> Identity | None:
 
 def _upscaler(header: Header) -> Identity | None:
     keys = header.tensors
-    known = ("model.0.weight", "conv_first.weight", "conv_1.sk.weight", "feats.0.weight", "head.0.weight", "body.0.weight")
+    known = (
+        "model.0.weight",
+        "conv_first.weight",
+        "conv_1.sk.weight",
+        "feats.0.weight",
+        "head.0.weight",
+        "body.0.weight",
+    )
     if any(_key(keys, name) for name in known) or any(".RDB1." in key or ".rdb1." in key for key in keys):
         return Identity("upscaler", "", "esrgan" if any(".rdb1." in key.lower() for key in keys) else "")
     return None
@@ -278,6 +296,3 @@ def _key(keys: Keys, *names: str) -> str | None:
             if key.endswith(end):
                 return key
     return None
-
-
-Test = Callable[[Header], Identity | None]

@@ -91,7 +91,9 @@ def original_vae(names: Iterable[str], config: Mapping[str, Any]) -> Table:
 
 
 def _vae_source(name: str, levels: int) -> Source:
-    place = re.fullmatch(r"(encoder|decoder)\.(down|up)_blocks\.(\d+)\.(resnets|downsamplers|upsamplers)\.(\d+)\.(.+)", name)
+    place = re.fullmatch(
+        r"(encoder|decoder)\.(down|up)_blocks\.(\d+)\.(resnets|downsamplers|upsamplers)\.(\d+)\.(.+)", name
+    )
     if place:
         level = int(place[3]) if place[2] == "down" else levels - 1 - int(place[3])
         rest = place[6].replace("conv_shortcut", "nin_shortcut")

@@ -39,7 +39,7 @@ UNREAD = re.compile(
 
 @dataclass
 class Placing:
-    """`sources`: by component and diffusers' name. `missing`, `misshapen`, `unknown`: what is wrong, in sentences' parts."""
+    """`sources`: by component and diffusers' name. The other lists are keys, as a sentence names them."""
 
     sources: dict[str, Table] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)

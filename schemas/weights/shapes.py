@@ -6,6 +6,7 @@ and their kin are made of; another kind of block raises UnfitWeights with its na
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -34,7 +35,9 @@ def unet_shapes(config: Config) -> Shapes:
             shapes |= _resnet(f"up_blocks.{level}.resnets.{n}", given, out, time=4 * first)
             if _attends(kind):
                 depth = _each(depths[level], count)[n]
-                shapes |= _transformer(f"up_blocks.{level}.attentions.{n}", out, depth, _cross(config, -1 - level), config)
+                shapes |= _transformer(
+                    f"up_blocks.{level}.attentions.{n}", out, depth, _cross(config, -1 - level), config
+                )
         if level < levels - 1:
             shapes |= _conv(f"up_blocks.{level}.upsamplers.0.conv", out, out, 3)
         before = out
@@ -42,12 +45,12 @@ def unet_shapes(config: Config) -> Shapes:
 
 
 def controlnet_shapes(config: Config) -> Shapes:
-    """Of a ControlNetModel or ControlNetUnionModel: the UNet's encoder, its condition embedding and zero convolutions."""
+    """Of a ControlNetModel or ControlNetUnionModel: the UNet's encoder, condition embedding, zero convolutions."""
     channels = config["block_out_channels"]
     shapes = dict(_top(config)) | dict(_encoder(config))
     hint = config.get("conditioning_embedding_out_channels") or (16, 32, 96, 256)
     shapes |= _conv("controlnet_cond_embedding.conv_in", hint[0], config.get("conditioning_channels", 3), 3)
-    for n, (small, large) in enumerate(zip(hint, hint[1:], strict=False)):
+    for n, (small, large) in enumerate(itertools.pairwise(hint)):
         shapes |= _conv(f"controlnet_cond_embedding.blocks.{2 * n}", small, small, 3)
         shapes |= _conv(f"controlnet_cond_embedding.blocks.{2 * n + 1}", large, small, 3)
     shapes |= _conv("controlnet_cond_embedding.conv_out", channels[0], hint[-1], 3)
@@ -160,8 +163,9 @@ def _union(config: Config) -> Shapes:
     kinds = config.get("num_control_type")
     if not kinds:
         return {}
-    first, width, time = config["block_out_channels"][0], 320, 4 * config["block_out_channels"][0]
-    shapes: Shapes = {"task_embedding": (kinds, first)} | _linear("spatial_ch_projs", first, first)
+    time, width = 4 * config["block_out_channels"][0], config.get("num_trans_channel", 320)
+    shapes: Shapes = {"task_embedding": (kinds, width)}
+    shapes |= _linear("spatial_ch_projs", config.get("num_proj_channel", 320), width)
     shapes |= _linear("control_add_embedding.linear_1", time, config.get("addition_time_embed_dim", 256) * kinds)
     shapes |= _linear("control_add_embedding.linear_2", time, time)
     for n in range(config.get("num_trans_layer", 1)):
