@@ -49,6 +49,7 @@ $(VENV)/.install: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.generate: $(VENV)/.install
 	@echo "installing torch, diffusers and the checks (some gigabytes, a few minutes, once)"
 	@$(PIP) -e '.[generate]'
+	@$(BIN)/python -m checks.hand_weights
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.generate

@@ -17,13 +17,18 @@ from numpy.typing import NDArray
 
 SURE = 0.5
 """Confidence from which a box counts."""
+MARGIN = 0.25
+"""Of the square on each side, when palms are looked for a second time."""
 OVERLAP = 0.4
 """Boxes that share more than this (intersection over union) are one."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A box as fractions from the top left corner, what is in it, and how surely (0 to 1)."""
+    """A box as fractions from the top left corner, what is in it, and how surely (0 to 1).
+
+    `points`: key points (x, y) as fractions; a palm has seven, of which 0 is the wrist and 2 the middle finger's base.
+    """
 
     label: str
     confidence: float
@@ -31,12 +36,14 @@ class Found:
     y: float
     width: float
     height: float
+    points: tuple[tuple[float, float], ...] = ()
 
 
 class Palms:
     """MediaPipe's palm detector (Bazarevsky and Zhang 2019): made for photographs; drawn hands it often misses.
 
     A single-shot detector on 192 x 192 px with 2016 anchors: two for each cell of 24 x 24, six for each of 12 x 12.
+    A hand that fills the picture is too large for it, so where it finds none it looks again with a wide margin.
     """
 
     SIDE = 192
@@ -48,14 +55,18 @@ class Palms:
         self._anchors = np.concatenate([_centres(24, 2), _centres(12, 6)])
 
     def find(self, pixels: NDArray[np.uint8]) -> list[Found]:
-        square, scale, (left, top) = boxed(pixels, self.SIDE, self.SIDE)
+        return self._find(pixels, 0.0) or self._find(pixels, MARGIN)
+
+    def _find(self, pixels: NDArray[np.uint8], margin: float) -> list[Found]:
+        square, scale, (left, top) = boxed(pixels, self.SIDE, self.SIDE, margin=margin)
         with self._alone:
             self._net.setInput(cv2.dnn.blobFromImage(square, 1 / 255))
             boxes, scores = self._net.forward(["Identity", "Identity_1"])
         confidence = 1 / (1 + np.exp(-np.clip(scores.reshape(-1), -80, 80)))
         centres = boxes[0, :, :2] / self.SIDE + self._anchors
         corners = np.concatenate([centres, boxes[0, :, 2:4] / self.SIDE], axis=1) * self.SIDE
-        return _chosen(corners, confidence, ["palm"] * len(corners), pixels.shape, scale, (left, top))
+        points = boxes[0, :, 4:].reshape(-1, 7, 2) + self._anchors[:, None] * self.SIDE
+        return _chosen(corners, confidence, ["palm"] * len(corners), pixels.shape, scale, (left, top), points)
 
 
 def _centres(side: int, times: int) -> NDArray[np.float64]:
@@ -99,16 +110,22 @@ class OnnxBoxes:
         return _chosen(boxes, scores.max(0), labels, pixels.shape, scale, start)
 
 
-def boxed(pixels: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray[np.uint8], float, tuple[float, float]]:
-    """The whole picture in the middle of a black one of this size; its scale; where it starts (left, top), in px."""
+def boxed(
+    pixels: NDArray[np.uint8], height: int, width: int, *, margin: float = 0.0
+) -> tuple[NDArray[np.uint8], float, tuple[float, float]]:
+    """The whole picture in the middle of one of this size; its scale; where it starts (left, top), in px.
+
+    Around it is black; a margin (its part of each side) repeats the picture's edge.
+    """
     rows, columns = pixels.shape[:2]
-    scale = min(height / rows, width / columns)
+    scale = min(height / rows, width / columns) * (1 - 2 * margin)
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     size = (min(width, max(1, round(columns * scale))), min(height, max(1, round(rows * scale))))
     small = cv2.resize(pixels, size, interpolation=how)
     left, top = (width - size[0]) // 2, (height - size[1]) // 2
-    whole = np.zeros((height, width, 3), np.uint8)
-    whole[top : top + size[1], left : left + size[0]] = small
+    around = (top, height - size[1] - top, left, width - size[0] - left)
+    border = cv2.BORDER_REPLICATE if margin else cv2.BORDER_CONSTANT
+    whole = np.asarray(cv2.copyMakeBorder(small, *around, border), np.uint8)
     return whole, scale, (left, top)
 
 
@@ -119,6 +136,7 @@ def _chosen(
     shape: tuple[int, ...],
     scale: float,
     start: tuple[float, float],
+    points: NDArray[np.float64] | None = None,
 ) -> list[Found]:
     """Sure boxes, the surest of each heap, from px of the network's picture to fractions of the whole one."""
     sure = np.flatnonzero(confidence >= SURE)
@@ -129,5 +147,11 @@ def _chosen(
     found = []
     for index in np.asarray(kept, int).ravel():
         x, y, w, h = (flat[index] - (*start, 0, 0)) / scale / (width, height, width, height)
-        found.append(Found(labels[sure[index]], float(confidence[sure[index]]), float(x), float(y), float(w), float(h)))
+        marks = [] if points is None else (points[sure[index]] - start) / scale / (width, height)
+        found.append(
+            Found(
+                labels[sure[index]], float(confidence[sure[index]]), float(x), float(y), float(w), float(h),
+                tuple((float(px), float(py)) for px, py in marks),
+            )
+        )  # fmt: skip
     return sorted(found, key=lambda one: -one.confidence)

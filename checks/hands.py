@@ -1,16 +1,17 @@
-"""The `hands` check: finds hands, and people who may have them, so that a reviewer looks there first.
+"""The `hands` check: finds hands, and people who may have them, and measures each hand. It gives no verdict.
 
-Finding is not judging: no weights here count fingers, and no sentence says that a hand is right. Hands are looked for
+Hands are looked for
   1. by `Settings.hand_model`, if set: an ONNX detector in Ultralytics' layout with class names inside (hand_yolov8),
      or MediaPipe's palm_detection_*.tflite;
-  2. else by the palm detector inside a mediapipe wheel, if one is installed (its files are read, its code is not run).
-Without either the result is "not checked". Faces are found by the cascade that scikit-image ships; a face says that
-hands may be in the picture, never that there are none.
+  2. else by MediaPipe's palm detector, which `make generate` takes out of a wheel (checks/hand_weights.py).
+Hands that the palm detector finds are measured by the landmark network beside it (checks/landmarks.py). The
+score only orders: the hand that is least like an open hand with five fingers decides it. Without a detector the result
+is "not checked". Faces are found by the cascade that scikit-image ships; a face says that hands may be in the picture,
+never that there are none.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -21,13 +22,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checks.finders import Found, OnnxBoxes, Palms
+from checks.hand_weights import LANDMARKS, PALM, locate
+from checks.landmarks import Hand, HandLandmarks
 from schemas.errors import ModelMissing
 from schemas.manifest import BrandGuide
 from schemas.review import Criterion, Finding, Region, Result
 from schemas.spec import ImageSpec
 
-PALM_FILE = "modules/palm_detection/palm_detection_full.tflite"
-"""Inside the mediapipe package, up to 0.10."""
+MOST = 6
+"""Hands that are measured, the surest first; each takes about 45 ms."""
+SURE_HAND = 0.5
+"""Landmark confidence from which a hand's side is compared with another's."""
 FACE_SIDE, FACE_SMALLEST = 320, 40
 """px: longest side of the picture in which faces are looked for, and the smallest face in it."""
 
@@ -36,12 +41,12 @@ Finder = Palms | OnnxBoxes
 
 def look(pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide, *, hand_model: Path | None = None) -> Finding:
     """ModelMissing when `hand_model` is set and not there."""
-    finder = opened(hand_model or shipped())
+    finder = opened(hand_model or locate(PALM))
     faces = find_faces(pixels)
     people = _people(len(faces))
     data: dict[str, object] = {"faces": len(faces)}
     if finder is None:
-        missing = "no hand detector is installed (set hand_model, or install a mediapipe wheel that ships one)"
+        missing = "no hand detector is installed (python -m checks.hand_weights installs one; or set hand_model)"
         may = f"; {people} found, so hands may be in it" if faces else ""
         sentence = f"hands were not looked for: {missing}{may}"
         return Finding(
@@ -59,28 +64,70 @@ def look(pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide, *, hand_
     if not hands:
         others = ", ".join(sorted({one.label for one in found})) or people
         sentence = f"no hands found by {finder.name}, but {others}: hands may be in it"
-        score = 0.3
-    else:
-        count = "1 hand" if len(hands) == 1 else f"{len(hands)} hands"
-        sentence = f"{count} found by {finder.name}; fingers were not counted"
-        score = 0.4 + 0.2 * min(1.0, len(hands) / 4)
+        return Finding(
+            check=Criterion.HANDS, result=Result.FLAG, score=0.3, sentence=sentence, regions=_regions([*found, *faces]),
+            data=data,
+        )  # fmt: skip
+    landmarks = open_landmarks(locate(LANDMARKS)) if hands[0].points else None
+    count = "1 hand" if len(hands) == 1 else f"{len(hands)} hands"
+    if landmarks is None:
+        return Finding(
+            check=Criterion.HANDS,
+            result=Result.FLAG,
+            score=0.4 + 0.2 * min(1.0, len(hands) / 4),
+            sentence=f"{count} found by {finder.name}; fingers were not counted",
+            regions=_regions([*found, *faces]),
+            data=data,
+        )
+    measures = sorted((landmarks.measure(pixels, one) for one in hands[:MOST]), key=lambda hand: hand.consistency)
+    data["hands"] = [_numbers(hand) for hand in measures]
+    more = [f"{len(hands) - MOST} more were not measured"] if len(hands) > MOST else []
+    sure = [hand for hand in measures if hand.confidence >= SURE_HAND]
+    if len(faces) == 1 and len(sure) == 2 and len({hand.right >= 0.5 for hand in sure}) == 1:
+        more.append("both seem to be the same side's hand")
     return Finding(
         check=Criterion.HANDS,
         result=Result.FLAG,
-        score=score,
-        sentence=sentence,
-        regions=_regions([*found, *faces]),
+        score=0.4 + 0.6 * (1 - measures[0].consistency),
+        sentence="; ".join([f"{count}: {_said(measures[0])}", *map(_said, measures[1:]), *more]),
+        regions=(*(_close_up(hand, pixels.shape) for hand in measures), *_regions(faces)),
         data=data,
     )
 
 
-def shipped() -> Path | None:
-    """The palm detector in an installed mediapipe wheel. Nothing of the package is imported."""
-    spec = importlib.util.find_spec("mediapipe")
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        if (path := Path(folder) / PALM_FILE).is_file():
-            return path
-    return None
+def _said(hand: Hand) -> str:
+    odd = f" ({', '.join(hand.odd)})" if hand.odd else ""
+    fingers = "" if hand.fingers != 5 else "5 finger-like parts, "
+    return f"{fingers}landmark confidence {hand.confidence:.2f}{odd}"
+
+
+def _numbers(hand: Hand) -> dict[str, object]:
+    return {
+        "palm_confidence": round(hand.palm.confidence, 3),
+        "confidence": round(hand.confidence, 3),
+        "right": round(hand.right, 3),
+        "fingers": hand.fingers,
+        "lengths": {name: round(length, 2) for name, length in hand.lengths.items()},
+        "sharpest_bend": round(hand.sharpest),
+        "thumb_inside": hand.thumb_inside,
+        "consistency": round(hand.consistency, 3),
+    }
+
+
+def _close_up(hand: Hand, shape: tuple[int, ...]) -> Region:
+    """A square in px around the whole hand, cut at the picture's edges."""
+    height, width = shape[:2]
+    palm = hand.palm
+    middle = np.array([palm.x + palm.width / 2, palm.y + palm.height / 2])
+    tips = np.concatenate([hand.points, middle[None]])
+    centre = (tips.min(0) + tips.max(0)) / 2
+    extent = max(np.ptp(tips, axis=0) * (width, height))
+    half = 0.5 * max(1.25 * extent, 2.2 * max(palm.width * width, palm.height * height)) / np.array([width, height])
+    (left, top), (right, bottom) = np.clip([centre - half, centre + half], 0.0, 1.0)
+    return Region(
+        x=left, y=top, width=right - left, height=bottom - top, criterion=Criterion.HANDS,
+        label=f"hand, {hand.fingers} fingers?",
+    )  # fmt: skip
 
 
 @cache
@@ -95,6 +142,12 @@ def opened(path: Path | None) -> Finder | None:
     if path.suffix == ".onnx":
         return OnnxBoxes(path)
     raise ModelMissing(f"hand_model {path}: came {path.suffix or 'no ending'}; allowed are .onnx and .tflite")
+
+
+@cache
+def open_landmarks(path: Path | None) -> HandLandmarks | None:
+    """Loaded once a process."""
+    return None if path is None else HandLandmarks(path)
 
 
 def find_faces(pixels: NDArray[np.uint8]) -> list[Found]:

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checks.banding import banded
-from checks.likeness import alike, difference, perceptual_hash
+from checks.likeness import perceptual_hash
 from checks.seams import PARTS, seam, tone_step
 from checks.sharpness import allowed_width, edge_width
+from schemas.likeness import distance
 from schemas.manifest import BrandGuide
 from schemas.review import Criterion, Finding, Region, Result
 from schemas.spec import ImageSpec
@@ -131,16 +132,16 @@ def _alike(
     # What is repaired or promoted is like its parent on purpose. Others may be added while this runs: hence the list.
     skipped = {spec.digest, spec.parent if spec.source else None}
     near = [
-        (sum(difference(own, other)), digest)
+        (apart, digest)
         for digest, other in list(siblings.items())
-        if digest not in skipped and len(other) == len(own) and alike(own, other)
+        if digest not in skipped and (apart := distance(own, other)) <= 1
     ]
     near.sort()
     data["alike"] = [digest for _, digest in near[:NAMED]]
     if near:
         names = ", ".join(digest[:8] for _, digest in near[:NAMED])
         more = f" and {len(near) - NAMED} more" if len(near) > NAMED else ""
-        yield Seen(max(0.3, 0.6 - 0.02 * near[0][0]), f"almost the same picture as {names}{more}")
+        yield Seen(max(0.3, 0.6 - 0.3 * near[0][0]), f"almost the same picture as {names}{more}")
 
 
 def _runs(indexes: Iterable[int]) -> list[tuple[int, int]]:

@@ -11,7 +11,7 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,7 +28,6 @@ from engine.memory import room_of
 from engine.model_files import ModelFiles
 from engine.models import Models
 from engine.pixels import (
-    Picture,
     Sources,
     decoded,
     near_constant,
@@ -39,6 +38,7 @@ from engine.pixels import (
 )
 from engine.prompts import Encoder, Words
 from engine.refiner import refined
+from engine.rendered import Rendered
 from engine.room import CudaMeter, Room
 from engine.rows import Progress, Row, row_of, shared_arguments
 from engine.seam_repair import repaired_seams
@@ -46,27 +46,6 @@ from engine.seamless import tiling
 from engine.windows import inner_axes, windowed
 from schemas.errors import DeviceLost, ModelError, OutOfMemory, RenderError
 from schemas.spec import ImageSpec, Task
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """What became of one spec: `pixels` uint8 [height, width, 3], or the `error` that kept it from being made.
-
-    `timings` is this picture's share of its batch, in seconds, by stage; `row` of `batch_size` is where it was made.
-    """
-
-    digest: str
-    pixels: Picture | None
-    error: RenderError | ModelError | None
-    timings: dict[str, float]
-    batch_size: int
-    row: int
-    models: dict[str, str]
-    device: str
-    dtype: str
-    notes: tuple[str, ...] = ()
-    levers: dict[str, str] = field(default_factory=dict)
-    """What may change its rounding: attention kernel, compiled or not."""
 
 
 class Engine:
@@ -254,7 +233,7 @@ class Engine:
             call = shared_arguments(spec, rows, progress)
             # 2. sources and masks
             if spec.task is not Task.TXT2IMG:
-                call |= {"strength": spec.strength if spec.strength is not None else 0.5}
+                call |= {"strength": spec.strength}
                 with clock("source"):
                     call["image"] = self._start(pipe, rows, generators)
             if spec.task is Task.INPAINT:

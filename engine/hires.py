@@ -15,19 +15,20 @@ import cv2
 import numpy as np
 
 from engine.pixels import Picture, fit
+from engine.rendered import Rendered, combine
 from schemas.spec import ImageSpec
 
 EDGE = 16  # px wrapped around a seamless picture while it is enlarged
 
 
 def two_passes(
-    render: Callable[..., list[Any]],
+    render: Callable[..., list[Rendered]],
     specs: Sequence[ImageSpec],
     *,
     conditions: Mapping[str, Picture],
     by: Callable[..., Picture] | None,
     **pictures: Any,
-) -> list[Any]:
+) -> list[Rendered]:
     """One `Rendered` a spec, in order; `render` is the engine's own, `by` a learned enlarger."""
     # 1. small
     small = [_first(spec) for spec in specs]
@@ -54,11 +55,7 @@ def two_passes(
     # 3. together
     out = [replace(first, digest=spec.digest) for spec, first in zip(specs, firsts, strict=True)]
     for (number, _), second in zip(seconds, made, strict=True):
-        first = firsts[number]
-        spent = {name: first.timings.get(name, 0.0) + second.timings.get(name, 0.0) for name in second.timings}
-        out[number] = replace(
-            second, digest=specs[number].digest, timings=spent, notes=tuple(dict.fromkeys(first.notes + second.notes))
-        )
+        out[number] = combine(firsts[number], second, digest=specs[number].digest)
     return out
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from engine.pixels import Picture
+from engine.rendered import Rendered, combine
 from schemas.spec import ImageSpec
 
 BAR = 1 / 4
@@ -21,13 +22,13 @@ BAR = 1 / 4
 
 
 def repaired_seams(
-    render: Callable[..., list[Any]],
+    render: Callable[..., list[Rendered]],
     specs: Sequence[ImageSpec],
     *,
     conditions: Mapping[str, Picture],
     sources: Mapping[str, Picture],
     **pictures: Any,
-) -> list[Any]:
+) -> list[Rendered]:
     """One `Rendered` a spec, in order; `render` is the engine's own."""
     # 1. as asked, seams and all
     plain = [ImageSpec.model_validate(spec.model_dump() | {"seam_repair": None}) for spec in specs]
@@ -50,16 +51,9 @@ def repaired_seams(
     # 3. back
     out = [replace(first, digest=spec.digest) for spec, first in zip(specs, firsts, strict=True)]
     for (number, _), second in zip(over, made, strict=True):
-        first, axes = firsts[number], _axes(specs[number])
-        names_of_stages = first.timings.keys() | second.timings.keys()
-        spent = {name: first.timings.get(name, 0.0) + second.timings.get(name, 0.0) for name in names_of_stages}
-        out[number] = replace(
-            second,
-            digest=specs[number].digest,
-            pixels=None if second.pixels is None else turned(second.pixels, axes, back=True),
-            timings=spent,
-            notes=tuple(dict.fromkeys(first.notes + second.notes)),
-        )
+        both = combine(firsts[number], second, digest=specs[number].digest)
+        back = None if both.pixels is None else turned(both.pixels, _axes(specs[number]), back=True)
+        out[number] = replace(both, pixels=back)
     return out
 
 

@@ -88,18 +88,20 @@ def submit(
         ledger=parts.ledger,
         store=parts.store,
         submitted_by=submitted_by,
+        told=lambda sentence: print(f"changes: {sentence}"),
     )
     short = submission.digest[:12]
     if new:
         print(f"submitted {submission.name} for {submission.project} as {short}")
     else:
-        print(f"{submission.name} was submitted before, as {short}; nothing changed")
+        print(f"{submission.name} was submitted before, as {short}; nothing is made twice")
 
 
 @app.command()
 def plan() -> None:
     """Plan now what was submitted, as the night would; it can be done again without effect."""
     from tasks.parts import open_parts
+    from tasks.renew import renew
     from tasks.submit import plan_submission
 
     parts = open_parts(settings())
@@ -109,6 +111,10 @@ def plan() -> None:
         print(f"{submission.name} ({submission.project}): {counted.new} new, {counted.existing} planned before")
     if not waiting:
         print("nothing to plan")
+    if (renewed := renew(parts)).images:
+        print(renewed)
+    for problem in renewed.problems:
+        print(problem, file=sys.stderr)
 
 
 @app.command()
@@ -304,6 +310,9 @@ def deliver(
     template: Annotated[
         str | None, typer.Option(help="instead of the manifests', to get out of a collision: {Asset}_{digest}.png")
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="deliver anew what a newer order gave another name; the old files stay")
+    ] = False,
 ) -> None:
     """Deliver what was approved, under its names. Doing it again changes nothing."""
     from schemas.errors import InputError
@@ -317,7 +326,7 @@ def deliver(
     except ValueError as wrong:
         raise InputError(f"--template: {wrong}") from None
     folder = parts.settings.delivery_folder
-    print(deliver(parts.ledger, parts.store, project=project, folder=folder, template=template))
+    print(deliver(parts.ledger, parts.store, project=project, folder=folder, template=template, again=again))
 
 
 @app.command()

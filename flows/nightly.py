@@ -20,6 +20,7 @@ from storage.failpoint import failpoint
 from tasks.lease import free_dead
 from tasks.night import SPENT, look_ahead, plan_asked_again, plan_submitted
 from tasks.parts import Parts, opened
+from tasks.renew import renew_waiting
 from tasks.report import Morning, announce, totals, write_report
 from tasks.window import Window
 
@@ -43,6 +44,10 @@ def nightly(by: str = "schedule", windowed: bool = True, night: int | None = Non
             retakes = plan_asked_again()
             morning.planned += retakes.planned
             morning.refused = retakes.refused
+            renewed = renew_waiting()
+            morning.problems += renewed.problems
+            if renewed.images:
+                morning.notes[str(renewed)] += renewed.images
             failpoint("night.after_planning")
             # 2. Make it.
             morning.outcome = _make(parts, morning, _closes(parts) if windowed else None)

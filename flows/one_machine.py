@@ -55,7 +55,7 @@ def run_night(settings: Settings, *, by: str, windowed: bool, console: Console |
 
 def anything_to_do(parts: Parts) -> bool:
     ledger = parts.ledger
-    return bool(ledger.unplanned() or unanswered(parts) or ledger.waiting(limit=1))
+    return bool(ledger.unplanned() or unanswered(parts) or ledger.waiting(limit=1) or ledger.outdated(limit=1))
 
 
 def _respawn(parts: Parts, lost: DeviceLost, console: Console) -> None:

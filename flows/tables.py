@@ -42,6 +42,8 @@ def print_report(report: Report) -> None:
     print(f"\n{manifest.project}: {report.images} images, priority {manifest.priority}{due}")
     for note in report.notes:
         print(f"note: {note}")
+    for change in report.changes:
+        print(f"changes: {change}")
 
 
 def duration(seconds: float, guessed: bool = False) -> str:

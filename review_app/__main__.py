@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 
 def main() -> None:
@@ -11,9 +12,14 @@ def main() -> None:
     parser.add_argument("--address", default="127.0.0.1", help="0.0.0.0 to be reached from elsewhere (docs/review.md)")
     asked = parser.parse_args()
     from review_app.serve import serve
+    from schemas.errors import DailiesError
 
     print(f"Review: http://{asked.address}:{asked.port}", flush=True)
-    serve(port=asked.port, address=asked.address)
+    try:
+        serve(port=asked.port, address=asked.address)
+    except DailiesError as wrong:
+        print(wrong, file=sys.stderr)
+        sys.exit(wrong.exit_code)
 
 
 if __name__ == "__main__":

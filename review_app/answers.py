@@ -7,6 +7,7 @@ No rule about reviewing is here: `ledger.decide` has them all.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from schemas.errors import LedgerUnavailable, NotAllowed, StaleDecision
+from schemas.errors import LedgerError, LedgerUnavailable, StaleDecision
 from schemas.review import Choice, Verdict
 from storage.ledger import Ledger
 
@@ -63,11 +64,13 @@ class Desk:
         reviewer: str,
         role: Callable[[], str],
     ) -> None:
-        """Takes the events in their order. On trouble with the database the rest stays unanswered, to be sent again."""
+        """Takes the events in their order. On trouble with the database the rest stays unanswered, to be sent again.
+        An event that can never be recorded is answered as refused, so that those behind it are still taken."""
         if client != self.client:
             self.client, self.answers = client, {}
         self.trouble = ""
-        for event in sorted(events, key=lambda event: event["seq"]):
+        numbered = [event for event in events if isinstance(event, dict) and type(event.get("seq")) is int]
+        for event in sorted(numbered, key=lambda event: event["seq"]):
             if event["seq"] in self.answers:
                 continue
             try:
@@ -79,12 +82,16 @@ class Desk:
             del self.answers[number]
 
     def _taken(self, event: dict[str, Any], *, ledger: Ledger, reviewer: str, role: str) -> dict[str, Any]:
-        told = {"client": self.client, "seq": event["seq"], "image": event["image"], "ok": True}
-        before = self.answers.get(event.get("undoes") or 0)
+        told = {"client": self.client, "seq": event["seq"], "image": _named_image(event), "ok": True}
+        undone = event.get("undoes")
+        before = self.answers.get(undone) if isinstance(undone, int) else None
         if before is not None and not before["ok"]:
             return told | _refused("what it takes back was not recorded either", event)
         try:
             choice = Choice.model_validate({key: value for key, value in event.items() if key in Choice.model_fields})
+        except ValidationError as wrong:
+            return told | _refused("; ".join(error["msg"] for error in wrong.errors()), event)
+        try:
             return told | {"revision": ledger.decide(choice, reviewer=reviewer, role=role)}
         except StaleDecision as stale:
             if _is_there(choice, ledger=ledger, reviewer=reviewer):
@@ -92,10 +99,10 @@ class Desk:
             if (revision := _blind_revision(choice, ledger=ledger, reviewer=reviewer)) is not None:
                 return self._taken(event | {"revision": revision}, ledger=ledger, reviewer=reviewer, role=role)
             return told | _refused(str(stale), event)
-        except NotAllowed as wrong:
+        except LedgerUnavailable:
+            raise
+        except LedgerError as wrong:
             return told | _refused(str(wrong), event)
-        except ValidationError as wrong:
-            return told | _refused("; ".join(error["msg"] for error in wrong.errors()), event)
 
     def since(self, answered: int) -> list[dict[str, Any]]:
         """Answers that the screen has not seen yet."""
@@ -115,7 +122,9 @@ def _is_there(choice: Choice, *, ledger: Ledger, reviewer: str) -> bool:
 def _blind_revision(choice: Choice, *, ledger: Ledger, reviewer: str) -> int | None:
     """The newest revision, where a second review is wanted and only others have decided since: the page hides what
     they said, so it is not stale by it."""
-    picture = ledger.picture(choice.image)
+    picture = ledger.pictures([choice.image]).get(choice.image)
+    if picture is None:
+        return None
     since = [decision for decision in picture.decisions if decision.revision > choice.revision]
     blind = picture.entry.waiting and picture.entry.reviews_wanted > 1 and choice.verdict is not Verdict.UNDO
     if blind and since and all(decision.reviewer != reviewer for decision in since):
@@ -123,13 +132,20 @@ def _blind_revision(choice: Choice, *, ledger: Ledger, reviewer: str) -> int | N
     return None
 
 
+def _named_image(event: dict[str, Any]) -> str:
+    """The image that an event is about; empty when it names none, so that nothing odd reaches a query."""
+    image = event.get("image")
+    return image if isinstance(image, str) and re.fullmatch("[0-9a-f]{64}", image) else ""
+
+
 def _refused(why: str, event: dict[str, Any]) -> dict[str, Any]:
     """The choice is shown back, so that nothing has to be remembered."""
-    marks = [f"{criterion} {mark}" for criterion, mark in (event.get("marks") or {}).items()]
+    given, reasons = event.get("marks"), event.get("reasons")
+    marks = [f"{criterion} {mark}" for criterion, mark in given.items()] if isinstance(given, dict) else []
     note = [f"“{event['note']}”"] if event.get("note") else []
-    said = ", ".join([*(event.get("reasons") or []), *marks, *note])
+    said = ", ".join([*map(str, reasons if isinstance(reasons, list) else []), *marks, *note])
     words = {Verdict.APPROVE: "Approve", Verdict.REJECT: "Reject", Verdict.RETAKE: "Retake", Verdict.UNDO: "Undo"}
-    verdict = words.get(event.get("verdict", ""), "This")
+    verdict = next((word for name, word in words.items() if name == event.get("verdict")), "This")
     title = f"{verdict} not recorded:"
     return {
         "ok": False,

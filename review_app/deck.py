@@ -7,7 +7,7 @@ from typing import Any
 
 from review_app.look import ago
 from schemas.records import Decision, Image
-from schemas.review import REPAIR_CONTEXT, REPAIR_STRENGTH, Verdict, derived_seed
+from schemas.review import REPAIR_STRENGTH, Verdict
 from schemas.spec import ImageSpec, Kind, Tier
 from storage.images import Picture
 
@@ -20,7 +20,6 @@ def item_of(
     link: Link,
     sources: Mapping[str, str],
     parent: Picture | None,
-    retakes_left: int,
     promotes: bool,
     proposals: Mapping[str, dict[str, Any]],
     blind_to: str | None,
@@ -33,9 +32,7 @@ def item_of(
     """
     image, spec = picture.image, picture.spec
     standing = picture.standing
-    decisions = picture.decisions
-    if blind_to is not None and picture.entry.waiting and picture.entry.reviews_wanted > 1:
-        decisions = tuple(decision for decision in decisions if decision.reviewer == blind_to)
+    decisions = picture.shown_to(blind_to)
     return {
         "id": image.digest,
         "revision": picture.revision,
@@ -63,8 +60,6 @@ def item_of(
             *(_past(one) for one in decisions),
         ],
         "retake": {
-            "old_seed": spec.seed,
-            "seed": derived_seed(spec.digest, spec.take + 1),
             "prompt": spec.prompt,
             "negative_prompt": spec.negative_prompt,
             "strength": spec.strength,
@@ -73,10 +68,8 @@ def item_of(
             "reference_scale": spec.references[0].scale if spec.references else None,
             "seamless": spec.seamless if spec.seamless or spec.kind is Kind.TEXTURE else None,
             "keep_colour": spec.keep_colour if spec.source else None,
-            "left": retakes_left,
             "proposals": proposals,
-            "repair": {"strength": REPAIR_STRENGTH, "padding_mask_crop": REPAIR_CONTEXT},
-            "spec": spec.model_dump(mode="json", exclude_defaults=True),
+            "repair": {"strength": REPAIR_STRENGTH},
         },
     }
 

@@ -57,7 +57,9 @@ def lines_of(frames: Sequence[Frame]) -> list[list[Frame]]:
 @st.dialog("Image", width="large")
 def opened(digest: str) -> None:
     """One image with its line, its decisions and the manifest that would make more like it."""
-    at = studio()
+    at, person = studio(), someone()
+    if person is None:
+        return
     picture = at.ledger.picture(digest)
     spec = picture.spec
     left, right = st.columns([3, 2])
@@ -72,7 +74,7 @@ def opened(digest: str) -> None:
             )
         st.text(spec.prompt)
         st.dataframe(parameters(spec, picture.image), hide_index=True, column_config={"0": "What", "1": "Value"})
-    for decision in reversed(picture.decisions):
+    for decision in reversed(picture.shown_to(person.blind_to)):
         why = ", ".join([*decision.reasons, *([f"“{decision.note}”"] if decision.note else [])])
         st.text(f"{decision.verdict} by {decision.reviewer}, {ago(decision.decided_at)}{': ' if why else ''}{why}")
     _take_back(picture)

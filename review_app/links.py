@@ -60,9 +60,9 @@ class Links:
             return kept[1]
 
     def allows(self, key: str, until: str, sign: str) -> bool:
-        if not until.isascii() or not until.isdigit() or int(until) < self.clock():
+        if not until.isascii() or not until.isdigit() or len(until) > 12 or int(until) < self.clock():
             return False
-        return hmac.compare_digest(self._sign(key, int(until)), sign)
+        return hmac.compare_digest(self._sign(key, int(until)).encode(), sign.encode())
 
     def _sign(self, key: str, until: int) -> str:
         return hmac.new(self.secret, f"{until}/{key}".encode(), hashlib.sha256).hexdigest()[:40]

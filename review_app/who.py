@@ -34,15 +34,20 @@ class Person:
     def leads(self) -> bool:
         return self.role in ("lead", "admin")
 
+    @property
+    def blind_to(self) -> str | None:
+        """Her own name, where she must not see what others decided while an image waits for a second review."""
+        return None if self.leads else self.name
+
 
 def someone() -> Person | None:
     """The person at this screen; None after showing what asks for one."""
     if sign_in_is_on():
-        name = str(st.user.get("email") or st.user.get("sub") or "")
+        name = _verified_address()
         if not st.user.is_logged_in or _signed_out_since(name):
             _ask_to_sign_in()
             return None
-        if not name or st.user.get("email_verified") is False:
+        if not name:
             st.error("The identity provider gave no verified e-mail address, so nobody knows who you are here.")
             st.button("Sign out", on_click=st.logout)
             return None
@@ -56,6 +61,12 @@ def someone() -> Person | None:
         return Person(name, role_of(name))
     _ask_name()
     return None
+
+
+def _verified_address() -> str:
+    """The e-mail address that the identity provider vouches for; empty when it says nothing of the kind."""
+    verified = st.user.get("email_verified")
+    return str(st.user.get("email") or "") if verified is True or verified == "true" else ""
 
 
 _left: dict[str, float] = {}
@@ -76,14 +87,17 @@ def role_of(name: str) -> str:
     """The role of this person now. Nobody has one without being signed in, where signing in is on."""
     settings = _newest_settings()
     if sign_in_is_on():
-        if not st.user.is_logged_in or _signed_out_since(name):
+        if not st.user.is_logged_in or name != _verified_address() or _signed_out_since(name):
             return "viewer"
         claimed = st.user.get(settings.role_claim) if settings.role_claim else None
         roles = claimed if isinstance(claimed, list) else [claimed]
         best = [role for role in ROLES if role in roles]
         if name not in settings.roles and best:
             return best[0]
-    return settings.roles.get(name, settings.default_role)
+    role = settings.roles.get(name, settings.default_role)
+    if sign_in_is_on() or settings.roles_without_sign_in:
+        return role
+    return role if role == "viewer" else "reviewer"  # anybody can type a lead's name
 
 
 def _newest_settings() -> Settings:

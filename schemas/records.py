@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -76,10 +77,11 @@ class Submission(Row):
     planned_at: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]
     cancelled_by: Mapped[str | None] = mapped_column(Name)
+    warnings: Mapped[list[Any]] = mapped_column(default=list, server_default="[]", comment="schemas.errors.Problem")
 
 
 class Spec(Row):
-    """One ImageSpec, once, whoever asked for it. Its queue columns are of its most urgent order."""
+    """One ImageSpec, once, whoever asked for it. Its queue columns are of its newest order (storage/orders.py)."""
 
     __tablename__ = "specs"
     __table_args__ = (
@@ -244,6 +246,12 @@ class InboxEntry(Row):
     __table_args__ = (
         Index("ix_inbox_asset_verdict", "project", "asset", "verdict"),
         Index(
+            "ix_inbox_outdated",
+            "image",
+            sqlite_where=text("outdated = 1 AND waiting = 1"),
+            postgresql_where=text("outdated AND waiting"),
+        ),
+        Index(
             "ix_inbox_differing",
             "rank",
             "queued_at",
@@ -299,6 +307,10 @@ class InboxEntry(Row):
     revision: Mapped[int] = mapped_column(default=0, comment="decisions on this image so far, undo included")
     queued_at: Mapped[datetime]
     verdict: Mapped[str | None] = mapped_column(String(16), comment="of the decision that stands; null while waiting")
+    submission: Mapped[str | None] = mapped_column(Digest, comment="the order that criteria, rank and findings are of")
+    outdated: Mapped[bool] = mapped_column(
+        default=False, server_default=false(), comment="another order may count since: tasks/renew.py looks"
+    )
 
 
 class Decision(Row):

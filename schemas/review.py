@@ -109,6 +109,10 @@ class Changes(Frozen):
     tier: Tier | None = None
 
 
+MAX_REVISION = 2**31 - 2
+"""The database keeps revisions as 32-bit integers."""
+
+
 class Choice(Frozen):
     """A reviewer's act on one image, as the page sends it.
 
@@ -117,7 +121,7 @@ class Choice(Frozen):
     """
 
     image: Sha256
-    revision: int = Field(ge=0)
+    revision: int = Field(ge=0, le=MAX_REVISION)
     verdict: Verdict
     marks: dict[Criterion, Mark] = Field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()
@@ -125,8 +129,17 @@ class Choice(Frozen):
     note: str = Field(default="", max_length=4000)
     changes: Changes | None = None
     """For `retake`: what to alter. For `approve` of a draft: `Changes(tier=final)` promotes it."""
-    seconds: float | None = Field(default=None, ge=0)
+    seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """How long the image was on the reviewer's screen."""
+
+    @model_validator(mode="after")
+    def _check_text(self) -> Choice:
+        texts = [self.note, *(region.label for region in self.regions)]
+        if self.changes is not None:
+            texts += [self.changes.prompt or "", self.changes.negative_prompt or ""]
+        if any("\0" in text for text in texts):
+            raise ValueError("text must not contain the NUL character")
+        return self
 
     @model_validator(mode="after")
     def _say_why(self) -> Choice:

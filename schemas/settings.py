@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 Role = Literal["viewer", "reviewer", "lead", "admin"]
-"""viewer: looks. reviewer: decides. lead: settles what others decided. admin: what a lead may, and releases work."""
+"""viewer: looks. reviewer: decides. lead: settles what others decided, releases what was set aside. admin: the same."""
 
 Attention = Literal["native", "auto", "flash", "cudnn", "efficient", "math"]
 """PyTorch's kernels for attention: its own choice, the fastest on this device, or one of them."""
@@ -90,6 +90,12 @@ class Settings(BaseSettings):
     # who and how much
     reviewer: str = Field("", description="local name used when nobody signs in; empty: asked once")
     roles: dict[str, Role] = Field(default_factory=dict, description="name or e-mail address -> role")
+    roles_without_sign_in: bool = Field(
+        False, description="where nobody signs in, a typed name may be a lead or an admin too"
+    )
+    review_hosts: tuple[str, ...] = Field(
+        (), description="host names under which the review app answers, beside this machine's own"
+    )
     default_role: Role = Field("reviewer", description="of those that `roles` and the claim do not name")
     role_claim: str = Field("", description="claim of the identity token that holds the role; empty: `roles` only")
     allowed_s3_prefixes: tuple[str, ...] = Field((), description="s3:// prefixes manifests may read pictures from")

@@ -17,9 +17,9 @@ import hashlib
 import json
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 ENGINE_VERSION = 1
 """Raised by hand whenever the same spec would give visibly other pixels than before."""
@@ -146,6 +146,17 @@ class Refiner(Frozen):
     negative_aesthetic_score: Real = 2.5
 
 
+PER_ROW: dict[str, Any] = {
+    **dict.fromkeys(("engine_version", "project", "asset", "variant", "kind", "tier", "parent", "take"), True),
+    **dict.fromkeys(("prompt", "negative_prompt", "prompt_2", "negative_prompt_2", "embeddings", "seed"), True),
+    **dict.fromkeys(("source", "mask", "padding_mask_crop", "keep_colour"), True),
+    "controls": {"__all__": {"type", "image", "precomputed", "params"}},
+    "references": {"__all__": {"image"}},
+}
+"""What may differ from row to row of one forward pass. A field that is not named here is in `batch_key`: to forget one
+costs speed and never a wrong picture. (Which pipeline runs follows from `source` and `mask`; that is in the key.)"""
+
+
 class ImageSpec(Frozen):
     """One image, completely. Sizes in pixels; names are diffusers' own."""
 
@@ -204,6 +215,12 @@ class ImageSpec(Frozen):
     take: int = 1
     """1 for a first image, one more for each retake in its line."""
 
+    @model_validator(mode="after")
+    def _has_a_strength(self) -> Self:
+        if self.source is not None and self.strength is None:
+            raise ValueError("got a source without a strength; the plan decides the strength of every picture's change")
+        return self
+
     @property
     def task(self) -> Task:
         if self.source is None:
@@ -227,33 +244,9 @@ class ImageSpec(Frozen):
 
     @cached_property
     def batch_key(self) -> str:
-        """Specs with the same key can share one forward pass: same models, shape, schedule and every per-call scalar.
-
-        Prompts (and the textual inversions in them), seeds, sources, masks and control images are per row and stay out.
-        """
-        return _key(
-            self.affinity_key,
-            self.task,
-            (self.width, self.height),
-            (self.scheduler, self.scheduler_options, self.num_inference_steps),
-            (self.guidance_scale, self.guidance_rescale, self.guidance_start, self.guidance_end),
-            (self.clip_skip, self.strength, self.seamless, self.hires.model_dump() if self.hires else None),
-            self.seam_repair.model_dump() if self.seam_repair else None,
-            (self.pag_scale, self.pag_applied_layers),
-            self.refiner.model_dump() if self.refiner else None,
-            self.padding_mask_crop is not None,
-            [reference.scale for reference in self.references],
-            [
-                (
-                    c.kind,
-                    c.controlnet_conditioning_scale,
-                    c.control_guidance_start,
-                    c.control_guidance_end,
-                    c.control_mode,
-                )
-                for c in self.controls
-            ],
-        )
+        """Specs with the same key can share one forward pass: they agree in every field that is not in PER_ROW."""
+        body = self.model_dump(mode="json", exclude=PER_ROW)
+        return _key(body, self.task, self.padding_mask_crop is not None)
 
     @cached_property
     def affinity_key(self) -> str:

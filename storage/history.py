@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, literal, select, tuple_
+from sqlalchemy import Select, and_, func, literal, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from schemas.errors import LedgerError
@@ -82,8 +82,10 @@ class History(Transactions):
         until: datetime | None = None,
         before: int | None = None,
         limit: int | None = 200,
+        blind_to: str | None = None,
     ) -> list[Decided]:
-        """The audit trail, newest first. `before`: id of the last decision of the page before."""
+        """The audit trail, newest first. `before`: id of the last decision of the page before. `blind_to`: without what
+        others decided on images that wait for a second review, which this reviewer must not see yet."""
         place = tuple_(Decision.decided_at, Decision.id)
         query = (
             select(Decision, Decision.project, Image.asset, Spec.variant, InboxEntry.decision == Decision.id)
@@ -101,6 +103,9 @@ class History(Transactions):
         }
         columns[Decision.verdict] = str(verdict) if verdict is not None else None
         query = query.where(*(column == given for column, given in columns.items() if given is not None))
+        if blind_to is not None:
+            second = and_(InboxEntry.waiting, InboxEntry.reviews_wanted > 1)
+            query = query.where(or_(~second, Decision.reviewer == blind_to))
         if since is not None:
             query = query.where(Decision.decided_at >= since)
         if until is not None:

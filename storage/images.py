@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 
 from schemas.errors import LedgerError
 from schemas.manifest import BrandGuide
-from schemas.records import Decision, FindingRow, Image, InboxEntry, Order, Retake, Spec, Submission
+from schemas.records import Decision, FindingRow, Image, InboxEntry, Retake, Spec, Submission
 from schemas.review import Finding
 from schemas.spec import ImageSpec
 from storage.history import Frame, framed, frames_query, line_of
+from storage.orders import newest_orders
 from storage.transaction import Transactions
 
 
@@ -38,6 +39,12 @@ class Picture:
     submitted_by: str
     brand: BrandGuide
 
+    def shown_to(self, blind_to: str | None) -> tuple[Decision, ...]:
+        """The decisions, oldest first; `blind_to`: without those that this reviewer must not see yet."""
+        if blind_to is None or not self.entry.waiting or self.entry.reviews_wanted < 2:
+            return self.decisions
+        return tuple(decision for decision in self.decisions if decision.reviewer == blind_to)
+
     @property
     def revision(self) -> int:
         """What a Choice on this picture must carry."""
@@ -50,6 +57,12 @@ class Images(Transactions):
         with self.reading() as session:
             within = Image.digest.between(start, start + "g")  # digests are hexadecimal
             return list(session.scalars(select(Image.digest).where(within).order_by(Image.digest).limit(most)))
+
+    def findings(self, digest: str) -> list[Finding]:
+        """What the checks said of an image."""
+        query = select(FindingRow).where(FindingRow.image == digest)
+        with self.reading() as session:
+            return [_finding(row) for row in session.scalars(query.order_by(FindingRow.criterion))]
 
     def picture(self, digest: str) -> Picture:
         """LedgerError when there is no such image."""
@@ -122,18 +135,12 @@ def _by_image(rows: Iterable[Any], key: str) -> dict[str, list[Any]]:
 
 
 def _asked(session: Session, listed: Select[Any]) -> dict[str, Any]:
-    """For each of these specs, the submission that first asked for it."""
-    orders = (
-        select(Order.spec, Order.submission)
-        .join(Submission, Submission.digest == Order.submission)
-        .where(Order.spec.in_(listed))
-        .order_by(Submission.submitted_at.desc(), Submission.digest.desc())
-    )
-    first: dict[str, str] = {spec: submission for spec, submission in session.execute(orders)}  # noqa: C416
+    """For each of these specs, the submission that counts."""
+    newest = newest_orders(session, listed)
     brand = Submission.body["brand"].label("brand")
     query = select(Submission.digest, Submission.name, Submission.submitted_by, brand)
-    said = {row.digest: row for row in session.execute(query.where(Submission.digest.in_(set(first.values()))))}
-    return {spec: said[submission] for spec, submission in first.items()}
+    rows = {row.digest: row for row in session.execute(query.where(Submission.digest.in_(set(newest.values()))))}
+    return {spec: rows[submission] for spec, submission in newest.items()}
 
 
 def _lines(session: Session, specs: Iterable[Spec], listed: Select[Any]) -> dict[str, list[Frame]]:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import inspect, select, update
+from sqlalchemy import delete, inspect, select, text, update
 from sqlalchemy.orm import Session
 
 from schemas.errors import LedgerError
-from schemas.records import FindingRow, Image, InboxEntry, Job
+from schemas.records import FindingRow, Image, InboxEntry, Job, Spec
 from schemas.review import Criterion, Finding, Result
+from schemas.spec import ImageSpec
+from storage.orders import first_orders, newest_orders
 from storage.transaction import Transactions, now
 
 
@@ -27,6 +29,18 @@ class Keeping:
     criteria: Sequence[Criterion]
     reviews_wanted: int
     rank: int
+    submission: str | None = None
+    """The order whose rules these are."""
+
+
+@dataclass(frozen=True)
+class Outdated:
+    """An image that waits for review, and the submissions whose rules it is kept with and that count now."""
+
+    image: Image
+    spec: ImageSpec
+    before: str | None
+    newest: str
 
 
 class Keepings(Transactions):
@@ -61,8 +75,10 @@ class Keepings(Transactions):
             self._all_planned(session, given, won)
             # 2. Everything else about it.
             new = [given[digest] for digest in won]
+            newest = newest_orders(session, self.listed(won))
             self.insert(session, Image, [_image_row(keeping.image, at) for keeping in new])
-            self.insert(session, FindingRow, [row for keeping in new for row in _finding_rows(keeping)])
+            rows = [row for keeping in new for row in _finding_rows(keeping.image.digest, keeping.findings)]
+            self.insert(session, FindingRow, rows)
             self.insert(
                 session,
                 InboxEntry,
@@ -78,11 +94,65 @@ class Keepings(Transactions):
                         "waiting": True,
                         "revision": 0,
                         "queued_at": at,
+                        "submission": keeping.submission,
+                        "outdated": newest.get(keeping.image.digest) != keeping.submission,
                     }
                     for keeping in new
                 ],
             )
         return len(new)
+
+    def waiting_images(self, digests: Iterable[str]) -> set[str]:
+        """Those of `digests` that wait for review."""
+        listed = self.listed(digests)
+        with self.reading() as session:
+            query = select(InboxEntry.image).where(InboxEntry.image.in_(listed), InboxEntry.waiting.is_(True))
+            return set(session.scalars(query))
+
+    def outdated(self, *, limit: int | None = None) -> list[Outdated]:
+        """Images that wait for review and whose orders changed since they were kept."""
+        waits = text("outdated = 1 AND waiting = 1" if self._on_sqlite else "outdated AND waiting")
+        with self.reading() as session:
+            query = select(Image, Spec.body, InboxEntry.submission).join(Spec, Spec.digest == Image.digest)
+            query = query.join(InboxEntry, InboxEntry.image == Image.digest).where(waits).order_by(Image.digest)
+            rows = session.execute(query.limit(limit)).all()
+            newest = newest_orders(session, self.listed(image.digest for image, *_ in rows))
+            first = first_orders(session, self.listed(image.digest for image, *_ in rows))
+        return [
+            Outdated(image, ImageSpec.model_validate(body), before or first.get(image.digest), newest[image.digest])
+            for image, body, before in rows
+            if image.digest in newest
+        ]
+
+    def renew_entry(
+        self,
+        image: str,
+        *,
+        submission: str,
+        criteria: Sequence[Criterion],
+        reviews_wanted: int,
+        rank: int,
+        findings: Sequence[Finding] | None,
+    ) -> bool:
+        """Keeps an image that waits under the rules of its newest order; `findings`: None where they stay.
+
+        False: it was decided meanwhile, or another order counts by now. Decisions that were taken stay as they are, and
+        how many people are wanted does not change after the first of them.
+        """
+        with self.writing("renew_entry") as session:
+            entry = session.scalar(select(InboxEntry).where(InboxEntry.image == image).with_for_update())
+            if entry is None or not entry.waiting:
+                return False
+            if newest_orders(session, self.listed([image])).get(image) != submission:
+                return False
+            entry.criteria, entry.rank, entry.submission, entry.outdated = list(criteria), rank, submission, False
+            if entry.revision == 0:
+                entry.reviews_wanted = max(1, reviews_wanted)
+            if findings is not None:
+                entry.flags = _flags(findings)
+                session.execute(delete(FindingRow).where(FindingRow.image == image))
+                self.insert(session, FindingRow, _finding_rows(image, findings))
+        return True
 
     def _all_planned(self, session: Session, given: Iterable[str], won: Sequence[str]) -> None:
         missing = set(given) - set(won)
@@ -110,18 +180,18 @@ def _image_row(image: Image, at: datetime) -> dict[str, Any]:
     return row | {"made_at": image.made_at or at, "conditions": image.conditions or []}
 
 
-def _finding_rows(keeping: Keeping) -> list[dict[str, Any]]:
+def _finding_rows(image: str, findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """One a criterion. Whatever a check says, it must not keep its image out: odd values become text or null."""
     worst = (Result.FLAG, Result.ERROR, Result.NOT_CHECKED, Result.PASS)
     by_check: dict[Criterion, list[Finding]] = {}
-    for finding in sorted(keeping.findings, key=lambda finding: worst.index(finding.result)):
+    for finding in sorted(findings, key=lambda finding: worst.index(finding.result)):
         by_check.setdefault(finding.check, []).append(finding)
     rows = []
     for check, findings in by_check.items():
         bodies = [json.loads(finding.model_dump_json(fallback=str)) for finding in findings]
         rows.append(
             {
-                "image": keeping.image.digest,
+                "image": image,
                 "criterion": check.value,
                 "result": bodies[0]["result"],
                 "score": max(body["score"] for body in bodies),

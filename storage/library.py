@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session
 
+from schemas.likeness import distance
 from schemas.records import Decision, Image, InboxEntry, Spec
 from schemas.review import Verdict
 from storage import colours
@@ -77,7 +78,7 @@ class Library(Transactions):
                 query = query.where(Image.digest.in_(self.listed(images)), *wanted).where(kept.is_not(None))
                 rows = session.execute(query).tuples().all()
                 if like is not None:
-                    distances |= {image: _distance(phash or "", like) for image, phash in rows}
+                    distances |= {image: distance(phash or "", like) for image, phash in rows}
                 else:
                     away = colours.distances(str(colour), [text or "" for _, text in rows])
                     near_ones = zip((image for image, _ in rows), away.tolist(), strict=True)
@@ -126,10 +127,3 @@ def _newest(session: Session, project: str | None, *, approved: bool) -> Iterato
 def _pictures(*columns: Any, worded: bool = True) -> Select[Any]:
     query = select(*columns).select_from(Image).join(InboxEntry, InboxEntry.image == Image.digest)
     return query.join(Spec, Spec.digest == Image.digest) if worded else query
-
-
-def _distance(one: str, other: str) -> int:
-    """Bits that differ."""
-    if len(one) != len(other):
-        return 4 * max(len(one), len(other))
-    return (int(one, 16) ^ int(other, 16)).bit_count()

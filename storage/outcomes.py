@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, and_, exists, select, text
+from collections.abc import Iterable
+
+from sqlalchemy import ColumnElement, and_, exists, or_, select, text
 from sqlalchemy.orm import Session
 
 from schemas.errors import LedgerError
-from schemas.records import Decision, Delivery, Image, InboxEntry, Order, Retake, Spec
+from schemas.records import Decision, Delivery, Image, InboxEntry, Order, Retake, Spec, Submission
 from schemas.review import Changes, Verdict
 from schemas.spec import ImageSpec
 from storage.submissions import NO_DUE, Submissions
@@ -41,6 +43,7 @@ class Outcomes(Submissions):
         if (child is None) == (refused is None):
             raise ValueError("a retake has either a child or a reason why it was refused")
         with self.writing("retake") as session:
+            self.alone(session, "plan")  # before the entry, as planners lock them
             # 1. Nobody decides about the parent meanwhile.
             entry = session.scalar(select(InboxEntry).where(InboxEntry.image == parent).with_for_update())
             if entry is None:
@@ -71,9 +74,9 @@ class Outcomes(Submissions):
         self.insert(session, Order, rows, skip_known=True)
 
     def deliverable(
-        self, *, project: str | None = None, again: bool = False
+        self, *, project: str | None = None, again: bool = False, also: Iterable[str] = ()
     ) -> list[tuple[Image, ImageSpec, Decision]]:
-        """Approved images that were not delivered yet (`again`: those too), by asset and variant.
+        """Approved images that were not delivered yet, by asset and variant. `again`: those too; `also`: these of them.
 
         An approval that promotes a draft is not among them: its final is what will be delivered. Unless there will be
         none, because the promotion was refused.
@@ -82,7 +85,8 @@ class Outcomes(Submissions):
         if project is not None:
             wanted.append(InboxEntry.project == project)
         if not again:
-            wanted.append(~exists().where(Delivery.image == InboxEntry.image))
+            left = exists().where(Delivery.image == InboxEntry.image)
+            wanted.append(or_(~left, InboxEntry.image.in_(self.listed(also))))
         query = (
             select(Image, Spec.body, Decision, Retake.refused)
             .join(InboxEntry, InboxEntry.image == Image.digest)
@@ -99,16 +103,16 @@ class Outcomes(Submissions):
                 if refused is not None or not _asks(decision)
             ]
 
-    def deliver(self, delivery: Delivery) -> bool:
+    def deliver(self, delivery: Delivery, *, again: bool = False) -> bool:
         """Writes down that an image left under its name. False: it had left before, under that same name.
 
-        LedgerError when it left under another name, when another image has this name, or when its approval does not
-        stand any more.
+        LedgerError when it left under another name (`again`: then this one takes its place), when another image has
+        this name, or when its approval does not stand any more.
         """
         with self.writing("deliver") as session:
             entry = session.scalar(select(InboxEntry).where(InboxEntry.image == delivery.image).with_for_update())
             before = session.get(Delivery, delivery.image)
-            if before is not None:
+            if before is not None and (before.name == delivery.name or not again):
                 if before.name != delivery.name:
                     raise LedgerError(f"{delivery.image[:12]} was delivered as {before.name}; {delivery.name} came")
                 return False
@@ -121,8 +125,29 @@ class Outcomes(Submissions):
                 raise LedgerError(f"{delivery.name} is {holder[:12]}'s name in {delivery.project} already")
             row = {column.key: getattr(delivery, column.key) for column in Delivery.__table__.columns}
             row |= {"asset": entry.asset, "delivered_at": delivery.delivered_at or now()}
+            if before is not None:
+                session.delete(before)
+                session.flush()
             self.insert(session, Delivery, [row])
         return True
+
+    def delivered_names(self, digests: Iterable[str]) -> dict[str, str]:
+        """Image -> path under delivery/, for those of `digests` that left."""
+        query = select(Delivery.image, Delivery.name).where(Delivery.image.in_(self.listed(digests)))
+        with self.reading() as session:
+            return {image: name for image, name in session.execute(query)}  # noqa: C416
+
+    def ordered_since_delivery(self) -> list[str]:
+        """Images that left before the newest of their orders came."""
+        query = select(Delivery.image).where(
+            exists().where(
+                Order.spec == Delivery.image,
+                Submission.digest == Order.submission,
+                Submission.submitted_at > Delivery.delivered_at,
+            )
+        )
+        with self.reading() as session:
+            return list(session.scalars(query))
 
     def deliveries(self, *, project: str | None = None, withdrawn: bool = False) -> list[Delivery]:
         """What left, by project and name. `withdrawn`: only what is not approved any more since it left."""

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import case, func, inspect, or_, select, update
+from sqlalchemy import case, exists, func, inspect, or_, select, update
 from sqlalchemy.orm import Session
 
 from schemas.errors import LedgerError
 from schemas.records import Image, Job, Order, Spec, Submission
 from schemas.spec import ImageSpec
-from storage.transaction import Transactions, chunks, now
+from storage.orders import NO_DUE, Brief, Orders, descendants
+from storage.transaction import chunks, now
 
-NO_DUE = date(9999, 12, 31)
+__all__ = ["CHUNK", "NO_DUE", "Brief", "PlanCount", "Submissions"]
+
 CHUNK = 2_000
 """Specs planned in one transaction: a few tenths of a second, so that reviewers never wait for a planner."""
 
@@ -26,25 +28,10 @@ class PlanCount:
     existing: int
 
 
-@dataclass(frozen=True)
-class Brief:
-    """What was said about a spec by the submission that first asked for it."""
-
-    submission: str
-    name: str
-    submitted_by: str
-    priority: int
-    due: date | None
-    manifest_body: dict[str, Any]
-    """schemas.manifest.Manifest; one object for all specs of a submission."""
-    files: dict[str, Any]
-    max_retakes: int | None
-    """The manifest's cap, if it has one."""
-
-
-class Submissions(Transactions):
+class Submissions(Orders):
     def submit(self, submission: Submission) -> bool:
-        """False: the very same was submitted before, and that one stays as it is (a cancelled one is planned anew)."""
+        """False: the very same was submitted before, and that one stays as it is. It counts as the newest again, and is
+        planned again, when it was cancelled or another order of its project came since."""
         with self.writing("submit") as session:
             self.alone(session, "submit")
             there = session.get(Submission, submission.digest)
@@ -52,8 +39,10 @@ class Submissions(Transactions):
                 values = {column.key: getattr(submission, column.key) for column in inspect(Submission).column_attrs}
                 self.insert(session, Submission, [values | {"submitted_at": submission.submitted_at or now()}])
                 return True
-            if there.cancelled_at is not None:
-                there.cancelled_at = there.planned_at = None
+            since = exists().where(Submission.project == there.project, Submission.submitted_at > there.submitted_at)
+            if there.cancelled_at is not None or session.scalar(select(since)):
+                there.cancelled_at = there.cancelled_by = there.planned_at = None
+                there.submitted_at = submission.submitted_at or now()
             return False
 
     def submissions(self, *, project: str | None = None, limit: int = 100) -> list[Submission]:
@@ -69,11 +58,23 @@ class Submissions(Transactions):
             return _there(session, digest)
 
     def cancel(self, digest: str, by: str) -> None:
-        """What only this submission asked for is made no more. What exists stays, and stays to be reviewed."""
+        """What only this submission asked for is made no more. What exists stays, and stays to be reviewed; the order
+        before this one counts for it again."""
         with self.writing("cancel") as session:
+            self.alone(session, "plan")
             submission = _there(session, digest)
             if submission.cancelled_at is None:
                 submission.cancelled_at, submission.cancelled_by = now(), by
+                session.flush()
+                self.follow_orders(session, session.scalars(select(Order.spec).where(Order.submission == digest)))
+
+    def prioritise(self, digest: str, priority: int) -> None:
+        """Moves everything that this submission asks for, where its order is the one that counts."""
+        with self.writing("prioritise") as session:
+            self.alone(session, "plan")
+            _there(session, digest).priority = priority
+            session.flush()
+            self.follow_orders(session, session.scalars(select(Order.spec).where(Order.submission == digest)))
 
     def unplanned(self) -> list[Submission]:
         """Most urgent first."""
@@ -123,7 +124,8 @@ class Submissions(Transactions):
         due: date | None,
         submitted_by: str,
     ) -> PlanCount:
-        """Writes specs, the orders for them and the jobs to make them; those that are known get only the order.
+        """Writes specs, the orders for them and the jobs to make them; those that are known get only the order, and so
+        do their retakes, so that one order counts for a whole line.
 
         `specs` is read as it comes, CHUNK at a time. Every chunk is one transaction, and the submission counts as
         planned in a last one: after a crash it is planned again, which changes nothing that was written.
@@ -135,8 +137,11 @@ class Submissions(Transactions):
             with self.writing("plan") as session:
                 added = self.add_specs(session, chunk, priority=priority, due=due, submitted_by=submitted_by)
                 if submission is not None:
-                    orders = [{"submission": submission, "spec": spec.digest} for spec in chunk]
+                    asked = {spec.digest for spec in chunk}
+                    asked.update(retake for _, retake in descendants(session, self.listed(asked)))
+                    orders = [{"submission": submission, "spec": digest} for digest in sorted(asked)]
                     self.insert(session, Order, orders, skip_known=True)
+                    self.follow_orders(session, asked)
             new += added
             existing += len(chunk) - added
         if submission is not None:
@@ -186,35 +191,6 @@ class Submissions(Transactions):
                 .execution_options(synchronize_session=False)
             )
         return len(rows)
-
-    def briefs(self, digests: Iterable[str]) -> dict[str, Brief]:
-        """By spec digest; specs that no submission asked for are left out."""
-        first: dict[str, str] = {}
-        with self.reading() as session:
-            for chunk in chunks(digests, 10_000):
-                query = (
-                    select(Order.spec, Order.submission)
-                    .join(Submission, Submission.digest == Order.submission)
-                    .where(Order.spec.in_(self.listed(chunk)))
-                    .order_by(Submission.submitted_at, Submission.digest)
-                )
-                for spec, submission in session.execute(query):
-                    first.setdefault(spec, submission)
-            rows = session.scalars(select(Submission).where(Submission.digest.in_(self.listed(set(first.values())))))
-            said = {
-                row.digest: Brief(
-                    submission=row.digest,
-                    name=row.name,
-                    submitted_by=row.submitted_by,
-                    priority=row.priority,
-                    due=row.due,
-                    manifest_body=row.body,
-                    files=row.files,
-                    max_retakes=(row.body.get("review") or {}).get("max_retakes"),
-                )
-                for row in rows
-            }
-        return {spec: said[submission] for spec, submission in first.items()}
 
 
 def _there(session: Session, digest: str) -> Submission:

@@ -13,8 +13,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
 
+from schemas.errors import NotAllowed
 from schemas.records import Failure, Job, Order, Spec, Submission
 from schemas.spec import ImageSpec
+from storage.standing import LEADS
 from storage.submissions import NO_DUE
 from storage.transaction import Transactions, now
 
@@ -166,8 +168,13 @@ class Work(Transactions):
         with self.reading() as session:
             return [SetAside(*row) for row in session.execute(query).all()]
 
-    def release_set_aside(self, digests: Iterable[str], by: str) -> int:
-        """Back into the queue, as if they had never been tried; `by` is written down. Returns how many that were."""
+    def release_set_aside(self, digests: Iterable[str], by: str, *, role: str = "lead") -> int:
+        """Back into the queue, as if they had never been tried; `by` is written down. Returns how many that were.
+
+        Raises NotAllowed when `role` is no lead's. Whoever may use the command line on the machine counts as one.
+        """
+        if role not in LEADS:
+            raise NotAllowed(f"{by} is {role}; releasing what was set aside takes one of {', '.join(sorted(LEADS))}")
         at = now()
         with self.writing("release_set_aside") as session:
             aside = self.locked(digests, Job.set_aside_at.is_not(None))

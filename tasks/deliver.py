@@ -4,7 +4,8 @@
     delivery/Potion_Shop/T_RedPotion_Red01_BC.png.json
 
 Bytes first, then the sidecar, then the record, so that a record proves both. What was delivered is never changed: doing
-it again does nothing, and a name that is taken, in whatever capitals, is a NameCollision before the first file.
+it again does nothing. What a newer order calls otherwise is told, and leaves a second time when asked. A name that is
+taken, in whatever capitals, is a NameCollision before the first file.
 The image's own bytes leave, with everything in them that storage/pictures.py put there; nothing is re-encoded, so an
 ending in the template gives way to the file's own. There is no C2PA signature (c2pa-python is not among the pinned
 packages).
@@ -45,14 +46,20 @@ LONGEST = 120
 
 @dataclass(frozen=True)
 class Delivered:
-    """What left just now (paths under delivery/), and how many approved images had left before."""
+    """What left just now (paths under delivery/), how many approved images had left before, and the old and new names
+    of those that a newer order calls otherwise since."""
 
     names: tuple[str, ...]
     before: int
+    renamed: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        count = f"{len(self.names)} delivered, {self.before} had been before"
-        return "\n".join([count, *(f"  delivery/{name}" for name in self.names)])
+        lines = [f"{len(self.names)} delivered, {self.before} had been before"]
+        lines += [f"  delivery/{name}" for name in self.names]
+        if self.renamed:
+            lines.append(f"{len(self.renamed)} have another name since; `dailies deliver --again` delivers them anew:")
+            lines += [f"  delivery/{old} is delivery/{new} now" for old, new in self.renamed]
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,8 @@ class Parcel:
     brief: Brief
     name: str
     maps: tuple[MapKind, ...] = ()
+    formerly: str = ""
+    """The name under which it left before."""
 
     @property
     def map_names(self) -> dict[MapKind, str]:
@@ -74,27 +83,42 @@ class Parcel:
 
 
 def deliver(
-    ledger: Ledger, store: Store, *, project: str | None = None, folder: Path | None = None, template: str | None = None
+    ledger: Ledger,
+    store: Store,
+    *,
+    project: str | None = None,
+    folder: Path | None = None,
+    template: str | None = None,
+    again: bool = False,
 ) -> Delivered:
     """Delivers what is approved and has not left, into the store and, if given, the folder.
 
-    `template` overrides the manifests', to get out of a collision. Raises NameCollision before anything is written.
+    `template` overrides the manifests', to get out of a collision. `again`: also what left under a name that its newest
+    order changed since. Raises NameCollision before anything is written.
     """
     # 1. What is to leave, and under which names
-    waiting = ledger.deliverable(project=project)
+    gone = ledger.deliveries()
+    left = {row.image: row.name for row in gone}
+    since = [] if template else ledger.ordered_since_delivery()
+    waiting = ledger.deliverable(project=project, also=since)
     briefs = ledger.briefs([image.digest for image, _, _ in waiting])
     manifests: dict[str, Manifest] = {}
     parcels = []
+    renamed = []
     for image, spec, decision in waiting:
         brief = briefs[image.digest]
         if spec.tier is Tier.DRAFT and (brief.manifest_body.get("promotion") or {}).get("when") == "always":
             continue  # its final is what will leave
         manifest = manifests.setdefault(brief.submission, Manifest.model_validate(brief.manifest_body))
+        formerly = left.get(image.digest, "")
         name = named(spec, image, manifest, template=template)
-        parcels.append(Parcel(image, spec, decision, brief, name, maps_of(manifest, spec)))
+        if formerly and name != formerly:
+            renamed.append((formerly, name))
+        if formerly and (name == formerly or not again):
+            continue
+        parcels.append(Parcel(image, spec, decision, brief, name, maps_of(manifest, spec), formerly))
 
     # 2. No name twice, in this delivery or with what is already there
-    gone = ledger.deliveries()
     _refuse_collisions(parcels, gone)
     for parcel in parcels:
         _refuse_strangers(parcel, store, folder)
@@ -125,11 +149,12 @@ def deliver(
                 sidecar=sidecar_key,
                 decision=parcel.decision.id,
                 delivered_at=datetime.now(UTC),
-            )
+            ),
+            again=bool(parcel.formerly),
         )
         failpoint("deliver.after_record")
     before = sum(project is None or row.project == project for row in gone)
-    return Delivered(tuple(parcel.name for parcel in parcels), before)
+    return Delivered(tuple(parcel.name for parcel in parcels), before, () if again else tuple(renamed))
 
 
 def maps_of(manifest: Manifest, spec: ImageSpec) -> tuple[MapKind, ...]:
@@ -190,6 +215,7 @@ def sidecar(parcel: Parcel, manifest: Manifest) -> bytes:
             "revision": decision.revision,
         },
         "licence": manifest.delivery.licence,
+        **({"formerly": parcel.formerly} if parcel.formerly else {}),
         "manifest": {"digest": parcel.brief.submission, "name": parcel.brief.name, "by": parcel.brief.submitted_by},
         "made": {
             "at": image.made_at.astimezone(UTC).isoformat(),

@@ -36,7 +36,7 @@ from tasks.patience import patiently
 from tasks.streak import Streak, cause_of
 
 if TYPE_CHECKING:
-    from engine.diffuse import Rendered
+    from engine.rendered import Rendered
     from tasks.parts import Parts
 
 log = logging.getLogger(__name__)
@@ -213,6 +213,7 @@ class Keeper:
             criteria=criteria,
             reviews_wanted=reviews_wanted(spec.digest, manifest.review.double_share),
             rank=rank(brief.priority, findings),
+            submission=brief.submission,
         )
 
     def _put(self, kind: str, data: bytes, extension: str, media_type: str) -> str:

@@ -23,7 +23,8 @@ from storage.pictures import decode
 from tasks.gather import Gatherer
 
 if TYPE_CHECKING:
-    from engine.diffuse import Engine, Rendered
+    from engine.diffuse import Engine
+    from engine.rendered import Rendered
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from schemas.spec import ImageSpec
 from storage.frozen import Looked, freeze, look_at
 from tasks.estimate import Row, table
 from tasks.lookup import models_for
+from tasks.orders import changes_of_orders
 from tasks.plan import Models, expand, expand_asset
 
 if TYPE_CHECKING:  # `dailies check` on a broken manifest needs neither SQLAlchemy nor boto3
@@ -33,11 +34,13 @@ LOOKED_AT = 2_000
 
 @dataclass
 class Report:
-    """What `dailies check` says of a sound manifest. Times are GPU seconds; `notes` are sentences."""
+    """What `dailies check` says of a sound manifest. Times are GPU seconds; `notes` and `changes` are sentences."""
 
     manifest: Manifest
     rows: list[Row]
     notes: list[str] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)
+    """What it would change for images that were ordered before."""
 
     @property
     def images(self) -> int:
@@ -69,16 +72,14 @@ def report(manifest: Manifest, files: Mapping[str, FrozenFile], settings: Settin
     matrices = [Matrix(manifest, asset) for asset in manifest.assets]
     large = sum(matrix.product() for matrix in matrices) > LOOKED_AT
     made: set[str] | None = None
+    specs = _some(manifest, files, lookup.models)
     if large:
         counts = {matrix.asset.name: matrix.count() for matrix in matrices}
-        specs = [
-            spec for matrix in matrices for spec in _sample(matrix, files, lookup.models, LOOKED_AT // len(matrices))
-        ]
         notes.append(f"over {LOOKED_AT} images: batches and time are projected, and what exists is not counted")
     else:
         counts = None
-        specs = list(expand(manifest, files, lookup.models))
         made = set() if ledger is None else ledger.made(spec.digest for spec in specs)
+    changes = changes_of_orders(manifest, specs, ledger) if ledger else []
     if lookup.missing:
         made = None
         notes += [f"not on this machine: {sentence}" for sentence in lookup.missing]
@@ -89,7 +90,15 @@ def report(manifest: Manifest, files: Mapping[str, FrozenFile], settings: Settin
     if any(maps.values()):
         files_of = sum(matrix.count() * maps.get(matrix.asset.name, 0) for matrix in matrices)
         notes.append(f"up to {files_of} map files are derived when everything is approved and delivered")
-    return Report(manifest, rows, notes)
+    return Report(manifest, rows, notes, changes)
+
+
+def _some(manifest: Manifest, files: Mapping[str, FrozenFile], models: Models) -> list[ImageSpec]:
+    """Every spec of a manifest; of a large one some of every asset."""
+    matrices = [Matrix(manifest, asset) for asset in manifest.assets]
+    if sum(matrix.product() for matrix in matrices) <= LOOKED_AT:
+        return list(expand(manifest, files, models))
+    return [spec for matrix in matrices for spec in _sample(matrix, files, models, LOOKED_AT // len(matrices))]
 
 
 def _sample(matrix: Matrix, files: Mapping[str, FrozenFile], models: Models, most: int) -> Iterator[ImageSpec]:
@@ -99,10 +108,22 @@ def _sample(matrix: Matrix, files: Mapping[str, FrozenFile], models: Models, mos
 
 
 def submit(
-    path: Path, *, settings: Settings, catalogue: ModelFiles, ledger: Ledger, store: Store, submitted_by: str = ""
+    path: Path,
+    *,
+    settings: Settings,
+    catalogue: ModelFiles,
+    ledger: Ledger,
+    store: Store,
+    submitted_by: str = "",
+    told: Callable[[str], object] | None = None,
 ) -> tuple[Submission, bool]:
-    """Freezes a manifest and everything that it names. False when the very same was submitted before."""
-    looked, _ = read_sound(path, settings, catalogue)
+    """Freezes a manifest and everything that it names. False when the very same was submitted before. `told` hears,
+    before it happens, what the order changes for images that were ordered before."""
+    looked, manifest = read_sound(path, settings, catalogue)
+    if told is not None:
+        models = models_for(manifest, catalogue, ledger.pins()).models
+        for sentence in changes_of_orders(manifest, _some(manifest, looked.frozen, models), ledger):
+            told(sentence)
     return freeze(looked, store=store, ledger=ledger, submitted_by=submitted_by)
 
 

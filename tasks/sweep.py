@@ -28,7 +28,8 @@ from schemas.schedulers import resolve
 from schemas.spec import ImageSpec, LoraRef, ModelRef, Tier
 
 if TYPE_CHECKING:
-    from engine.diffuse import Engine, Rendered
+    from engine.diffuse import Engine
+    from engine.rendered import Rendered
 
 STEPS = "num_inference_steps"
 FIELDS = (

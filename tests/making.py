@@ -101,6 +101,7 @@ def planned(
 ) -> None:
     """Submits and plans."""
     submission = submission or a_submission()
+    submission.priority = priority or submission.priority
     ledger.submit(submission)
     ledger.plan(submission.digest, specs, priority=priority, due=submission.due, submitted_by=submission.submitted_by)
 

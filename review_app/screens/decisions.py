@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import streamlit as st
 
+from review_app.export import as_csv, as_json
 from review_app.frames import opened
 from review_app.studio import studio
+from review_app.who import someone
 from schemas.review import Verdict
 
 PAGE = 500
@@ -43,28 +42,8 @@ def row_of(one: Any) -> dict[str, Any]:
     }
 
 
-def as_csv(rows: Iterable[dict[str, Any]]) -> bytes:
-    """For spreadsheets: a cell that would be read as a formula gets an apostrophe before it."""
-    whole = io.BytesIO()
-    out = io.TextIOWrapper(whole, encoding="utf-8-sig", newline="", write_through=True)
-    writer = csv.DictWriter(out, FIELDS)
-    writer.writeheader()
-    for row in rows:
-        cells = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
-        guarded = {
-            n: f"'{v}" if isinstance(v, str) and v[:1] in ("=", "+", "-", "@", "\t", "\r") else v
-            for n, v in cells.items()
-        }
-        writer.writerow(guarded)
-    return whole.getvalue()
-
-
-def as_json(rows: Iterable[dict[str, Any]]) -> bytes:
-    lines = (json.dumps(row, default=lambda value: value.isoformat(), ensure_ascii=False).encode() for row in rows)
-    return b"[\n" + b",\n".join(lines) + b"\n]\n"
-
-
 ledger = studio().ledger
+person = someone() or st.stop()
 st.title("Decisions")
 projects, reviewers = ledger.projects(), ledger.reviewers()
 one, two, three, four = st.columns(4)
@@ -77,7 +56,8 @@ given = list(days) if isinstance(days, tuple) else [days]
 since = datetime.combine(given[0], time(), UTC) if given else None
 until = datetime.combine(given[-1], time(), UTC) + timedelta(days=1) if len(given) > 1 else None
 wanted = {"project": project, "reviewer": reviewer, "verdict": verdict, "since": since, "until": until}
-rows = [row_of(one) for one in ledger.decisions(**wanted, limit=PAGE)]
+shown: dict[str, Any] = wanted | {"blind_to": person.blind_to}
+rows = [row_of(one) for one in ledger.decisions(**shown, limit=PAGE)]
 
 if not rows:
     st.info("No decisions yet." if not any(wanted.values()) else "No decisions match.")
@@ -108,7 +88,7 @@ left, middle, right = st.columns([1, 1, 4])
 def everything() -> Iterator[dict[str, Any]]:
     """A page at a time: a million rows of the ledger are a gigabyte, their text is not."""
     before, left = None, EXPORTED
-    while page := ledger.decisions(**wanted, before=before, limit=min(2_000, left)):
+    while page := ledger.decisions(**shown, before=before, limit=min(2_000, left)):
         yield from map(row_of, page)
         before, left = page[-1].decision.id, left - len(page)
         if not left:
@@ -117,7 +97,7 @@ def everything() -> Iterator[dict[str, Any]]:
 
 left.download_button(
     "CSV",
-    data=lambda: as_csv(everything()),
+    data=lambda: as_csv(everything(), FIELDS),
     file_name="decisions.csv",
     mime="text/csv",
     icon=":material/download:",

@@ -10,6 +10,7 @@ import streamlit as st
 
 from review_app.answers import Desk
 from review_app.deck import item_of
+from review_app.retake_preview import preview
 from review_app.studio import studio
 from review_app.viewer import viewer
 from review_app.who import Person, role_of, someone
@@ -53,7 +54,7 @@ def screen() -> None:
     if not sync and (named := st.query_params.get("image")):  # a link from another page
         queue = [named, *(digest for digest in queue if digest != named)]
     answers = desk.since(sync.get("answered", 0))
-    fresh = [answer["image"] for answer in answers if not answer["ok"]]
+    fresh = [answer["image"] for answer in answers if not answer["ok"] and answer["image"]]
     known = set(have)
     lacking = [digest for digest in queue if digest not in known]
 
@@ -74,6 +75,7 @@ def screen() -> None:
             "filters": _filters(wanted.get("project")),
             "elsewhere": _elsewhere(person) if not queue else [],
             "reasons": [str(reason) for reason in Reason],
+            "preview": _preview(sync.get("preview")),
         },
         key=KEY,
     )
@@ -101,20 +103,32 @@ def _items(digests: list[str], person: Person) -> dict[str, dict[str, Any]]:
 def _item(picture: Picture, parent: Picture | None, brief: Brief | None, person: Person) -> dict[str, Any]:
     at = studio()
     sources = {file["digest"]: file["key"] for file in (brief.files if brief else {}).values()}
-    cap = at.settings.max_retakes
-    if brief is not None and brief.max_retakes is not None:
-        cap = min(cap, brief.max_retakes)
     when = ((brief.manifest_body.get("promotion") or {}) if brief else {}).get("when", "asked")
     return item_of(
         picture,
         link=at.links.to,
         sources=sources,
         parent=parent,
-        retakes_left=max(0, cap - (picture.spec.take - 1)),
         promotes=when == "asked",
         proposals=proposed(picture.spec, said_in(brief.manifest_body if brief else {})),
-        blind_to=None if person.leads else person.name,
+        blind_to=person.blind_to,
     )
+
+
+def _preview(wish: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What the night would make of the open retake panel's changes."""
+    if not wish:
+        return None
+    at = studio()
+    found = at.ledger.pictures([wish["id"]])
+    if wish["id"] not in found:
+        return {"number": wish["number"], "will": [], "whole": [], "wrong": "this image does not exist any more"}
+    picture, brief = found[wish["id"]], at.ledger.briefs(found).get(wish["id"])
+    cap = at.settings.max_retakes
+    if brief is not None and brief.max_retakes is not None:
+        cap = min(cap, brief.max_retakes)
+    left = max(0, cap - (picture.spec.take - 1))
+    return {"number": wish["number"]} | preview(picture, wish["changes"], retakes_left=left)
 
 
 def _elsewhere(person: Person) -> list[dict[str, Any]]:

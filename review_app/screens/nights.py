@@ -8,8 +8,8 @@ import streamlit as st
 
 from review_app.look import ago, figure, figures, plain
 from review_app.studio import studio
-from review_app.who import someone
-from schemas.errors import StoreError
+from review_app.who import role_of, someone
+from schemas.errors import NotAllowed, StoreError
 from schemas.records import Night
 
 ledger = studio().ledger
@@ -133,8 +133,17 @@ def aside() -> None:
     event = st.dataframe(table, hide_index=True, selection_mode="multi-row", on_select="rerun", key="aside")
     chosen = [rows[number].digest for number in event.selection.rows] or [row.digest for row in rows]
     label = "Try the chosen again" if event.selection.rows else "Try all again"
-    if person and person.may_decide and st.button(label, icon=":material/replay:"):
-        st.toast(f"{ledger.release_set_aside(chosen, person.name)} will be tried again.")
+    if person is None:
+        return
+    if not person.leads:
+        st.caption(f"A lead releases these; you are {person.role}. On the machine itself `dailies release` does it.")
+    elif st.button(label, icon=":material/replay:"):
+        try:
+            released = ledger.release_set_aside(chosen, person.name, role=role_of(person.name))
+        except NotAllowed as refused:
+            st.error(plain(refused))
+            return
+        st.toast(f"{released} will be tried again.")
         st.rerun()
 
 

@@ -1,3 +1,4 @@
+// @ts-check
 // Draws the sheet; a click opens one image, or marks several. All text by textContent.
 
 const chosen = new WeakMap();

@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 HERE = Path(__file__).parent
-SCRIPTS = ("deck.js", "outbox.js", "stage.js", "panel.js", "ask.js", "keys.js", "acts.js", "viewer.js")
+SCRIPTS = ("types.js", "deck.js", "outbox.js", "stage.js", "panel.js", "ask.js", "keys.js", "acts.js", "viewer.js")
 
 
 def _joined(*names: str) -> str:

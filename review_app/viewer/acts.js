@@ -1,3 +1,4 @@
+// @ts-check
 // What buttons, keys and pointers do. One function for all three, so that none can do what another cannot.
 
 function act(view, name, event) {

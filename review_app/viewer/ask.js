@@ -1,3 +1,4 @@
+// @ts-check
 // The two panels that ask: why an image is rejected, and what tonight should do differently.
 
 const REASON_OF = { hands: "hands wrong", text: "unwanted text", brand: "off brand", composition: "composition", technical: "artefact" };
@@ -19,7 +20,9 @@ function ask(view, verdict) {
   const { parts } = view;
   const reasons = new Set(item.criteria.filter((name) => draft.marks[name] === "bad").map((name) => REASON_OF[name]));
   for (const region of draft.regions) if (REASON_OF[region.criterion]) reasons.add(REASON_OF[region.criterion]);
-  view.asking = { verdict, id: item.id, reasons, way: "seed", touched: new Set() };
+  view.asking = { verdict, id: item.id, reasons, way: "seed", touched: new Set(), refusal: "" };
+  view.wish = { number: view.wish?.number || 0, asked: "" };
+  for (const part of [parts.will, parts.whole]) part.replaceChildren();
   parts["ask-title"].textContent = verdict === "reject" ? `Reject ${item.asset}?` : `Make ${item.asset} again tonight?`;
   parts["ask-go"].textContent = verdict === "reject" ? "Reject" : "Send back";
   parts["ask-go"].className = verdict;
@@ -84,6 +87,7 @@ function toggleReason(view, reason) {
 
 function onAsked(view, event) {
   if (view.asking?.verdict !== "retake") return;
+  if (!event.target.dataset.change) return;
   view.asking.touched.add(event.target.dataset.change);
   showWays(view, view.deck.items.get(view.asking.id));
 }
@@ -130,41 +134,30 @@ function showWays(view, item) {
   parts["way-hint"].textContent = WAYS[asking.way].hint;
   const shown = FIELDS[asking.way].filter((name) => item.retake[name] !== null || (asking.way === "region" && name === "strength"));
   for (const field of parts.ask.querySelectorAll("[data-for]")) field.hidden = !shown.includes(field.dataset.for);
-  const changes = changesOf(view);
-  const rows = [];
-  const row = (name, text) => rows.push(make("dt", { text: name }), make("dd", { text }));
-  row("seed", `${item.retake.old_seed} → ${item.retake.seed}`);
-  for (const [name, value] of Object.entries(changes)) {
-    if (name === "region") row("paints only", `${percent(value.width)} × ${percent(value.height)} at ${percent(value.x)}, ${percent(value.y)}`);
-    else row(name.replaceAll("_", " "), `${item.retake[name] ?? "–"} → ${value}`);
-  }
-  row("take", `${item.take} → ${item.take + 1}${item.retake.left === null ? "" : `, ${item.retake.left} left`}`);
-  parts.will.replaceChildren(...rows);
-  showWhole(view, item, changes);
+  wish(view, changesOf(view));
 }
 
-/** Every field of the child's spec as schemas.review.retaken will make it; what is new is marked. */
-function showWhole(view, item, { region, reference_scale: shown, controlnet_conditioning_scale: held, ...plain }) {
-  const { spec, seed, repair } = item.retake;
-  const child = { ...spec, ...plain, seed, take: item.take + 1, parent: item.id };
-  if (held !== undefined) child.controls = spec.controls?.map((one) => ({ ...one, controlnet_conditioning_scale: held }));
-  if (shown !== undefined) child.references = spec.references?.map((one) => ({ ...one, scale: shown }));
-  if (region) {
-    const strength = plain.strength ?? repair.strength;
-    Object.assign(child, { source: "this image", mask: "the region", padding_mask_crop: repair.padding_mask_crop, strength, hires: null });
-  }
-  const text = (value) => (typeof value === "object" ? JSON.stringify(value) : String(value));
-  const names = Object.keys(child).sort();
-  view.parts.whole.replaceChildren(
-    ...names.flatMap((name) => {
-      const cls = text(child[name]) === text(spec[name]) ? "" : "new";
-      return [make("dt", { text: name }), make("dd", { cls, text: text(child[name]) })];
-    }),
+/** Asks the server what the night will make of these changes; the rule is schemas.review.retaken's alone. */
+function wish(view, changes) {
+  const asked = JSON.stringify([view.asking.id, changes]);
+  if (view.wish?.asked === asked) return;
+  view.wish = { number: (view.wish?.number || 0) + 1, asked, id: view.asking.id, changes };
+  view.parts.will.parentElement.setAttribute("aria-busy", "true");
+  clearTimeout(view.wishing);
+  view.wishing = setTimeout(() => flush(view.outbox), 60);
+}
+
+/** The server's answer to the newest wish; an older one is passed over. */
+function showPreview(view, preview) {
+  const { asking, parts } = view;
+  if (!preview || !asking || view.dialog !== "ask" || preview.number !== view.wish?.number) return;
+  parts.will.parentElement.removeAttribute("aria-busy");
+  parts.will.replaceChildren(...preview.will.flatMap(([name, text]) => [make("dt", { text: name }), make("dd", { text })]));
+  parts.whole.replaceChildren(
+    ...preview.whole.flatMap(([name, text, changed]) => [make("dt", { text: name }), make("dd", { cls: changed ? "new" : "", text })]),
   );
-}
-
-function percent(part) {
-  return `${Math.round(part * 100)} %`;
+  asking.refusal = preview.wrong;
+  parts["ask-wrong"].textContent = preview.wrong;
 }
 
 /** schemas.review.Changes of what the panel says; only what differs from the parent. */
@@ -200,10 +193,9 @@ function answer(view) {
     return;
   }
   const changes = asking.verdict === "retake" ? changesOf(view) : null;
-  if (changes?.strength !== undefined && !(changes.strength > 0 && changes.strength <= 1)) {
-    parts["ask-wrong"].textContent = "Strength is above 0 and at most 1.";
-    return;
-  }
+  if (changes && asking.refusal) return void (parts["ask-wrong"].textContent = asking.refusal);
+  const unfit = changes && [...parts.ask.querySelectorAll("input[type=number]")].find((field) => field.offsetParent && (field.validity.rangeOverflow || field.validity.rangeUnderflow));
+  if (unfit) return void (parts["ask-wrong"].textContent = `${unfit.closest("label").firstChild.textContent}: ${unfit.validationMessage}`);
   close(view);
   decide(view, asking.verdict, { reasons, changes });
 }

@@ -1,3 +1,4 @@
+// @ts-check
 // Keys. R and C stay Streamlit's. Nothing fires while somebody types, under a dialog, or with Ctrl, Alt or Command.
 
 const KEYS = [

@@ -1,3 +1,4 @@
+// @ts-check
 // Decisions on their way to the server. Each has a number; each is sent again until the server has answered it, and is
 // kept in the browser's storage meanwhile, so that neither a lost connection, a restart nor a closed tab swallows one
 // silently. The server takes each once: it knows the numbers of this page, and the revision protects the rest.
@@ -6,12 +7,14 @@ const AGAIN_MS = 2500;
 const ORPHAN_MS = 8000;
 const PREFIX = "dailies.outbox.";
 
+/** @param {() => void} send @returns {Outbox} */
 function newOutbox(send) {
   const random = crypto.getRandomValues(new Uint32Array(2));
   const client = random[0].toString(36) + random[1].toString(36);
   return { client, seq: 0, waiting: [], answered: 0, sentAt: 0, attempt: 0, send, reviewer: "" };
 }
 
+/** @param {Outbox} outbox @param {Act} event */
 function post(outbox, event) {
   outbox.seq += 1;
   outbox.waiting.push({ ...event, seq: outbox.seq });
@@ -20,13 +23,14 @@ function post(outbox, event) {
   return outbox.seq;
 }
 
+/** @param {Outbox} outbox */
 function flush(outbox) {
   outbox.sentAt = performance.now();
   outbox.attempt += 1;
   outbox.send();
 }
 
-/** Takes the server's answers; returns those that this page had not seen. */
+/** Takes the server's answers; returns those that this page had not seen. @param {Outbox} outbox @param {any[]} answers */
 function settle(outbox, answers) {
   const fresh = answers.filter((answer) => answer.client === outbox.client && answer.seq > outbox.answered);
   if (!fresh.length) return [];
@@ -40,12 +44,14 @@ function settle(outbox, answers) {
   return fresh;
 }
 
+/** @param {Outbox} outbox */
 function resend(outbox) {
   const late = outbox.waiting.length > 0 && performance.now() - outbox.sentAt > AGAIN_MS;
   if (late) flush(outbox);
   return late;
 }
 
+/** @param {Outbox} outbox */
 function remember(outbox) {
   try {
     const key = PREFIX + outbox.client;
@@ -59,7 +65,7 @@ function remember(outbox) {
   }
 }
 
-/** Decisions that a closed page of the same reviewer left unanswered; they are this page's now. */
+/** Decisions that a closed page of the same reviewer left unanswered; they are this page's now. @param {Outbox} outbox */
 function adopt(outbox) {
   const found = [];
   try {

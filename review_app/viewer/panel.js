@@ -1,3 +1,4 @@
+// @ts-check
 // Everything beside the picture. Text from manifests, prompts, notes and OCR goes in by textContent, never as markup.
 
 const NEXT_MARK = { undefined: "bad", bad: "ok", ok: undefined };
@@ -5,6 +6,12 @@ const MARK_WORD = { undefined: "not marked", bad: "✕ bad", ok: "✓ ok" };
 const RESULT_WORD = { pass: "nothing found", flag: "look here", error: "check failed", not_checked: "not checked" };
 const VERDICT_WORD = { approve: "Approved", reject: "Rejected", retake: "Sent back", undo: "Taken back" };
 
+/**
+ * @param {string} tag
+ * @param {{text?: any, cls?: string, [attribute: string]: any}} [options] anything else is an attribute
+ * @param {...(Node | string)} children
+ * @returns {any}
+ */
 function make(tag, { text, cls, ...attributes } = {}, ...children) {
   const node = document.createElement(tag);
   if (text !== undefined) node.textContent = text;
@@ -195,6 +202,7 @@ function showFilters(view) {
   }
 }
 
+/** @param {View} view @param {{title: string, text: string, image?: string, kind?: string}} what */
 function notice(view, { title, text, image, kind }) {
   const row = make("div", { cls: `notice ${kind || ""}` }, make("b", { text: title }), make("span", { text }));
   if (image && view.deck.items.has(image)) row.append(make("button", { type: "button", cls: "quiet small", "data-go": image, text: "Show it" }));

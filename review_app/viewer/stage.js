@@ -1,3 +1,4 @@
+// @ts-check
 // The picture: prefetched, swapped whole, zoomed to true pixels, compared with what it was made from, drawn upon.
 
 const AHEAD = 8;

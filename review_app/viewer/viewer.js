@@ -1,3 +1,4 @@
+// @ts-check
 // The reviewing screen as one Streamlit component. Streamlit calls the default function on every rerun: the screen is
 // built once for its place in the page and afterwards only handed new data. It may also be taken down and put up again
 // in the same place (a lost connection does that); deck and outbox survive it.
@@ -74,6 +75,7 @@ function take(view, data) {
   const missing = merge(view.deck, [], data.queue, { pending });
   if (!onScreen(view.deck)) advance(view.deck);
   view.missing = missing.length;
+  showPreview(view, data.preview);
   if (missing.length) setTimeout(() => flush(view.outbox), 30);
   if (onScreen(view.deck)?.id !== before?.id || first) show(view);
   else refresh(view);
@@ -85,7 +87,12 @@ function sync(view) {
   const have = deck.order.filter(open);
   const ahead = deck.order.slice(deck.at).filter(open).length;
   const { client, attempt, answered, waiting } = outbox;
-  view.set?.("sync", { client, attempt, answered, outbox: waiting, have, ahead, skipped: [...deck.skipped].filter(open), over: view.over, filter });
+  view.set?.("sync", { client, attempt, answered, outbox: waiting, have, ahead, skipped: [...deck.skipped].filter(open), over: view.over, filter, preview: wishOf(view) });
+}
+
+function wishOf(view) {
+  const { number, id, changes } = view.wish || {};
+  return view.dialog === "ask" && id ? { number, id, changes } : null;
 }
 
 function refused(view, answer) {

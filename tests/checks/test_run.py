@@ -65,11 +65,11 @@ def test_siblings_may_be_added_while_others_are_compared(monkeypatch: pytest.Mon
     siblings = {f"{n:064x}": perceptual_hash(drawings("object", 4)[n].image) for n in range(4)}
     compared = []
 
-    def meanwhile(one: str, other: str) -> bool:
+    def meanwhile(one: str, other: str) -> float:
         compared.append(other)
         siblings[f"{100 + len(compared):064x}"] = one
-        return False
+        return 2.0
 
-    monkeypatch.setattr(technical, "alike", meanwhile)
+    monkeypatch.setattr(technical, "distance", meanwhile)
     (found,) = examine(photo("coffee", 64), spec(), GUIDE, criteria=[], siblings=siblings)
     assert found.result is not Result.ERROR and len(compared) == 4

@@ -88,6 +88,7 @@ def a_house(home: Path) -> House:
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     made = a_house(tmp_path_factory.mktemp("house"))
+    made.environment |= {"DAILIES_ROLES": '{"Lea": "lead"}', "DAILIES_ROLES_WITHOUT_SIGN_IN": "true"}
     made.start()
     yield made
     made.kill()

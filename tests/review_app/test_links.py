@@ -92,3 +92,13 @@ def test_s3_signs_its_own_links_and_they_are_kept(store: Store, clock: Clock) ->
     url = links.to(key)
     assert links.to(key) == url
     assert urllib.request.urlopen(url).read() == b"bytes"
+
+
+@pytest.mark.parametrize(
+    "asked", ["until=1&sign=é", "until=9&sign=%ff", f"until={'9' * 5000}&sign=0", "until=²&sign=0"]
+)
+def test_a_signature_of_any_letters_is_refused_and_not_an_error(folder: FolderStore, links: Links, asked: str) -> None:
+    key = folder.put_content("thumbs", b"x", extension="webp", media_type="image/webp")
+    until = links.to(key).partition("until=")[2].partition("&")[0]
+    for query in (asked, asked.replace("until=1&", f"until={until}&")):
+        assert ask(links, f"/objects/{key}?{query}")[0] == 403

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def led(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
     house = a_house(tmp_path_factory.mktemp("led"))
-    house.environment["DAILIES_ROLES"] = '{"Lea": "lead"}'
+    house.environment |= {"DAILIES_ROLES": '{"Lea": "lead"}', "DAILIES_ROLES_WITHOUT_SIGN_IN": "true"}
     house.start()
     yield house
     house.kill()

@@ -101,6 +101,9 @@ def test_nights_and_their_failures(house: House, stocked, visit, request):  # ty
         failing.digest, cause="NotFinite", message="NaN <b>here</b>", worker="w", night=night, max_attempts=1
     )
     page = visit("nights")
+    expect(page.get_by_text("A lead releases these; you are reviewer")).to_be_visible()
+    expect(page.get_by_role("button", name="Try all again")).to_have_count(0)
+    page = visit("nights", who="Lea")
     expect(page.get_by_role("heading", name="Set aside")).to_be_visible()
     settled(page)
     page.get_by_role("button", name="Try all again").click()

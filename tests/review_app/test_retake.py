@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from schemas.review import Changes, Region, retaken
+from schemas.spec import Hires, Refiner
+from tasks.retake import put_mask
+from tests.making import MODEL
 from tests.review_app.conftest import House, saved
 from tests.review_app.test_inbox import decisions
 
@@ -32,11 +37,20 @@ def test_a_reason_fills_the_panel_and_leaves_what_was_typed(house: House, stocke
     assert decision.changes == {"prompt": "a wizard with a red hat"}
 
 
-def test_the_whole_spec_is_the_child_that_will_be_made(house: House, stocked, inbox, request):  # type: ignore[no-untyped-def]
-    specs = stocked(3)
+def shown_fields(page: Page) -> dict[str, str]:
+    """The whole spec as the panel shows it, once the server has answered."""
+    expect(page.locator(".will")).not_to_have_attribute("aria-busy", "true")
+    names = page.locator("[data-part=whole] dt").all_text_contents()
+    return dict(zip(names, page.locator("[data-part=whole] dd").all_text_contents(), strict=True))
+
+
+@pytest.mark.parametrize("place", [0, 2], ids=["two passes and a refiner", "a texture from a source"])
+def test_every_field_that_is_shown_is_the_childs(house: House, stocked, inbox, request, place: int):  # type: ignore[no-untyped-def]
+    second = {"hires": Hires(width=48, height=48, strength=0.5), "refiner": Refiner(model=MODEL)}
+    specs = stocked(3, **({} if place else second))
     page = inbox()
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")  # a texture that tiles already, from a source
+    for _ in range(place):
+        page.keyboard.press("ArrowRight")
     box = page.locator(".canvas").bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.2)
     page.mouse.down()
@@ -45,13 +59,41 @@ def test_the_whole_spec_is_the_child_that_will_be_made(house: House, stocked, in
     page.keyboard.press("t")
     expect(page.locator("[data-change=strength]")).to_have_value("0.6")  # the region is for hands
     page.get_by_text("The whole spec").click()
-    names = page.locator("[data-part=whole] dt").all_text_contents()
-    shown = dict(zip(names, page.locator("[data-part=whole] dd").all_text_contents(), strict=True))
+    expect(page.locator("[data-part=whole]")).to_contain_text("padding_mask_crop")
+    shown = shown_fields(page)
     page.get_by_role("button", name="Send back").click()
     saved(page)
-    (decision,) = decisions(house, request.node.name)[specs[2].digest]
+    (decision,) = decisions(house, request.node.name)[specs[place].digest]
     changes = Changes.model_validate(decision.changes)
     assert changes.region == Region.model_validate(decision.regions[0])
-    child = retaken(specs[2], changes, picture="0" * 64, mask="1" * 64)
-    for name in ("prompt", "negative_prompt", "seed", "take", "strength", "parent", "padding_mask_crop", "seamless"):
-        assert shown[name] == str(getattr(child, name)), name
+    spec = specs[place]
+    mask = put_mask(house.store, changes.region, spec)
+    child = retaken(spec, changes, picture=house.ledger.picture(spec.digest).image.sha256, mask=mask)
+    fields = {**child.model_dump(mode="json"), "digest": child.digest}
+    named = {*spec.model_dump(exclude_defaults=True), *child.model_dump(exclude_defaults=True)}
+    assert set(shown) == named
+    for name, text in shown.items():
+        value = fields[name]
+        assert text == ("none" if value is None else value if isinstance(value, str) else as_json(value)), name
+
+
+def as_json(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+
+
+def test_what_the_night_would_refuse_is_refused_in_the_panel(house: House, stocked, inbox, request):  # type: ignore[no-untyped-def]
+    stocked(3)
+    page = inbox()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")  # from a source, so it has a strength
+    page.keyboard.press("t")
+    page.get_by_role("button", name="Change what is asked").click()
+    page.locator("[data-change=strength]").fill("7")
+    page.get_by_role("button", name="9 Not what was asked").click()
+    page.get_by_role("button", name="Send back").click()
+    expect(page.locator("[data-part=ask-wrong]")).to_contain_text("Strength, 0 to 1")
+    page.locator("[data-change=strength]").fill("0.5")
+    page.locator("[data-change=prompt]").fill("")
+    expect(page.locator("[data-part=ask-wrong]")).to_be_hidden()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert decisions(house, request.node.name) == {}

@@ -18,6 +18,8 @@ PEOPLE = {
     "mara": {"email": "mara@studio.example", "email_verified": True, "dailies_role": ["artist", "reviewer"]},
     "vic": {"email": "vic@studio.example", "email_verified": True},
     "eve": {"email": "mara@studio.example", "email_verified": False, "dailies_role": "admin"},
+    "silent": {"email": "mara@studio.example", "dailies_role": "admin"},
+    "mara@studio.example": {"dailies_role": "admin"},  # a provider's own name for somebody, and no address at all
 }
 
 
@@ -86,8 +88,9 @@ def test_who_has_no_role_only_looks(browser: Browser, house: House) -> None:
     page.context.close()
 
 
-def test_an_address_that_nobody_verified_is_nobodys(browser: Browser, house: House) -> None:
-    page = sign_in(browser, house, "eve")
+@pytest.mark.parametrize("who", ["eve", "silent", "mara@studio.example"])
+def test_an_address_that_nobody_verified_is_nobodys(browser: Browser, house: House, who: str) -> None:
+    page = sign_in(browser, house, who)
     expect(page.get_by_text("no verified e-mail address")).to_be_visible()
     expect(page.locator(".stage")).to_have_count(0)
     page.context.close()

@@ -13,7 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from schemas.spec import ENGINE_VERSION, ControlSpec, EmbeddingRef, Hires, ImageSpec, LoraRef, ModelRef, ReferenceSpec
+from schemas.spec import (
+    ENGINE_VERSION,
+    PER_ROW,
+    ControlSpec,
+    EmbeddingRef,
+    Hires,
+    ImageSpec,
+    LoraRef,
+    ModelRef,
+    ReferenceSpec,
+)
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_specs.json").read_text(encoding="utf-8"))
 A, B = "a" * 64, "b" * 64
@@ -99,9 +109,6 @@ OTHER: dict[str, Any] = {
     "parent": B,
     "take": 3,
 }
-PER_ROW = {"project", "asset", "variant", "kind", "tier", "prompt", "negative_prompt", "prompt_2",
-           "negative_prompt_2", "seed", "embeddings", "source", "mask", "padding_mask_crop", "keep_colour", "parent",
-           "take", "engine_version"}  # fmt: skip
 WEIGHTS = {"model", "vae", "storage_dtype", "loras", "controls", "references", "refiner"}
 
 
@@ -197,7 +204,29 @@ def test_no_number_is_infinite(value: float) -> None:
 def test_what_shares_a_batch(field: str) -> None:
     """Per row: prompts, seed, pictures and whose it is. Everything that a forward pass takes once: in the key."""
     same = spec(**{field: OTHER[field]}).batch_key == spec().batch_key
-    assert same == (field in PER_ROW)
+    assert same == (PER_ROW.get(field) is True)
+
+
+def test_a_new_field_is_in_the_batch_key_until_somebody_says_otherwise() -> None:
+    class Later(ImageSpec):
+        sharpness: float = 0.0
+
+    class LaterControl(ControlSpec):
+        blur: float = 0.0
+
+    class LaterStill(ImageSpec):
+        controls: tuple[LaterControl, ...] = ()
+
+    control = FULL["controls"][0]
+    assert Later.model_validate(FULL | {"sharpness": 1.0}).batch_key != Later.model_validate(FULL).batch_key
+    keys = {LaterStill.model_validate(FULL | {"controls": [control | {"blur": blur}]}).batch_key for blur in (0.0, 1.0)}
+    assert len(keys) == 2
+
+
+def test_what_is_made_from_a_picture_says_how_strongly_it_changes_it() -> None:
+    with pytest.raises(ValidationError, match="without a strength"):
+        spec(strength=None)
+    assert spec(source=None, mask=None, strength=None).strength is None
 
 
 @pytest.mark.parametrize("field", ImageSpec.model_fields)

@@ -25,7 +25,7 @@ def asks(ledger: Ledger, spec: ImageSpec, **fields: object) -> int:
 
 def test_a_retake_is_planned_once_with_its_parents_orders_and_place(ledger: Ledger) -> None:
     spec = a_spec()
-    one, two = a_submission("one.yaml", due=date(2026, 12, 1)), a_submission("two.yaml")
+    two, one = a_submission("two.yaml"), a_submission("one.yaml", due=date(2026, 12, 1))  # the newer one counts
     planned(ledger, [spec], submission=one, priority=4)
     planned(ledger, [spec], submission=two)
     ledger.keep_many([a_keeping(spec)])

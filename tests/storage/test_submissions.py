@@ -121,7 +121,7 @@ def test_planners_at_once_do_not_deadlock_and_plan_once(ledger: Ledger) -> None:
     assert {item.priority for item in ledger.waiting()} == {5}
 
 
-def test_the_brief_is_of_whoever_asked_first(ledger: Ledger) -> None:
+def test_the_brief_is_of_the_newest_order_in_force(ledger: Ledger) -> None:
     spec, unasked = a_spec(1), a_spec(2)
     planned(ledger, [spec], submission=a_submission("b.yaml", submitted_at=datetime(2026, 11, 23, tzinfo=UTC)))
     planned(ledger, [spec], submission=a_submission("a.yaml", submitted_at=datetime(2026, 11, 24, tzinfo=UTC)))
@@ -129,8 +129,29 @@ def test_the_brief_is_of_whoever_asked_first(ledger: Ledger) -> None:
     briefs = ledger.briefs([spec.digest, unasked.digest])
     assert list(briefs) == [spec.digest]
     brief = briefs[spec.digest]
-    assert (brief.submission, brief.name, brief.submitted_by, brief.max_retakes) == (sha("b.yaml"), "b.yaml", "mara", 2)
+    assert (brief.submission, brief.name, brief.submitted_by, brief.max_retakes) == (sha("a.yaml"), "a.yaml", "mara", 2)
     assert brief.manifest_body["project"] == "potions" and brief.files == {}
+    ledger.cancel(sha("a.yaml"), "mara")
+    assert ledger.briefs([spec.digest])[spec.digest].name == "b.yaml"
+    ledger.cancel(sha("b.yaml"), "mara")
+    assert ledger.briefs([spec.digest])[spec.digest].name == "a.yaml", "where none is in force, the newest"
+
+
+def test_the_queue_follows_the_newest_order_also_backwards(ledger: Ledger) -> None:
+    spec = a_spec()
+    urgent = a_submission(
+        "urgent.yaml", priority=9, due=date(2026, 12, 1), submitted_at=datetime(2026, 11, 23, tzinfo=UTC)
+    )
+    calm = a_submission("calm.yaml", priority=1, submitted_at=datetime(2026, 11, 24, tzinfo=UTC))
+    planned(ledger, [spec], submission=calm, priority=1)
+    planned(ledger, [spec], submission=urgent, priority=9)
+    (item,) = ledger.waiting()
+    assert (item.priority, item.due) == (1, None), "planned later, but not newer"
+    ledger.prioritise(sha("calm.yaml"), 5)
+    assert ledger.waiting()[0].priority == 5
+    ledger.cancel(sha("calm.yaml"), "mara")
+    (item,) = ledger.waiting()
+    assert (item.priority, item.due) == (9, date(2026, 12, 1))
 
 
 def test_made_are_those_with_an_image(ledger: Ledger) -> None:

@@ -1,0 +1,21 @@
+// @ts-check
+// The shapes that the other files pass around, for the type checker; nothing here runs.
+
+/**
+ * @typedef {{x: number, y: number, width: number, height: number, criterion?: string | null, label?: string}} Region
+ *   as fractions of the image
+ * @typedef {{check: string, result: string, score: number, sentence: string, regions: Region[], data: any}} Finding
+ * @typedef {{label: string, url: string, thumb: string}} Other  a picture that the image was made from
+ * @typedef {{id: string, revision: number, project: string, asset: string, variant: string, tier: string, take: number,
+ *   width: number, height: number, preview: string, original: string, thumb: string, beside: Other[],
+ *   findings: Finding[], criteria: string[], prompt: string, negative: string, params: [string, string][],
+ *   promotes: boolean, standing: string, standing_by: string, decisions: any[], retake: any}} Item
+ *   one image, as review_app/deck.py tells of it
+ * @typedef {{marks: Record<string, string>, regions: Region[], note: string, shown: number, active: string | null}} Draft
+ * @typedef {{items: Map<string, Item>, order: string[], at: number, drafts: Map<string, Draft>,
+ *   done: Map<string, {verdict: string, seq: number}>, skipped: Set<string>}} Deck
+ * @typedef {{image: string, seq?: number, revision: number, verdict: string, undoes?: number, [field: string]: any}} Act
+ * @typedef {{client: string, seq: number, waiting: Act[], answered: number, sentAt: number, attempt: number,
+ *   send: () => void, reviewer: string}} Outbox
+ * @typedef {any} View  everything of one screen: `deck`, `outbox`, `look`, `parts` (elements by data-part), `data`
+ */

@@ -1,0 +1,33 @@
+"""How like each other two pictures are, from their perceptual hashes (checks/likeness.py computes them).
+
+A hash has 54 hex digits: 36 digits are 144 bits of shape, and 18 digits are steps of colour. Bits of shape are counted
+where they differ; a digit of colour is a number, so 7 and 8 are neighbours although all four of their bits differ.
+The technical check and the library's "more like this one" both ask `distance`.
+"""
+
+from __future__ import annotations
+
+import math
+
+SHAPE_DIGITS = 36
+COLOUR_DIGITS = 18
+SHAPE_LIMIT = 12
+"""Bits of 144 that pictures may differ in and still be alike."""
+COLOUR_LIMIT = 6
+"""Steps, summed over the 18 digits."""
+
+
+def distance(one: str, other: str) -> float:
+    """0 for equal hashes, at most 1 for two pictures that a person would call the same, infinite if either is no hash
+    of this kind."""
+    if not len(one) == len(other) == SHAPE_DIGITS + COLOUR_DIGITS:
+        return math.inf
+    bits, steps = difference(one, other)
+    return max(bits / SHAPE_LIMIT, steps / COLOUR_LIMIT)
+
+
+def difference(one: str, other: str) -> tuple[int, int]:
+    """(bits of shape, steps of colour) in which two hashes differ."""
+    bits = (int(one[:SHAPE_DIGITS], 16) ^ int(other[:SHAPE_DIGITS], 16)).bit_count()
+    pairs = zip(one[SHAPE_DIGITS:], other[SHAPE_DIGITS:], strict=True)
+    return bits, sum(abs(int(a, 16) - int(b, 16)) for a, b in pairs)
