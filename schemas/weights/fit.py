@@ -30,12 +30,14 @@ def own_fault(catalogue: Catalogue, alias: str) -> str:
     entry, path = catalogue.entries[alias], catalogue.local(alias)
     if path is None:
         return ""
-    try:
-        identity = examine(path)
-        fault = _kind_fault(entry, identity) or _by_kind(catalogue, entry, path, identity)
-    except UnfitWeights as wrong:
-        return str(wrong)
-    return fault
+    key = _key(catalogue, entry)
+    if key not in _known:
+        try:
+            identity = examine(path)
+            _known[key] = _kind_fault(entry, identity) or _by_kind(catalogue, entry, path, identity)
+        except UnfitWeights as wrong:
+            _known[key] = str(wrong)
+    return _known[key]
 
 
 def wearing_fault(catalogue: Catalogue, alias: str, base: str) -> str:
@@ -43,11 +45,27 @@ def wearing_fault(catalogue: Catalogue, alias: str, base: str) -> str:
     entry, path = catalogue.entries[alias], catalogue.local(alias)
     if path is None or entry.kind not in ("lora", "embedding", "controlnet", "t2i_adapter", "ip_adapter"):
         return ""
-    try:
-        components = components_of(catalogue, catalogue.entries[base])
-        return "" if components is None else _against(path, entry, components, catalogue.entries[base])
-    except UnfitWeights as wrong:
-        return str(wrong)
+    key = (*_key(catalogue, entry), *_key(catalogue, catalogue.entries[base]))
+    if key not in _known:
+        try:
+            components = components_of(catalogue, catalogue.entries[base])
+            _known[key] = "" if components is None else _against(path, entry, components, catalogue.entries[base])
+        except UnfitWeights as wrong:
+            _known[key] = str(wrong)
+    return _known[key]
+
+
+_known: dict[tuple[object, ...], str] = {}
+"""By entry and by the times and sizes of its files: the Submit page asks again at every change of a letter."""
+
+
+def _key(catalogue: Catalogue, entry: Entry) -> tuple[object, ...]:
+    places = [catalogue.local(entry.alias), catalogue.folder / entry.config.expanduser() if entry.config else None]
+    stamps: list[object] = []
+    for at in filter(None, places):
+        files = [at] if at.is_file() else sorted(file for file in at.rglob("*") if file.is_file())
+        stamps += [(str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
+    return (entry.model_dump_json(), *stamps)
 
 
 def _kind_fault(entry: Entry, identity: Identity) -> str:
