@@ -7,19 +7,23 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from schemas.errors import DailiesError
 from tasks.deliver import deliver as deliver_images
 from tasks.parts import here, opened
 
 
 @task(name="deliver", cache_policy=NO_CACHE, persist_result=False)
-def deliver_approved(project: str | None) -> list[str]:
+def deliver_approved(project: str | None) -> tuple[list[str], list[str]]:
     parts = here()
     done = deliver_images(parts.ledger, parts.store, project=project, folder=parts.settings.delivery_folder)
-    return list(done.names)
+    return list(done.names), [str(failure) for failure in done.failures]
 
 
 @flow(name="deliver", persist_result=False)
 def deliver(project: str | None = None) -> dict[str, Any]:
-    """NameCollision, before the first file, when two images would bear one name."""
+    """Everything leaves that can. DailiesError afterwards when something could not, so that the run shows as failed."""
     with opened():
-        return {"names": deliver_approved(project)}
+        names, failures = deliver_approved(project)
+        if failures:
+            raise DailiesError("\n".join([f"{len(names)} delivered, {len(failures)} could not be", *failures]))
+        return {"names": names}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.errors import InputError
+from flows.schedule import schedule_line
+from schemas.errors import InputError, LedgerError, LedgerUnavailable
 from schemas.settings import Settings
 from tasks.parts import Parts
 from tasks.retake import unanswered
@@ -51,6 +52,7 @@ def print_status(parts: Parts) -> None:
         print(
             f"last night: {night.id}, begun {night.started_at:%Y-%m-%d %H:%M} UTC, {ended}, {night.outcome or 'open'}"
         )
+    print(schedule_line(parts.settings))
 
 
 def report_of(parts: Parts, number: int | None) -> str:
@@ -59,7 +61,12 @@ def report_of(parts: Parts, number: int | None) -> str:
         number = next((night.id for night in parts.ledger.nights() if night.report_key), None)
         if number is None:
             raise InputError("no night has ended yet")
-    key = parts.ledger.night(number).report_key
+    try:
+        key = parts.ledger.night(number).report_key
+    except LedgerUnavailable:
+        raise
+    except LedgerError as wrong:
+        raise InputError(str(wrong)) from None
     if key is None:
         raise InputError(f"night {number} has not ended, so it has no report")
     return parts.store.get(key).decode()

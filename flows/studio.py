@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from flows.dispatch import GPU_QUEUE, NIGHT_QUEUE, POOL
 from flows.render import GPU_LIMIT
+from flows.schedule import wait_for_schedule
 from schemas.errors import DailiesError, SettingsError
 from schemas.settings import ROOT, Settings
 from tasks.window import Window
@@ -47,6 +48,9 @@ def deploy(settings: Settings, *, gpus: int) -> list[str]:
     said += _deployments(cron, settings.timezone)
     # 4. Flow runs whose process is gone are marked crashed.
     said.append(_zombies())
+    # 5. That a night will really start is the server's to say.
+    with get_client(sync_client=True) as client:
+        said.append(wait_for_schedule(client, settings))
     return said
 
 

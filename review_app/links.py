@@ -1,13 +1,16 @@
-"""Links to pictures that a browser may open for some hours, and the route that answers those of the folder store.
+"""Links to pictures that a browser may open for some hours, and the route that answers them.
 
-S3 signs its own. For the folder store a link is `/objects/<key>?until=...&sign=...`, an HMAC over both. A link stays
-the same for hours in either case, so that the browser's cache works.
+Previews and thumbs in S3 are loaded from there, with S3's own signed URLs. An image in full, and every picture of the
+folder store, comes through this app, which compares the bytes with their key: a damaged image is not shown. Such a link
+is `/objects/<key>?until=...&sign=...`, an HMAC over both. A link stays the same for hours in either case, so that the
+browser's cache works.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import mimetypes
 import time
 from collections.abc import Callable
@@ -15,13 +18,18 @@ from pathlib import Path
 from threading import Lock
 from urllib.parse import quote
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
-from schemas.errors import StoreError
+from schemas.errors import ObjectDamaged, ObjectMissing, StoreError, StoreUnavailable
 from storage.objects import FolderStore, Store
 
+log = logging.getLogger(__name__)
+
 HOURS = 6
+CHECKED = "images/"
+"""Keys of images in full; they never come straight from S3."""
 KINDS = ("images", "previews", "thumbs", "conditions", "sources", "masks")
 SHOWN = {".png", ".webp", ".jpg", ".jpeg", ".jxl", ".gif", ".bmp", ".tif", ".tiff"}
 HEADERS = {
@@ -48,7 +56,7 @@ class Links:
         """The same link for HOURS/2 at least; it is good for as long again."""
         half = HOURS * 1800
         period = int(self.clock() // half)
-        if isinstance(self.store, FolderStore):
+        if isinstance(self.store, FolderStore) or key.startswith(CHECKED):
             until = (period + 3) * half
             return f"/objects/{quote(key)}?until={until}&sign={self._sign(key, until)}"
         with self._lock:
@@ -71,15 +79,22 @@ class Links:
 def picture_answer(links: Links, key: str, until: str, sign: str) -> Response:
     """The picture, or a plain refusal that says nothing of what exists."""
     known = key.split("/", 1)[0] in KINDS and Path(key).suffix.lower() in SHOWN
-    if not known or not isinstance(links.store, FolderStore) or not links.allows(key, until, sign):
+    ours = isinstance(links.store, FolderStore) or key.startswith(CHECKED)
+    if not known or not ours or not links.allows(key, until, sign):
         return PlainTextResponse("This link is not valid, or no longer.", status_code=403)
     try:
-        path = Path(links.store.path(key))
+        data = links.store.get(key)
+    except ObjectMissing:
+        return PlainTextResponse("There is no such picture.", status_code=404)
+    except ObjectDamaged as damage:
+        log.error("%s", damage)
+        return PlainTextResponse("This picture is damaged; it is not shown.", status_code=409)
+    except StoreUnavailable as away:
+        log.warning("%s", away)
+        return PlainTextResponse("The pictures cannot be reached now.", status_code=503)
     except StoreError:
         return PlainTextResponse("This link is not valid.", status_code=403)
-    if not path.is_file():
-        return PlainTextResponse("There is no such picture.", status_code=404)
-    return FileResponse(path, media_type=mimetypes.guess_type(key)[0], headers=HEADERS)
+    return Response(data, media_type=mimetypes.guess_type(key)[0], headers=HEADERS)
 
 
 async def objects(request: Request) -> Response:
@@ -87,4 +102,5 @@ async def objects(request: Request) -> Response:
     from review_app.studio import studio
 
     asked = request.query_params
-    return picture_answer(studio().links, request.path_params["key"], asked.get("until", ""), asked.get("sign", ""))
+    until, sign = asked.get("until", ""), asked.get("sign", "")
+    return await run_in_threadpool(picture_answer, studio().links, request.path_params["key"], until, sign)

@@ -4,7 +4,7 @@
     ├── InputError                what a person wrote is wrong: exit code 2
     │   ├── ManifestError         one or more Problems, each with file, line, column and field
     │   ├── SettingsError
-    │   └── NameCollision         two deliverables under one name
+    │   └── NameCollision         a deliverable's name is taken
     ├── ModelError                about weights
     │   ├── ModelMissing          names the file, the alias and who asked for it
     │   ├── ModelChanged          weights differ from the digest that was pinned
@@ -17,6 +17,7 @@
     │   └── DeviceLost            any other device error: this process must end
     ├── StoreError                about the object store
     │   ├── ObjectMissing
+    │   ├── ObjectDamaged         its bytes are not those that its key names
     │   ├── ObjectConflict        other bytes are already kept under this key
     │   └── StoreUnavailable
     └── LedgerError               about the database
@@ -45,6 +46,13 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.field}: {self.came}; {self.allowed}"
+
+
+class Warned(Problem):
+    """What may well be meant, and often is not: said, kept with the submission, and no obstacle."""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.field}: warning: {self.came}; {self.allowed}"
 
 
 class DailiesError(Exception):
@@ -116,6 +124,10 @@ class StoreError(DailiesError):
 
 
 class ObjectMissing(StoreError):
+    pass
+
+
+class ObjectDamaged(StoreError):
     pass
 
 

@@ -31,6 +31,7 @@ from schemas.fields import (
     Spoken,
     Text,
     Whole,
+    placeholders,
 )
 from schemas.review import Criterion, Reason
 from schemas.spec import Frozen, Sha256, Tier
@@ -97,13 +98,20 @@ class Style(Section):
 
     prompt: Prompt = Field(
         "$prompt",
-        description="$prompt stands for the asset's own",
+        description="$prompt stands for the asset's own; without it these words are put behind the asset's own",
         examples=["$prompt, flat style, on a white background"],
     )
     negative_prompt: Prompt = Field("", description="put before the asset's own", examples=["text, watermark"])
     loras: dict[Alias, Weight] = Field(
         default_factory=dict, description="LoRAs this look needs", examples=[{"studio-tiny/style": 0.8}]
     )
+
+    @property
+    def template(self) -> str:
+        """`prompt` with the asset's own in it, whatever the style says: no style drops a prompt."""
+        if "prompt" in placeholders(self.prompt):
+            return self.prompt
+        return f"$prompt, {self.prompt}" if self.prompt.strip() else "$prompt"
 
 
 class BrandGuide(Section):

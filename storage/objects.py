@@ -11,6 +11,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import secrets
 import stat
 from base64 import b64encode
@@ -18,7 +19,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from schemas.errors import ObjectConflict, ObjectMissing, SettingsError, StoreError, StoreUnavailable
+from schemas.errors import (
+    ObjectConflict,
+    ObjectDamaged,
+    ObjectMissing,
+    SettingsError,
+    StoreError,
+    StoreUnavailable,
+)
 from schemas.settings import Settings
 from storage.failpoint import failpoint
 
@@ -44,6 +52,22 @@ def content_key(kind: str, data: bytes, *, extension: str) -> str:
     """`kind/ab/<sha256>.extension`: the same bytes always have the same key."""
     digest = hashlib.sha256(data).hexdigest()
     return f"{kind}/{digest[:2]}/{digest}.{extension}"
+
+
+CONTENT_KEY = re.compile(
+    r"(?:manifests|sources|images|previews|thumbs|masks|shifts|reports)/[0-9a-f]{2}/([0-9a-f]{64})\.\w+"
+)
+"""Keys that `content_key` made. A condition's key is the digest of its recipe, not of its bytes."""
+
+
+def checked_bytes(key: str, data: bytes) -> bytes:
+    """The bytes themselves; ObjectDamaged when the key names other bytes."""
+    match = CONTENT_KEY.fullmatch(key)
+    if match is not None and (digest := hashlib.sha256(data).hexdigest()) != match[1]:
+        raise ObjectDamaged(
+            f"{key}: the object is damaged or was replaced: its {len(data)} bytes have the SHA-256 {digest[:12]}"
+        )
+    return data
 
 
 def checked_key(key: str) -> str:
@@ -93,7 +117,7 @@ class FolderStore:
             finally:
                 unborn.unlink(missing_ok=True)
             # 3. Somebody was first.
-            if path.read_bytes() != data:
+            if _read_file(path) != data:
                 raise ObjectConflict(f"{key}: other bytes are already kept under this key")
             return False
 
@@ -104,8 +128,12 @@ class FolderStore:
         return key
 
     def get(self, key: str) -> bytes:
+        """ObjectDamaged when the key names other bytes."""
         with self._translated(key):
-            return self.path(key).read_bytes()
+            data = _read_file(self.path(key))
+        if data is None:
+            raise ObjectMissing(f"{key}: there is no such object in {self.root}, but something that is no file")
+        return checked_bytes(key, data)
 
     def exists(self, key: str) -> bool:
         with self._translated(key):
@@ -147,6 +175,8 @@ class FolderStore:
                 raise ObjectMissing(f"{key}: there is no such object in {self.root}") from None
             links = error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV)
             hint = "; the object folder must be on one file system that has hard links" if links else ""
+            if isinstance(error, (FileExistsError, NotADirectoryError)) and self.root.is_dir():
+                raise ObjectConflict(f"{key}: a file lies where its folder would be in {self.root}") from None
             raise StoreUnavailable(f"{key}: {error.strerror or type(error).__name__} in {self.root}{hint}") from error
 
 
@@ -177,7 +207,7 @@ class S3Store:
                 if refused.code in ("409", "ConditionalRequestConflict"):
                     continue  # another put of this key is under way; its outcome decides
             try:
-                there = self.get(key)
+                there = self._read(key)
             except ObjectMissing:
                 continue
             if there != data:
@@ -192,6 +222,10 @@ class S3Store:
         return key
 
     def get(self, key: str) -> bytes:
+        """ObjectDamaged when the key names other bytes."""
+        return checked_bytes(key, self._read(key))
+
+    def _read(self, key: str) -> bytes:
         for again in (True, True, False):
             try:
                 with self._translated(key):
@@ -317,6 +351,13 @@ def s3_client(*, endpoint_url: str | None, region: str) -> S3Client:
         s3={"addressing_style": "path"} if endpoint_url else {},
     )
     return boto3.session.Session().client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+
+
+def _read_file(path: Path) -> bytes | None:
+    """None for what is no regular file: a named pipe would make its reader wait for ever."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        return None
+    return path.read_bytes()
 
 
 def _make_folder(folder: Path) -> None:

@@ -59,8 +59,13 @@ class Window:
         today = now.astimezone(self.zone).date()
         days = [today + timedelta(days=offset) for offset in (-1, 0, 1, 2)]
         nights = 1 if self.end <= self.start else 0
-        return [(self._utc(day, self.start), self._utc(day + timedelta(days=nights), self.end)) for day in days]
+        return [(min(self._utc(day, self.start)), self._utc(day + timedelta(days=nights), self.end)[0]) for day in days]
 
-    def _utc(self, day: date, at: time) -> datetime:
-        """A wall time that occurs twice means the first; one that is skipped means the moment clocks jumped to it."""
-        return datetime.combine(day, at, tzinfo=self.zone).astimezone(UTC)
+    def _utc(self, day: date, at: time) -> tuple[datetime, datetime]:
+        """A wall time read with the clocks of before a change, and of after it; on most days these are one moment.
+
+        A window starts at the earlier one: the first of a time that occurs twice, and for one that is skipped the
+        moment at which Prefect's schedule starts the night.
+        """
+        before, after = (datetime.combine(day, at, tzinfo=self.zone).replace(fold=fold) for fold in (0, 1))
+        return before.astimezone(UTC), after.astimezone(UTC)

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from review_app.links import HOURS, Links, picture_answer
 from storage.objects import FolderStore, Store
+from tests.making import overwrite
 
 SECRET = b"s" * 32
 
@@ -102,3 +103,14 @@ def test_a_signature_of_any_letters_is_refused_and_not_an_error(folder: FolderSt
     until = links.to(key).partition("until=")[2].partition("&")[0]
     for query in (asked, asked.replace("until=1&", f"until={until}&")):
         assert ask(links, f"/objects/{key}?{query}")[0] == 403
+
+
+def test_an_image_in_full_is_compared_with_its_key(store: Store, clock: Clock) -> None:
+    """Through the app on either store; what a disk or a person changed is not shown."""
+    key = store.put_content("images", b"as it was made", extension="png", media_type="image/png")
+    links = Links(store, SECRET, clock=clock)
+    assert links.to(key).startswith("/objects/images/") and ask(links, links.to(key))[:2] == (200, b"as it was made")
+    overwrite(store, key, b"as it was MADE")
+    assert ask(links, links.to(key))[0] == 409
+    overwrite(store, key, None)
+    assert ask(links, links.to(key))[0] == 404

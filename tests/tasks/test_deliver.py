@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.errors import LedgerError, NameCollision
+from schemas.errors import LedgerError, NameCollision, ObjectDamaged, ObjectMissing, StoreError
 from schemas.manifest import Manifest
 from schemas.review import Verdict
 from schemas.spec import ImageSpec
 from storage.ledger import Ledger
-from storage.objects import Store
+from storage.objects import FolderStore, Store
 from storage.pictures import encode, read_spec
 from tasks import deliver as delivery
-from tasks.deliver import deliver, safe
+from tasks.deliver import Delivered, deliver
+from tasks.parcel import LONGEST, safe
 from tests import making
 from tests.conftest import Stack
 
@@ -111,8 +113,8 @@ def test_a_map_s_name_that_is_taken_is_a_collision(local_stack: Stack) -> None:
     other = {"name": "brick H", "prompt": "x", "delivery_name": "T_Brick_S1_H.png"}
     made = [spec("brick", kind="texture", source="5" * 64, strength=0.5), spec("brick H", seed=2)]
     approved(local_stack.ledger, local_stack.store, made, manifest(assets=[wall, other]))
-    with pytest.raises(NameCollision, match=r"T_Brick_S1_H\.png"):
-        deliver(local_stack.ledger, local_stack.store)
+    done = deliver(local_stack.ledger, local_stack.store)
+    assert len(done.failures) == 2 and all("T_Brick_S1_H.png" in str(failure) for failure in done.failures)
     assert not list(local_stack.store.keys("delivery"))
 
 
@@ -149,16 +151,54 @@ def test_only_what_stands_approved_leaves(local_stack: Stack) -> None:
     )
 
 
-def test_two_of_one_name_stop_everything_before_the_first_file(local_stack: Stack) -> None:
+def only_failure(done: Delivered, one: ImageSpec) -> str:
+    """What was said of the only image that did not leave; it names project, asset and digest."""
+    (failure,) = done.failures
+    assert (failure.project, failure.asset, failure.digest) == (one.project, one.asset, one.digest)
+    assert str(failure).startswith(f"{one.project} / {one.asset} {one.variant} (image {one.digest[:12]}): ")
+    return str(failure)
+
+
+def test_two_of_one_name_stay_and_the_others_leave(local_stack: Stack) -> None:
     ledger, store = local_stack.ledger, local_stack.store
     one, other, third = spec(seed=1), spec("RED-potion", seed=2, variant="S1"), spec("green", seed=3)
     approved(ledger, store, [third, one, other], manifest("red potion", "RED-potion", "green"))
-    with pytest.raises(NameCollision) as wrong:
-        deliver(ledger, store)
-    assert one.digest[:12] in str(wrong.value) and other.digest[:12] in str(wrong.value)
-    assert "RED-potion" in str(wrong.value) and third.digest[:12] not in str(wrong.value)
-    assert not list(store.keys("delivery")) and not ledger.deliveries()
-    assert len(deliver(ledger, store, template="{Asset}_{digest}.png").names) == 3, "the way out that it names"
+    done = deliver(ledger, store)
+    assert done.names == ("Potion_Shop/T_Green_S3_BC.png",) and done.exit_code == 2
+    assert {failure.digest for failure in done.failures} == {one.digest, other.digest}
+    assert all(isinstance(failure.error, NameCollision) for failure in done.failures)
+    said = {failure.digest: str(failure) for failure in done.failures}
+    assert other.digest[:12] in said[one.digest] and one.digest[:12] in said[other.digest]
+    assert sorted(store.keys("delivery")) == [f"delivery/{done.names[0]}", f"delivery/{done.names[0]}.json"]
+    assert len(deliver(ledger, store, template="{Asset}_{digest}.png").names) == 2, "the way out that it names"
+
+
+def test_a_name_that_another_needs_as_a_folder_is_a_collision(local_stack: Stack) -> None:
+    ledger, store = local_stack.ledger, local_stack.store
+    assets = [
+        {"name": "Foo", "prompt": "x", "delivery_name": "{Asset}.png"},
+        {"name": "Bar", "prompt": "x", "delivery_name": "Foo.png/{Asset}.png"},
+        {"name": "Baz", "prompt": "x", "delivery_name": "qux.PNG.json/{Asset}.png"},
+        {"name": "Qux", "prompt": "x", "delivery_name": "{Asset}.png"},
+        {"name": "Free", "prompt": "x", "delivery_name": "{Asset}.png"},
+    ]
+    made = [spec(str(asset["name"]), seed=seed) for seed, asset in enumerate(assets)]
+    approved(ledger, store, made, manifest(assets=assets))
+    done = deliver(ledger, store)
+    assert done.names == ("Potion_Shop/Free.png",)
+    assert {failure.asset for failure in done.failures} == {"Foo", "Bar", "Baz", "Qux"}
+    assert len(list(store.keys("delivery"))) == 2, "nothing of them was written"
+
+
+def test_a_collision_in_one_project_holds_up_no_other(local_stack: Stack) -> None:
+    ledger, store = local_stack.ledger, local_stack.store
+    approved(
+        ledger, store, [spec(seed=1), spec("RED-potion", seed=2, variant="S1")], manifest("red potion", "RED-potion")
+    )
+    other = making.a_spec(3, project="Castle", asset="gate")
+    approved(ledger, store, [other], manifest("gate", project="Castle"))
+    done = deliver(ledger, store)
+    assert done.names == ("Castle/T_Gate_S3_BC.png",) and len(done.failures) == 2
 
 
 def test_an_earlier_delivery_keeps_its_name(local_stack: Stack) -> None:
@@ -167,27 +207,117 @@ def test_an_earlier_delivery_keeps_its_name(local_stack: Stack) -> None:
     (name,) = deliver(ledger, store).names
     late = spec("RED-potion", seed=2, variant="s1")
     approved(ledger, store, [late], manifest("RED-potion"))
-    with pytest.raises(
-        NameCollision, match=f"{late.digest[:12]}.*{name}, delivered as image {spec(seed=1).digest[:12]}"
-    ):
-        deliver(ledger, store)
+    said = only_failure(deliver(ledger, store), late)
+    assert f"{name}, delivered as image {spec(seed=1).digest[:12]}" in said
     assert [row.name for row in ledger.deliveries()] == [name]
 
 
+@pytest.mark.parametrize("what", ["image", "sidecar"])
 @pytest.mark.parametrize("where", ["store", "folder"])
-def test_a_file_of_somebody_else_is_never_replaced(local_stack: Stack, tmp_path: Path, where: str) -> None:
+def test_a_file_of_somebody_else_is_never_replaced(local_stack: Stack, tmp_path: Path, where: str, what: str) -> None:
     ledger, store = local_stack.ledger, local_stack.store
     approved(ledger, store, [spec(seed=0), spec(seed=1)], manifest("red potion"))
-    name = "Potion_Shop/T_RedPotion_S1_BC.png"
+    name = "Potion_Shop/T_RedPotion_S1_BC.png" + (".json" if what == "sidecar" else "")
     if where == "store":
-        store.put_once(f"delivery/{name}", b"theirs", media_type="image/png")
+        store.put_once(f"delivery/{name}", b"[]", media_type="image/png")
     else:
         (tmp_path / "game" / name).parent.mkdir(parents=True)
-        (tmp_path / "game" / name).write_bytes(b"theirs")
-    with pytest.raises(NameCollision, match="another file lies already"):
-        deliver(ledger, store, folder=tmp_path / "game")
-    assert not ledger.deliveries()
-    assert len([*store.keys("delivery"), *files(tmp_path / "game")]) == 1, "only theirs"
+        (tmp_path / "game" / name).write_bytes(b"[]")
+    done = deliver(ledger, store, folder=tmp_path / "game")
+    assert "another file lies already" in only_failure(done, spec(seed=1))
+    there = store.get(f"delivery/{name}") if where == "store" else (tmp_path / "game" / name).read_bytes()
+    assert there == b"[]" and done.names == ("Potion_Shop/T_RedPotion_S0_BC.png",)
+    assert len([*store.keys("delivery"), *files(tmp_path / "game")]) == 5, "and theirs"
+
+
+def test_damaged_missing_and_replaced_bytes_do_not_leave(stack: Stack) -> None:
+    ledger, store = stack.ledger, stack.store
+    flipped, missing, replaced, twin, sound = specs = [spec(seed=seed) for seed in range(5)]
+    made = approved(ledger, store, specs, manifest("red potion"))
+    keys = {one.digest: ledger.picture(one.digest).image.object_key for one in specs}
+    bytes_ = bytearray(made[flipped.digest])
+    bytes_[-20] ^= 1
+    making.overwrite(store, keys[flipped.digest], bytes(bytes_))
+    making.overwrite(store, keys[missing.digest], None)
+    making.overwrite(store, keys[replaced.digest], made[twin.digest])
+    done = deliver(ledger, store)
+    assert {failure.digest: type(failure.error) for failure in done.failures} == {
+        flipped.digest: ObjectDamaged,
+        missing.digest: ObjectMissing,
+        replaced.digest: ObjectDamaged,
+    }
+    assert done.exit_code == 1 and {row.image for row in ledger.deliveries()} == {twin.digest, sound.digest}
+    assert len(list(store.keys("delivery"))) == 4
+    # What is mended leaves the next time.
+    making.overwrite(store, keys[flipped.digest], made[flipped.digest])
+    assert deliver(ledger, store).names == ("Potion_Shop/T_RedPotion_S0_BC.png",)
+
+
+@pytest.mark.parametrize("what", ["directory", "pipe", "link", "linked folder", "file for a folder"])
+def test_whatever_lies_at_the_target_holds_up_that_image_only(local_stack: Stack, tmp_path: Path, what: str) -> None:
+    ledger, store = local_stack.ledger, local_stack.store
+    assets = [{"name": "odd", "prompt": "x", "delivery_name": "Sub/{Asset}.png"}, {"name": "red potion", "prompt": "x"}]
+    odd, plain = spec("odd", seed=1), spec(seed=2)
+    approved(ledger, store, [odd, plain], manifest(assets=assets))
+    target = tmp_path / "game" / "Potion_Shop" / "Sub" / "Odd.png"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    target.parent.parent.mkdir(parents=True)
+    match what:
+        case "directory":
+            target.mkdir(parents=True)
+        case "pipe":
+            target.parent.mkdir()
+            os.mkfifo(target)
+        case "link":
+            target.parent.mkdir()
+            target.symlink_to(elsewhere / "x.png")
+        case "linked folder":
+            target.parent.symlink_to(elsewhere)
+        case "file for a folder":
+            target.parent.write_bytes(b"theirs")
+    done = deliver(ledger, store, folder=tmp_path / "game")
+    assert "Sub" in only_failure(done, odd)
+    assert done.names == ("Potion_Shop/T_RedPotion_S2_BC.png",) and not list(elsewhere.iterdir())
+
+
+def test_a_linked_project_folder_is_refused(local_stack: Stack, tmp_path: Path) -> None:
+    approved(local_stack.ledger, local_stack.store, [spec()], manifest("red potion"))
+    (tmp_path / "game").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "game" / "Potion_Shop").symlink_to(tmp_path / "elsewhere")
+    done = deliver(local_stack.ledger, local_stack.store, folder=tmp_path / "game")
+    assert "symbolic link" in only_failure(done, spec()) and not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("what", ["directory", "pipe", "file for a folder"])
+def test_whatever_lies_in_the_object_folder_holds_up_that_image_only(local_stack: Stack, what: str) -> None:
+    ledger, store = local_stack.ledger, local_stack.store
+    assert isinstance(store, FolderStore)
+    assets = [{"name": "odd", "prompt": "x", "delivery_name": "Sub/{Asset}.png"}, {"name": "red potion", "prompt": "x"}]
+    odd = spec("odd", seed=1)
+    approved(ledger, store, [odd, *(spec(seed=seed) for seed in (2, 3, 4, 5))], manifest(assets=assets))
+    path = store.root / "delivery" / "Potion_Shop" / "Sub" / "Odd.png"
+    path.parent.parent.mkdir(parents=True)
+    if what == "file for a folder":
+        path.parent.write_bytes(b"theirs")
+    else:
+        path.parent.mkdir()
+        path.mkdir() if what == "directory" else os.mkfifo(path)
+    done = deliver(ledger, store)
+    assert isinstance(done.failures[0].error, StoreError) and only_failure(done, odd)
+    assert len(done.names) == 4
+
+
+def test_names_of_signs_and_of_many_letters_are_names(local_stack: Stack, tmp_path: Path) -> None:
+    """Kanji take three bytes each, and file systems count bytes."""
+    long, longer = "漢" * 80, "漢" * 79 + "字"
+    assets = [{"name": name, "prompt": "x", "delivery_name": "{asset}.png"} for name in ("___", long, longer)]
+    specs = [spec(name, seed=seed) for seed, name in enumerate(("___", long, longer))]
+    approved(local_stack.ledger, local_stack.store, specs, manifest(assets=assets))
+    done = deliver(local_stack.ledger, local_stack.store, folder=tmp_path / "game")
+    assert done.failures == () and "Potion_Shop/_.png" in done.names and len(set(done.names)) == 3
+    assert len(files(tmp_path / "game")) == 6
 
 
 class _Cut(Exception):
@@ -241,8 +371,8 @@ def test_an_approval_taken_back_while_delivering_is_not_recorded(
             local_stack.ledger.decide(making.a_choice(one, Verdict.UNDO, revision=1), reviewer="rita")
 
     monkeypatch.setattr(delivery, "failpoint", meanwhile)
-    with pytest.raises(LedgerError, match="does not stand"):
-        deliver(local_stack.ledger, local_stack.store)
+    done = deliver(local_stack.ledger, local_stack.store)
+    assert isinstance(done.failures[0].error, LedgerError) and "does not stand" in only_failure(done, one)
     assert not local_stack.ledger.deliveries()
 
 
@@ -265,5 +395,5 @@ def test_names_that_a_system_would_refuse_are_made_safe(part: str, name: str) ->
 def test_every_name_is_safe_and_stays_safe(text: str) -> None:
     name = safe(text)
     assert name and not set(name) & set('<>:"/\\|?* ') and name.isprintable()
-    assert not name.startswith(".") and not name.endswith((".", " ")) and len(name) <= delivery.LONGEST
+    assert not name.startswith(".") and not name.endswith((".", " ")) and len(name.encode()) <= LONGEST
     assert safe(name) == name
