@@ -233,8 +233,9 @@ def _draw_regions(looked: Looked, manifest: Manifest) -> None:
 def _convert(looked: Looked, path: str, data: bytes, *, roles: set[bool], limits: Limits) -> tuple[str, ...]:
     """Opens it whole, so that a broken picture is found before the night and not in it, and adds what it becomes.
 
-    Returns what is allowed and hardly meant, in sentences. `roles` has True when it is a mask, False when it is any other picture. Bytes that the night would read as these
-    very pixels stay as they are, and so do the digests that follow from them.
+    `roles` has True when it is a mask, False when it is any other picture. Bytes that the night would read as these
+    very pixels stay as they are, and so do the digests that follow from them. Returns what is allowed and hardly
+    meant, in sentences.
     """
     from storage.conversion import Converted, mask_picture, open_artwork, source_picture
 
