@@ -57,10 +57,10 @@ class Line:
 
 
 def read(pixels: NDArray[np.uint8], *, smallest: int = SMALLEST, quarter_turns: int = 0) -> list[Line]:
-    """Every line that is read at half confidence or looks like text, from the top. ModuleNotFoundError without rapidocr.
+    """Every line that is read at half confidence or looks like text, from the top.
 
     smallest: px, longest side to which smaller pictures are enlarged. quarter_turns: how often the picture is turned by
-    90 degrees against the clock before it is read; boxes are those of the picture as it came.
+    90 degrees against the clock before it is read; boxes are those of the picture as it came. ModuleNotFoundError without rapidocr.
     """
     turned = np.rot90(pixels, quarter_turns)
     height, width = turned.shape[:2]
