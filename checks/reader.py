@@ -60,7 +60,8 @@ def read(pixels: NDArray[np.uint8], *, smallest: int = SMALLEST, quarter_turns: 
     """Every line that is read at half confidence or looks like text, from the top.
 
     smallest: px, longest side to which smaller pictures are enlarged. quarter_turns: how often the picture is turned by
-    90 degrees against the clock before it is read; boxes are those of the picture as it came. ModuleNotFoundError without rapidocr.
+    90 degrees against the clock before it is read; boxes are those of the picture as it came.
+    ModuleNotFoundError without rapidocr.
     """
     turned = np.rot90(pixels, quarter_turns)
     height, width = turned.shape[:2]
