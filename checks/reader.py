@@ -90,9 +90,9 @@ def _find(bgr: NDArray[np.uint8]) -> list[Line]:
     texts, scores = said.txts or ("",) * len(boxes), said.scores or (0.0,) * len(boxes)
     lines = []
     for corners, detector, text, sure in zip(boxes, found.scores, texts, scores, strict=True):
-        sides = sorted((np.linalg.norm(corners[1] - corners[0]), np.linalg.norm(corners[2] - corners[1])))
+        sides = sorted(float(np.linalg.norm(corners[a] - corners[b])) for a, b in ((0, 1), (1, 2)))
         box = _box(corners / (width, height), text)
-        lines.append(Line(text, float(sure), box, float(detector), float(sides[1] / max(sides[0], 1.0))))
+        lines.append(Line(text, float(sure), box, float(detector), sides[1] / max(sides[0], 1.0)))
     return lines
 
 
