@@ -21,9 +21,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from engine.model_files import ModelFiles
 from schemas.errors import InputError
-from schemas.fewstep import FewStep, few_of
+from schemas.fewstep import FewStep
 from schemas.fields import pixels
-from schemas.manifest import HOUSE_SIZE, HOUSE_TIERS
+from schemas.manifest import Manifest, RenderAsset
+from schemas.resolved import FEW_STEP_FIELDS, Resolved
 from schemas.schedulers import resolve
 from schemas.spec import ImageSpec, LoraRef, ModelRef, Tier
 
@@ -65,31 +66,27 @@ def parse(vary: Sequence[str]) -> dict[str, list[Any]]:
     return axes
 
 
-def base_of(catalogue: ModelFiles, model: str, *, size: str | None, tier: Tier) -> dict[str, Any]:
-    """What a manifest that says nothing gets from this model at this tier, as an ImageSpec's fields."""
-    entry = catalogue.entry(model, asker="sweep", kind="checkpoint")
-    own, house = entry.tiers.get(tier), HOUSE_TIERS[tier]
-    worn = sorted((own.loras if own else {}).items())
-    few = few_in(catalogue, model, dict(worn))
-    wanted = size or (f"{entry.size}x{entry.size}" if entry.size else HOUSE_SIZE)
+def base_of(
+    catalogue: ModelFiles, model: str, *, size: str | None, tier: Tier
+) -> tuple[dict[str, Any], FewStep | None]:
+    """What a manifest that says nothing gets from this model at this tier, as an ImageSpec's fields; and the few-step
+    weights among its own, if any."""
+    catalogue.entry(model, asker="sweep", kind="checkpoint")
+    asset = RenderAsset(name="sweep", prompt="sweep")
+    resolved, facts = Resolved(Manifest(project="sweep", model=model, assets=(asset,)), asset, tier), catalogue.facts
+    at = {"model": model}
+    worn = resolved.loras(at, facts)
+    wanted = size or resolved.setting("size", at, facts).value
     width, height = pixels(f"{wanted}x{wanted}" if wanted.isdigit() else wanted)
     fields: dict[str, Any] = {"project": "sweep", "tier": tier, "width": width, "height": height}
-    for name in ("scheduler", STEPS, "guidance_scale"):
-        said = getattr(own, name, None)
-        usual = few.usual(name) if few is not None else getattr(house, name)[0]
-        fields[name] = usual if said is None else said
+    fields |= {name: resolved.setting(name, at, facts).value for name in FEW_STEP_FIELDS}
     fields["model"] = ModelRef(alias=model, digest=catalogue.digest(model, asker="sweep"))
     fields["loras"] = tuple(
-        LoraRef(alias=alias, digest=catalogue.digest(alias, asker="sweep"), weight=weight) for alias, weight in worn
+        LoraRef(alias=alias, digest=catalogue.digest(alias, asker="sweep"), weight=weight)
+        for alias, weight in sorted(worn.items())
+        if weight
     )
-    return fields
-
-
-def few_in(catalogue: ModelFiles, model: str, loras: Mapping[str, float]) -> FewStep | None:
-    """The few-step weights among a checkpoint and the LoRAs it wears."""
-    worn = [model, *(alias for alias, weight in loras.items() if weight)]
-    entries = ((alias, catalogue.entry(alias, asker="sweep").few) for alias in worn)
-    return few_of(worn, {alias: few for alias, few in entries if few is not None})
+    return fields, resolved.few(model, worn, facts)
 
 
 def grid(
