@@ -6,6 +6,7 @@ under `@app.command()`, below in the order of a day; longer ones call into the f
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -48,10 +49,13 @@ def settings() -> Settings:
     from pydantic import ValidationError
 
     from schemas.errors import SettingsError
-    from schemas.settings import Settings
+    from schemas.settings import Settings, unknown_variables
 
     try:
-        return Settings()
+        asked = Settings()
+        if complaints := unknown_variables(os.environ):
+            raise SettingsError("\n".join(complaints))
+        return asked
     except ValidationError as wrong:
         lines = [f"setting {'.'.join(map(str, error['loc']))}: {error['msg']}" for error in wrong.errors()]
         raise SettingsError("\n".join(lines)) from None
@@ -63,12 +67,15 @@ def settings() -> Settings:
 
 
 @app.command()
-def check(manifest: ManifestPath) -> None:
+def check(
+    manifest: ManifestPath,
+    strict: Annotated[bool, typer.Option("--strict", help="warnings are errors")] = False,
+) -> None:
     """Say what a manifest would make, or everything that is wrong with it, line by line."""
     from flows.tables import print_report
     from tasks.submit import check
 
-    print_report(check(manifest, settings()))
+    print_report(check(manifest, settings(), strict=strict))
 
 
 @app.command()
@@ -88,7 +95,7 @@ def submit(
         ledger=parts.ledger,
         store=parts.store,
         submitted_by=submitted_by,
-        told=lambda sentence: print(f"changes: {sentence}"),
+        told=print,
     )
     short = submission.digest[:12]
     if new:
@@ -163,13 +170,12 @@ def sweep(
 ) -> None:
     """Make a grid of settings on chosen prompts and seeds, to see from where on more steps change nothing."""
     from engine.model_files import open_model_files
-    from schemas.spec import Tier
     from tasks import sweep as grids
 
     axes = grids.parse(vary or ["scheduler=Euler,DPM++ 2M Karras", "num_inference_steps=5,10,20,40"])
     given = settings()
     catalogue = open_model_files(given)
-    base, few = grids.base_of(catalogue, model, size=size, tier=Tier(tier))
+    base, few = grids.base_of(catalogue, model, size=size, tier=grids.tier_named(tier))
     cells = grids.grid(base, axes, prompts=prompt, seeds=seed or [1, 2], few=few)
 
     from engine.diffuse import Engine
@@ -180,6 +186,7 @@ def sweep(
     print(grids.summary(cells, made))
     for path in grids.write(out, cells, made):
         print(path)
+    raise typer.Exit(int(any(row.error is not None for row in made)))
 
 
 @app.command()
@@ -284,8 +291,6 @@ def review(
     address: Annotated[str, typer.Option(help="0.0.0.0 to be reached from elsewhere")] = "127.0.0.1",
 ) -> None:
     """Serve the review app."""
-    import os
-
     settings()  # what is wrong with them is better said here than in a browser
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "review_app", "--port", str(port), "--address", address])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flows.schedule import schedule_line
-from schemas.errors import InputError
+from schemas.errors import InputError, LedgerError, LedgerUnavailable
 from schemas.settings import Settings
 from tasks.parts import Parts
 from tasks.retake import unanswered
@@ -61,7 +61,12 @@ def report_of(parts: Parts, number: int | None) -> str:
         number = next((night.id for night in parts.ledger.nights() if night.report_key), None)
         if number is None:
             raise InputError("no night has ended yet")
-    key = parts.ledger.night(number).report_key
+    try:
+        key = parts.ledger.night(number).report_key
+    except LedgerUnavailable:
+        raise
+    except LedgerError as wrong:
+        raise InputError(str(wrong)) from None
     if key is None:
         raise InputError(f"night {number} has not ended, so it has no report")
     return parts.store.get(key).decode()

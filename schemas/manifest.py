@@ -3,9 +3,10 @@
 These models are the meaning of a manifest; schemas/reading.py turns bytes into one, with places for every complaint,
 and schemas/matrix.py counts what it asks for. The field texts here are the published JSON Schema.
 
-Which setting wins, for every image (schemas/resolved.py): the asset's own, then `tiers`, then `defaults`, then what the model's catalogue
-entry says of the tier, then the house's (HOUSE_TIERS). A sampling setting (scheduler, steps, guidance) belongs to the
-tier named beside it, final when none is: those of a final asset do not reach its drafts, nor the other way round.
+Which setting wins, for every image (schemas/resolved.py): the asset's own, then `tiers`, then `defaults`, then what the
+model's catalogue entry says of the tier, then the house's (HOUSE_TIERS). A sampling setting (scheduler, steps,
+guidance) belongs to the tier named beside it, final when none is: those of a final asset do not reach its drafts, nor
+the other way round.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from schemas.fields import (
     Spoken,
     Text,
     Whole,
+    placeholders,
 )
 from schemas.review import Criterion, Reason
 from schemas.spec import Frozen, Sha256, Tier
@@ -98,13 +100,20 @@ class Style(Section):
 
     prompt: Prompt = Field(
         "$prompt",
-        description="$prompt stands for the asset's own",
+        description="$prompt stands for the asset's own; without it these words are put behind the asset's own",
         examples=["$prompt, flat style, on a white background"],
     )
     negative_prompt: Prompt = Field("", description="put before the asset's own", examples=["text, watermark"])
     loras: dict[Alias, Weight] = Field(
         default_factory=dict, description="LoRAs this look needs", examples=[{"studio-tiny/style": 0.8}]
     )
+
+    @property
+    def template(self) -> str:
+        """`prompt` with the asset's own in it, whatever the style says: no style drops a prompt."""
+        if "prompt" in placeholders(self.prompt):
+            return self.prompt
+        return f"$prompt, {self.prompt}" if self.prompt.strip() else "$prompt"
 
 
 class BrandGuide(Section):

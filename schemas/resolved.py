@@ -138,13 +138,18 @@ class Resolved:
             return own if side else Setting(HOUSE_SIZE, Origin.HOUSE)
         return Setting(self._house(field), Origin.HOUSE)
 
-    def tier_loras(self, model: str, known: KnownModels) -> dict[str, float]:
+    def find_tier_loras(self, model: str, known: KnownModels) -> Setting:
         """alias -> weight: what the manifest says of this tier, or else the model's catalogue entry."""
         said = self.manifest.tiers.get(self.tier)
         if said is not None and said.loras is not None:
-            return dict(said.loras)
+            return Setting(dict(said.loras), Origin.TIERS, ("tiers", self.tier.value, "loras"))
         own = known.tiers.get(model, {}).get(self.tier)
-        return dict(own.loras) if own else {}
+        if own is None:
+            return Setting({}, Origin.HOUSE)
+        return Setting(dict(own.loras), Origin.CATALOGUE, alias=model)
+
+    def tier_loras(self, model: str, known: KnownModels) -> dict[str, float]:
+        return dict(self.find_tier_loras(model, known).value)
 
     def loras(self, chosen: Mapping[str, Any], known: KnownModels) -> dict[str, float]:
         """alias -> weight of one image: the tier's, then the style's, then the asset's or the manifest's own."""

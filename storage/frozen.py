@@ -15,7 +15,7 @@ import posixpath
 import stat
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -24,6 +24,7 @@ from PIL import Image
 from pydantic_core import PydanticCustomError
 
 from schemas.catalogue import Catalogue
+from schemas.doubts import doubtful
 from schemas.errors import DailiesError, InputError
 from schemas.fields import picture_path
 from schemas.manifest import FrozenFile, Manifest, Repair
@@ -134,6 +135,8 @@ def look(data: bytes, name: str, files: Files, settings: Settings, catalogue: Ca
         looked.reading.judge(unfit(looked.reading.rest, looked.frozen, limits))
         _draw_regions(looked, looked.reading.rest)
         looked.reading.judge(unknown_models(looked.reading.rest, catalogue))
+    if looked.reading.manifest is not None:
+        looked.reading.warn(doubtful(looked.reading.manifest, catalogue))
     return looked
 
 
@@ -192,6 +195,7 @@ def freeze(looked: Looked, *, store: Store, ledger: Ledger, submitted_by: str = 
         due=manifest.due,
         submitted_by=(submitted_by or manifest.asked_by or local_name())[:200],
         submitted_at=datetime.now(UTC),
+        warnings=[asdict(warning) for warning in reading.warnings],
     )
     return submission, ledger.submit(submission)
 

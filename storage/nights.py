@@ -90,7 +90,7 @@ class Nights(Transactions):
 
     def night(self, night: int) -> Night:
         with self.reading() as session:
-            found = session.get(Night, night)
+            found = session.get(Night, night) if 0 < night < 2**63 else None
         if found is None:
             raise LedgerError(f"there is no night {night}")
         return found

@@ -24,6 +24,7 @@ from schemas.manifest import (
     TextureVariants,
 )
 from schemas.matrix import WHOLE, Combination, Matrix
+from schemas.prompt_syntax import unescape
 from schemas.recipes import RECIPES
 from schemas.repairs import mask_name
 from schemas.resolved import SAMPLING, Resolved, resolve_tiers
@@ -165,11 +166,12 @@ def expand_asset(
         )
 
         texts = {
-            "prompt": _filled(style.prompt, {**words, "prompt": asked}),
+            "prompt": _filled(style.template, {**words, "prompt": asked}),
             "negative_prompt": ", ".join(text for text in avoided if text),
             "prompt_2": _filled(at["prompt_2"], words) if "prompt_2" in at else None,
             "negative_prompt_2": _filled(at["negative_prompt_2"], words) if "negative_prompt_2" in at else None,
         }
+        texts = {name: text and unescape(text) for name, text in texts.items()}
         yield ImageSpec(
             project=manifest.project,
             asset=asset.name,
