@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows import upkeep
 from schemas.errors import DailiesError
 
 if TYPE_CHECKING:
@@ -102,6 +103,9 @@ def submit(
         print(f"submitted {submission.name} for {submission.project} as {short}")
     else:
         print(f"{submission.name} was submitted before, as {short}; nothing is made twice")
+    for path, file in submission.files.items():
+        for remark in file.get("remarks", ()):
+            print(f"note: {path.removeprefix('mask:')}: {remark}")
 
 
 @app.command()
@@ -371,6 +375,8 @@ def worker(
     settings()
     work(gpu=gpu, name=name)
 
+
+upkeep.add_to(app)
 
 if __name__ == "__main__":
     main()

@@ -26,7 +26,7 @@ from schemas.manifest import (
 from schemas.matrix import WHOLE, Combination, Matrix
 from schemas.prompt_syntax import unescape
 from schemas.recipes import RECIPES
-from schemas.repairs import mask_name
+from schemas.repairs import mask_file, mask_name
 from schemas.resolved import SAMPLING, Resolved, resolve_tiers
 from schemas.review import Changes, retaken
 from schemas.schedulers import resolve
@@ -149,7 +149,7 @@ def expand_asset(
         if isinstance(asset, Repair):
             recipe = RECIPES[asset.recipe]
             width, height = source.width, source.height
-            mask = files[at["mask"] if asset.region is None else mask_name(asset.region, source)]
+            mask = mask_file(files, at["mask"] if asset.region is None else mask_name(asset.region, source))
             context = recipe.padding_mask_crop if asset.padding_mask_crop is None else asset.padding_mask_crop
             settings |= {"mask": mask.digest, "padding_mask_crop": context}
             asked = ", ".join(text for text in (recipe.prompt, asked) if text)
