@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows import upkeep
 from schemas.errors import DailiesError
 
 if TYPE_CHECKING:
@@ -67,12 +68,15 @@ def settings() -> Settings:
 
 
 @app.command()
-def check(manifest: ManifestPath) -> None:
+def check(
+    manifest: ManifestPath,
+    strict: Annotated[bool, typer.Option("--strict", help="warnings are errors")] = False,
+) -> None:
     """Say what a manifest would make, or everything that is wrong with it, line by line."""
     from flows.tables import print_report
     from tasks.submit import check
 
-    print_report(check(manifest, settings()))
+    print_report(check(manifest, settings(), strict=strict))
 
 
 @app.command()
@@ -92,13 +96,16 @@ def submit(
         ledger=parts.ledger,
         store=parts.store,
         submitted_by=submitted_by,
-        told=lambda sentence: print(f"changes: {sentence}"),
+        told=print,
     )
     short = submission.digest[:12]
     if new:
         print(f"submitted {submission.name} for {submission.project} as {short}")
     else:
         print(f"{submission.name} was submitted before, as {short}; nothing is made twice")
+    for path, file in submission.files.items():
+        for remark in file.get("remarks", ()):
+            print(f"note: {path.removeprefix('mask:')}: {remark}")
 
 
 @app.command()
@@ -184,6 +191,7 @@ def sweep(
     print(grids.summary(cells, made))
     for path in grids.write(out, cells, made):
         print(path)
+    raise typer.Exit(int(any(row.error is not None for row in made)))
 
 
 @app.command()
@@ -371,6 +379,8 @@ def worker(
 
     raise typer.Exit(work(settings(), gpu=gpu, name=name))
 
+
+upkeep.add_to(app)
 
 if __name__ == "__main__":
     main()

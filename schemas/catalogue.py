@@ -48,6 +48,7 @@ Kind = Literal[
     "checkpoint", "controlnet", "t2i_adapter", "vae", "lora", "embedding", "upscaler", "ip_adapter", "image_encoder",
 ]  # fmt: skip
 Architecture = Literal["sdxl", "sdxl-refiner", "sd15"]
+PredictionType = Literal["epsilon", "v_prediction"]
 
 
 class TierDefaults(BaseModel):
@@ -81,6 +82,11 @@ class Entry(BaseModel):
     trigger: str | None = Field(None, description="the word an embedding listens to; else the end of its alias")
     few_step: FamilyName | None = Field(None, description="what a few-step checkpoint or LoRA was distilled by")
     steps: tuple[int, ...] = Field((), description="the numbers of steps that few-step weights are for; empty: any")
+    prediction_type: PredictionType | None = Field(None, description="of a checkpoint whose file does not say it")
+    zero_snr: bool = Field(False, description="the checkpoint was trained to zero terminal SNR")
+    base: str | None = Field(None, description="checkpoint that has the text encoders and VAE which this file lacks")
+    trigger_words: tuple[str, ...] = Field((), description="words of a LoRA that belong in the prompt")
+    note: str = Field("", description="for a person")
     licence: str = ""
 
     @property
@@ -166,6 +172,14 @@ class Catalogue:
                 return entry
         there = ", ".join(sorted({control for entry in able for control in entry.serves})) or "none"
         raise ModelMissing(f"{asker} asks for control {control!r}; {checkpoint} has a ControlNet for: {there}")
+
+    def local(self, alias: str) -> Path | None:
+        """The folder or file of an alias, where it is on this machine; a hub's cache is asked by the engine alone."""
+        entry = self.entries[alias]
+        if entry.path is None:
+            return None
+        path = (self.folder / entry.path.expanduser()).resolve()
+        return path if path.exists() else None
 
 
 def _fits(entry: Entry, base: Entry) -> bool:

@@ -1,25 +1,32 @@
 """Whether what a manifest asks for suits the weights that it names: their architecture, and their few steps.
 
-Reads the catalogue; opens no weights. Every rule yields (path, what came, what is allowed), as schemas/rules.py does.
+Reads the catalogue, and the headers of weights that are on this machine (schemas/weights).
+Every rule yields (path, what came, what is allowed), as schemas/rules.py does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from schemas.catalogue import Catalogue, Entry
+from schemas.errors import ModelError
 from schemas.fewstep import FewStep
 from schemas.manifest import AnyAsset, Asset, Manifest
 from schemas.matrix import Matrix, loras_of, sampling
 from schemas.rules import Broken
 from schemas.spec import Tier
 from schemas.tree import Path
+from schemas.weights.fit import own_fault, wearing_fault
+
+SOUND = "weights whose every key applies (`dailies models check` says more)"
 
 SAID = {"sdxl": "SDXL", "sd15": "SD 1.5", "sdxl-refiner": "an SDXL refiner"}
 
 
 def unsuited(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]:
+    faults = Faults(catalogue)
     for index, asset in enumerate(manifest.assets):
         at: Path = ("assets", index)
         for number, model in enumerate(asset.model or (manifest.model,)):
@@ -30,7 +37,10 @@ def unsuited(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]:
             if entry.architecture == "sdxl-refiner":
                 yield where, f"came {model!r}, which is a refiner", "a checkpoint; a refiner goes under `refiner`"
                 continue
+            if fault := faults.own(model):
+                yield where, f"came {model!r}: {fault}", SOUND
             yield from _architecture(manifest, asset, at, entry, catalogue)
+            yield from _weights(manifest, asset, at, entry, faults)
         for tier in dict.fromkeys(asset.tier or manifest.defaults.tier or (Tier.FINAL,)):
             yield from _few_steps(manifest, asset, at, tier, catalogue)
 
@@ -60,6 +70,50 @@ def _architecture(manifest: Manifest, asset: AnyAsset, at: Path, base: Entry, ca
         if entry is not None and entry.architecture != base.architecture:
             came = f"came {alias!r}, made for {SAID[entry.architecture]}, with {base.alias}, which is {own}"
             yield path, came, f"one made for {own}"
+
+
+class Faults:
+    """What is wrong with weights, each looked at once."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self._known: dict[tuple[str, str], str] = {}
+
+    def own(self, alias: str) -> str:
+        if (alias, "") not in self._known:
+            self._known[alias, ""] = own_fault(self.catalogue, alias)
+        return self._known[alias, ""]
+
+    def worn(self, alias: str, base: str) -> str:
+        """Of an entry itself, else with this checkpoint; of the latter only where the checkpoint is sound."""
+        if self.own(alias) or self.own(base):
+            return self.own(alias)
+        if (alias, base) not in self._known:
+            self._known[alias, base] = wearing_fault(self.catalogue, alias, base)
+        return self._known[alias, base]
+
+
+def _weights(manifest: Manifest, asset: AnyAsset, at: Path, base: Entry, faults: Faults) -> Iterator[Broken]:
+    """What would not load, or would load without some of its keys."""
+    catalogue = faults.catalogue
+    worn = list(_worn(manifest, asset, at))
+    for tier in dict.fromkeys(asset.tier or manifest.defaults.tier or (Tier.FINAL,)):
+        said = manifest.tiers.get(tier)
+        if tier in base.tiers and (said is None or said.loras is None):
+            worn += [(("model",), alias) for alias in base.tiers[tier].loras]
+        worn += [(("tiers", tier.value, "loras", alias), alias) for alias in (said.loras or {} if said else {})]
+    for name in asset.style or manifest.defaults.style or ():
+        style = manifest.styles.get(name)
+        worn += [(("styles", name, "loras", alias), alias) for alias in (style.loras if style else {})]
+    for number, control in enumerate(asset.controls):
+        if control.model is None:
+            with suppress(ModelError):  # schemas/model_names.py says so
+                alias = catalogue.controlnet(base.alias, control.type, asker=asset.name).alias
+                worn.append(((*at, "controls", number, "type"), alias))
+    for path, alias in dict.fromkeys(worn):
+        entry = catalogue.entries.get(alias)
+        if entry is not None and entry.architecture == base.architecture and (fault := faults.worn(alias, base.alias)):
+            yield path, f"came {alias!r}: {fault}", SOUND
 
 
 def _worn(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[tuple[Path, str]]:

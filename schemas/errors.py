@@ -8,7 +8,8 @@
     ├── ModelError                about weights
     │   ├── ModelMissing          names the file, the alias and who asked for it
     │   ├── ModelChanged          weights differ from the digest that was pinned
-    │   └── UnsafeWeights         not safetensors
+    │   ├── UnsafeWeights         not safetensors
+    │   └── UnfitWeights          a damaged file, or one some of whose keys would not apply; trying again is no use
     ├── RenderError               about one image or batch
     │   ├── ConditionError        a control's condition cannot be computed
     │   ├── NotFinite             NaN or infinity before the uint8 cast
@@ -48,6 +49,13 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}: {self.field}: {self.came}; {self.allowed}"
 
 
+class Warned(Problem):
+    """What may well be meant, and often is not: said, kept with the submission, and no obstacle."""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.field}: warning: {self.came}; {self.allowed}"
+
+
 class DailiesError(Exception):
     """Base of everything Dailies raises on purpose. `exit_code` is the command line's."""
 
@@ -85,6 +93,10 @@ class ModelChanged(ModelError):
 
 
 class UnsafeWeights(ModelError):
+    pass
+
+
+class UnfitWeights(ModelError):
     pass
 
 

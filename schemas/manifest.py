@@ -31,6 +31,7 @@ from schemas.fields import (
     Spoken,
     Text,
     Whole,
+    placeholders,
 )
 from schemas.review import Criterion, Reason
 from schemas.spec import Frozen, Sha256, Tier
@@ -97,13 +98,20 @@ class Style(Section):
 
     prompt: Prompt = Field(
         "$prompt",
-        description="$prompt stands for the asset's own",
+        description="$prompt stands for the asset's own; without it these words are put behind the asset's own",
         examples=["$prompt, flat style, on a white background"],
     )
     negative_prompt: Prompt = Field("", description="put before the asset's own", examples=["text, watermark"])
     loras: dict[Alias, Weight] = Field(
         default_factory=dict, description="LoRAs this look needs", examples=[{"studio-tiny/style": 0.8}]
     )
+
+    @property
+    def template(self) -> str:
+        """`prompt` with the asset's own in it, whatever the style says: no style drops a prompt."""
+        if "prompt" in placeholders(self.prompt):
+            return self.prompt
+        return f"$prompt, {self.prompt}" if self.prompt.strip() else "$prompt"
 
 
 class BrandGuide(Section):
@@ -358,6 +366,18 @@ class Review(Section):
     )
 
 
+class PictureReading(Section):
+    """How given pictures become 8-bit sRGB, where they are something else."""
+
+    on: Literal["white", "black", "edge"] = Field(
+        "white", description="the ground under transparent places; edge: the colour of what is beside them"
+    )
+    view: Literal["standard", "raw"] = Field(
+        "standard", description="OpenEXR: standard is cut to 0..1 with the sRGB curve; raw has no curve, for data"
+    )
+    exposure: Annotated[Number, Field(ge=-20.0, le=20.0)] = Field(0.0, description="OpenEXR: stops, before the view")
+
+
 class Promotion(Section):
     """What becomes of approved drafts. A final starts from its draft (img2img), with the same seed."""
 
@@ -395,6 +415,7 @@ class Manifest(Section):
     brand: BrandGuide = Field(default_factory=BrandGuide, description="what is on brand")
     tiers: dict[Tier, TierSettings] = Field(default_factory=dict, description="sampling of draft and final")
     defaults: Defaults = Field(default_factory=Defaults)
+    pictures: PictureReading = Field(default_factory=PictureReading)
     review: Review = Field(default_factory=Review)
     promotion: Promotion = Field(default_factory=Promotion)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
@@ -440,3 +461,5 @@ class FrozenFile(Frozen):
     """Where it is in the object store; empty while it is only looked at."""
     width: int
     height: int
+    remarks: tuple[str, ...] = ()
+    """What was changed or should be known, sentence by sentence."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,9 +16,10 @@ from pydantic_core import ErrorDetails
 
 from schemas.complaints import complaint, kind_of, plain
 from schemas.csv_text import read_csv
-from schemas.errors import InputError, ManifestError, Problem
+from schemas.errors import InputError, ManifestError, Problem, Warned
 from schemas.json_text import read_json
 from schemas.manifest import Manifest
+from schemas.prompt_syntax import misread
 from schemas.rules import Broken, broken
 from schemas.settings import Limits
 from schemas.tree import Path, Tree, decoded, problem, refuse, spell
@@ -34,6 +35,8 @@ class Reading:
     tree: Tree
     manifest: Manifest | None = None
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Warned] = field(default_factory=list)
+    """What is allowed and often not meant."""
     beside: dict[str, bytes] = field(default_factory=dict)
     """The CSV files that it names, by path."""
     rest: Manifest | None = None
@@ -57,6 +60,14 @@ class Reading:
             if path[:1] in self.removed or path[:3] in self.removed or (place.line, spell(there)) in known:
                 continue
             self.problems.append(problem(place, there, came, allowed))
+
+    def warn(self, found: Iterable[Broken]) -> None:
+        """Warns of what is allowed and often not meant, once for each place."""
+        for path, came, usual in found:
+            there, place = self.tree.nearest(path)
+            warning = Warned(*astuple(problem(place, there, came, usual)))
+            if warning not in self.warnings:
+                self.warnings.append(warning)
 
     def sound(self) -> Manifest:
         """The manifest. Raises ManifestError with every problem, by place, when there is any."""
@@ -115,6 +126,8 @@ def examine(data: bytes, name: str, limits: Limits, *, beside: Callable[[str], b
     else:
         reading.rest = reading.manifest
         reading.judge(broken(reading.manifest, limits))
+    if reading.rest is not None:
+        reading.judge(misread(reading.rest))
     return reading
 
 

@@ -39,7 +39,16 @@ RECIPES: Mapping[Literal["hands", "face", "detail", "replace"], Recipe] = {
 SMALLEST = 64
 """px of a side; both must be multiples of 8, since nothing is resampled around a repair."""
 
+ORIGINAL, MASK = "original:", "mask:"
+"""Before a path among a submission's files: the bytes as they were sent, and the picture as it is read as a mask, where
+these are not the bytes under the path itself. No path of a manifest's own can have a colon."""
+
 Pixels = tuple[int, int, int, int]
+
+
+def mask_file(files: Mapping[str, FrozenFile], path: str) -> FrozenFile:
+    """The mask that a manifest names by this path."""
+    return files.get(MASK + path) or files[path]
 
 
 def pixels_of(place: Place | Region, *, width: int, height: int) -> Pixels:

@@ -174,7 +174,7 @@ def _lengths(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:
         for index, text in enumerate(getattr(asset, field) or ()):
             length = filled(text, longest)
             for style in styles_of(manifest, asset) if field == "prompt" else ():
-                length = max(length, filled(style.prompt, {**longest, "prompt": length}))
+                length = max(length, filled(style.template, {**longest, "prompt": length}))
             if length > LONGEST_PROMPT:
                 yield (*at, field, index), f"came text of {length} letters when filled in", f"at most {LONGEST_PROMPT}"
 

@@ -30,7 +30,8 @@ from schemas.manifest import (
     TextureVariants,
 )
 from schemas.matrix import WHOLE, Combination, Matrix, sampling
-from schemas.repairs import RECIPES, mask_name
+from schemas.prompt_syntax import unescape
+from schemas.repairs import RECIPES, mask_file, mask_name
 from schemas.review import Changes, retaken
 from schemas.schedulers import resolve
 from schemas.spec import (
@@ -164,7 +165,7 @@ def expand_asset(
         if isinstance(asset, Repair):
             recipe = RECIPES[asset.recipe]
             width, height = source.width, source.height
-            mask = files[at["mask"] if asset.region is None else mask_name(asset.region, source)]
+            mask = mask_file(files, at["mask"] if asset.region is None else mask_name(asset.region, source))
             context = recipe.padding_mask_crop if asset.padding_mask_crop is None else asset.padding_mask_crop
             settings |= {"mask": mask.digest, "padding_mask_crop": context}
             settings["strength"] = at.get("strength", recipe.strength)
@@ -182,11 +183,12 @@ def expand_asset(
         )
 
         texts = {
-            "prompt": _filled(style.prompt, {**words, "prompt": asked}),
+            "prompt": _filled(style.template, {**words, "prompt": asked}),
             "negative_prompt": ", ".join(text for text in avoided if text),
             "prompt_2": _filled(at["prompt_2"], words) if "prompt_2" in at else None,
             "negative_prompt_2": _filled(at["negative_prompt_2"], words) if "negative_prompt_2" in at else None,
         }
+        texts = {name: text and unescape(text) for name, text in texts.items()}
         yield ImageSpec(
             project=manifest.project,
             asset=asset.name,

@@ -11,7 +11,7 @@ import itertools
 import math
 import re
 import textwrap
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,10 +178,18 @@ def settled(points: Sequence[Point]) -> int:
 
 
 def summary(cells: Sequence[Cell], made: Sequence[Rendered]) -> str:
-    """A line per point, and per combination the steps from which on it is settled."""
-    lines = [f"{len(made)} pictures, {sum(row.error is not None for row in made)} failed"]
+    """A line per point, and per combination the steps from which on it is settled; failures with their reasons."""
+    reasons = Counter(str(row.error) for row in made if row.error is not None)
+    lines = [f"{len(made)} pictures, {reasons.total()} failed"]
+    lines += [f"  {count} failed: {reason}" for reason, count in reasons.most_common()]
     for name, points in curves(cells, made).items():
-        lines.append(f"\n{name}: settled from {settled(points)} steps on (within {SETTLED:g} levels of the longest)")
+        most = points[-1][0]
+        if settled(points) == most:
+            lines.append(f"\n{name}: not settled at {most} steps, the most that were tried; try more")
+        else:
+            lines.append(
+                f"\n{name}: settled from {settled(points)} steps on (within {SETTLED:g} levels of {most} steps)"
+            )
         lines += [
             f"  {steps:4} steps {seconds:8.2f} s an image {away:7.2f} levels away" for steps, seconds, away in points
         ]
