@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from flows.on_workers import GPU_POOL
 from storage.ledger import Ledger
 from tests.conftest import Stack
 from tests.flows.on_server import Studio, studio
@@ -86,3 +88,27 @@ def test_the_server_is_killed_in_a_night(studio_stack: Stack, tmp_path: Path, im
         server.dailies("now")
         server.until(lambda: len(ledger.nights()) == 2 and ledger.nights()[0].ended_at, "the next night")
         assert ledger.nights()[0].outcome == "complete"
+
+
+@pytest.mark.slow
+@pytest.mark.servers
+@pytest.mark.timeout(1800)
+def test_two_gpus_share_one_affinity_and_end_together(studio_stack: Stack, tmp_path: Path) -> None:
+    """Forty images of one affinity are one shift; the second worker is given what the first has not begun."""
+    parts = parts_of(studio_stack.settings, studio_stack.ledger, studio_stack.store)
+    submit_to(parts, write_manifest(tmp_path / "m", WORK.replace("IMAGES", "40")))
+    with studio(studio_stack, tmp_path / "s") as server:
+        server.dailies("deploy")
+        server.start_workers(gpus=2)
+        server.until(lambda: len(server.ask(f"work_pools/{GPU_POOL}/workers")) == 2, "two workers")
+        server.dailies("now")
+        server.until(lambda: [n for n in parts.ledger.nights() if n.ended_at], "the night to end", patience=900)
+    assert parts.ledger.nights()[0].outcome == "complete"
+    images = [parts.ledger.picture(digest).image for digest in sound(parts)]
+    shares = sorted(Counter(image.worker for image in images).values())
+    ends = sorted(max(i.made_at for i in images if i.worker == worker) for worker in {i.worker for i in images})
+    print(f"images by worker: {shares}; the last of each came {(ends[-1] - ends[0]).total_seconds():.1f} s apart")
+    assert len(images) == 40 and len(shares) == 2, shares
+    assert shares[0] >= 0.6 * 20, shares
+    spans = (ends[-1] - min(image.made_at for image in images)).total_seconds()
+    assert (ends[-1] - ends[0]).total_seconds() <= 0.25 * spans
