@@ -183,9 +183,9 @@ class Night(Row):
         String(32), comment="complete, window closed, budget spent, blocked, stopped, failed"
     )
     report_key: Mapped[str | None] = mapped_column(Text, comment="Markdown in the object store")
+    totals: Mapped[dict[str, Any]] = mapped_column(default=dict)
     held_by: Mapped[str | None] = mapped_column(Name, comment="host:process")
     held_until: Mapped[datetime | None] = mapped_column(comment="renewed while it runs")
-    totals: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
 class Image(Row):
