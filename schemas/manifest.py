@@ -127,6 +127,17 @@ class BrandGuide(Section):
     )
 
 
+class TextRequest(Section):
+    """Words that must be in the picture. The text check reads them letter by letter; people decide."""
+
+    must_read: Annotated[Text, Field(min_length=1, max_length=200, pattern=r"\S")] = Field(
+        description="exactly these words, in any capitals", examples=["SUPER COLA"]
+    )
+    where: Annotated[Text, Field(max_length=80)] = Field(
+        "", description="where they stand, for people", examples=["the sign"]
+    )
+
+
 class HiresPass(Section):
     """For pictures larger than the model was trained at: composed small, then enlarged and drawn over."""
 
@@ -181,6 +192,9 @@ class Shared(Sampling):
     refiner: RefinerPass | None = Field(None, description="SDXL's second model for finals; drafts do without")
     embeddings: Several[Alias] | None = Field(
         None, description="textual inversions that prompts may name by their words; all at once, not an axis"
+    )
+    text: TextRequest | None = Field(
+        None, description="words that must be in the picture, whatever `brand.text_expected` says"
     )
     criteria: Several[Criterion] | None = Field(
         None, description="what reviewers look at; all at once, not an axis", examples=[["text", "brand"]]
@@ -432,6 +446,9 @@ class Manifest(Section):
 
     def criteria_of(self, asset: Asset) -> tuple[Criterion, ...]:
         return asset.criteria or self.defaults.criteria or self.review.criteria
+
+    def text_request(self, asset: Asset) -> TextRequest | None:
+        return asset.text or self.defaults.text
 
     def delivery_name_of(self, asset: Asset) -> str:
         return asset.delivery_name or self.delivery.name

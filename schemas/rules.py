@@ -10,7 +10,17 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from schemas.fields import pascal, pixels, placeholders, snake
-from schemas.manifest import CONTROL_TYPES, AnyAsset, Asset, Control, Manifest, RenderAsset, Repair, TextureVariants
+from schemas.manifest import (
+    CONTROL_TYPES,
+    AnyAsset,
+    Asset,
+    Control,
+    Defaults,
+    Manifest,
+    RenderAsset,
+    Repair,
+    TextureVariants,
+)
 from schemas.matrix import BUILT_IN, NO_STYLE, Matrix, axes, same, sampling, styles_of, used
 from schemas.schedulers import resolve
 from schemas.settings import Limits
@@ -55,6 +65,13 @@ def _brand(manifest: Manifest) -> Iterator[Broken]:
                 f"came {word!r}, which is allowed_words' as well",
                 "it in one of them",
             )
+    requests: list[tuple[Path, Asset | Defaults]] = [(("defaults",), manifest.defaults)]
+    requests += [(("assets", index), asset) for index, asset in enumerate(manifest.assets)]
+    for path, owner in requests:
+        for word in manifest.brand.forbidden_words if owner.text else ():
+            if owner.text and f" {word.casefold()} " in f" {owner.text.must_read.casefold()} ":
+                came = f"came {owner.text.must_read!r}, and forbidden_words has {word!r}"
+                yield (*path, "text", "must_read"), came, "words that may be seen"
 
 
 def _names(manifest: Manifest) -> Iterator[Broken]:
