@@ -163,7 +163,7 @@ def _prefect(settings: Settings) -> Iterator[Examined]:
         with get_client(sync_client=True) as client:
             yield Examined("prefect", "ok", f"the server answers, version {client.api_version()}")
             yield _schedule(settings)
-            yield _workers(client)
+            yield from _workers(client)
     except httpx.HTTPError as wrong:
         yield Examined("prefect", "wrong", f"the server of PREFECT_API_URL does not answer ({type(wrong).__name__})")
 
@@ -175,16 +175,22 @@ def _schedule(settings: Settings) -> Examined:
     return Examined("schedule", "wrong" if line.startswith("WARNING") else "ok", line.removeprefix("WARNING: "))
 
 
-def _workers(client: SyncPrefectClient) -> Examined:
+def _workers(client: SyncPrefectClient) -> Iterator[Examined]:
     from prefect.exceptions import ObjectNotFound
 
-    from flows.dispatch import POOL
+    from flows.on_workers import GPU_POOL, NIGHT_POOL
 
-    try:
-        workers = client.read_workers_for_work_pool(POOL)
-    except ObjectNotFound:
-        return Examined("workers", "wrong", f"there is no work pool {POOL}; run `dailies deploy`")
-    online = sorted(w.name for w in workers if w.status is not None and w.status.value == "ONLINE")
-    if not online:
-        return Examined("workers", "wrong", "none is online; start `dailies worker` and `dailies worker --gpu 0`")
-    return Examined("workers", "ok", ", ".join(online))
+    for part, pool, command in (
+        ("night workers", NIGHT_POOL, "dailies worker"),
+        ("GPU workers", GPU_POOL, "dailies worker --gpu 0"),
+    ):
+        try:
+            workers = client.read_workers_for_work_pool(pool)
+        except ObjectNotFound:
+            yield Examined(part, "wrong", f"there is no work pool {pool}; run `dailies deploy`")
+            continue
+        online = sorted(w.name for w in workers if w.status is not None and w.status.value == "ONLINE")
+        if online:
+            yield Examined(part, "ok", ", ".join(online))
+        else:
+            yield Examined(part, "wrong", f"none is online; start one with `{command}`")
