@@ -179,8 +179,7 @@ def sweep(
     axes = grids.parse(vary or ["scheduler=Euler,DPM++ 2M Karras", "num_inference_steps=5,10,20,40"])
     given = settings()
     catalogue = open_model_files(given)
-    base = grids.base_of(catalogue, model, size=size, tier=grids.tier_named(tier))
-    few = grids.few_in(catalogue, model, {lora.alias: lora.weight for lora in base["loras"]})
+    base, few = grids.base_of(catalogue, model, size=size, tier=grids.tier_named(tier))
     cells = grids.grid(base, axes, prompts=prompt, seeds=seed or [1, 2], few=few)
 
     from engine.diffuse import Engine

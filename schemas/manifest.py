@@ -3,13 +3,15 @@
 These models are the meaning of a manifest; schemas/reading.py turns bytes into one, with places for every complaint,
 and schemas/matrix.py counts what it asks for. The field texts here are the published JSON Schema.
 
-Which setting wins, for every image: the asset's own, then `tiers`, then `defaults`, then what the model's catalogue
-entry says of the tier, then the house's (HOUSE_TIERS). A sampling setting (scheduler, steps, guidance) belongs to the
-tier named beside it, final when none is: those of a final asset do not reach its drafts, nor the other way round.
+Which setting wins, for every image (schemas/resolved.py): the asset's own, then `tiers`, then `defaults`, then what the
+model's catalogue entry says of the tier, then the house's (HOUSE_TIERS). A sampling setting (scheduler, steps,
+guidance) belongs to the tier named beside it, final when none is: those of a final asset do not reach its drafts, nor
+the other way round.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
@@ -122,6 +124,9 @@ class BrandGuide(Section):
     allowed_words: tuple[Text, ...] = Field((), description="words that may be seen", examples=[["INN", "SHOP"]])
     forbidden_words: tuple[Text, ...] = Field((), description="words that must not be seen, whatever else is allowed")
     references: tuple[Picture, ...] = Field((), description="pictures that show the brand")
+    forbidden_colours: tuple[Colour, ...] = Field(
+        (), description="colours that the subject must not have, in quotes", examples=[["#00a651"]]
+    )
     text_expected: Literal["none", "allowed", "any"] = Field(
         "none", description="none: no text at all; allowed: only `allowed_words`; any: whatever is not forbidden"
     )
@@ -443,6 +448,11 @@ class Manifest(Section):
             if asset.name == name:
                 return asset
         raise KeyError(name)
+
+    @cached_property
+    def positions(self) -> dict[int, int]:
+        """id of an asset -> its place in `assets`. By identity: before the check, two may have one name."""
+        return {id(asset): number for number, asset in enumerate(self.assets)}
 
     def criteria_of(self, asset: Asset) -> tuple[Criterion, ...]:
         return asset.criteria or self.defaults.criteria or self.review.criteria
