@@ -124,6 +124,9 @@ class BrandGuide(Section):
     allowed_words: tuple[Text, ...] = Field((), description="words that may be seen", examples=[["INN", "SHOP"]])
     forbidden_words: tuple[Text, ...] = Field((), description="words that must not be seen, whatever else is allowed")
     references: tuple[Picture, ...] = Field((), description="pictures that show the brand")
+    forbidden_colours: tuple[Colour, ...] = Field(
+        (), description="colours that the subject must not have, in quotes", examples=[["#00a651"]]
+    )
     text_expected: Literal["none", "allowed", "any"] = Field(
         "none", description="none: no text at all; allowed: only `allowed_words`; any: whatever is not forbidden"
     )
