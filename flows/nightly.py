@@ -23,7 +23,7 @@ from flows.server import ServerAway, asked_to_cancel
 from schemas.errors import DeviceLost, LedgerUnavailable, NightRunning, StoreUnavailable
 from storage.failpoint import failpoint
 from tasks.lease import free_dead
-from tasks.night import SPENT, look_ahead, plan_asked_again, plan_submitted
+from tasks.night import look_ahead, plan_asked_again, plan_submitted
 from tasks.night_lease import NightLease
 from tasks.parts import Parts, opened
 from tasks.renew import renew_waiting
@@ -150,7 +150,6 @@ def _make(parts: Parts, morning: Morning, lease: NightLease, until: datetime | N
             return "failed"
     if stopped:
         return "stopped"
-    spent = [reason.endswith(SPENT) for reason in agenda.waits.values()]
-    if any(spent):
+    if agenda.over_budget:
         return "budget spent"
-    return "blocked" if spent or morning.problems else "complete"
+    return "blocked" if agenda.waits or morning.problems else "complete"

@@ -40,7 +40,7 @@ def patiently(what: str, act: Callable[[], T], *, patience: float = PATIENCE) ->
                 raise ServerAway(
                     f"{what}: Prefect's server did not answer for {waited / 60:.0f} minutes ({type(error).__name__})"
                 ) from error
-            if waited == 0.0 or time.monotonic() - said >= SAID_EACH:
+            if pause == 1.0 or time.monotonic() - said >= SAID_EACH:
                 said = time.monotonic()
                 log.warning("%s: Prefect's server does not answer since %.0f s; waiting for it", what, waited)
             time.sleep(pause)
