@@ -56,6 +56,12 @@ class ModelFiles(Catalogue):
             raise ModelMissing(f"{asker} asks for {alias}: nothing is at {path}")
         return path
 
+    def local(self, alias: str) -> Path | None:
+        try:
+            return self.where(alias, asker="catalogue")
+        except ModelMissing:
+            return None
+
     def files(self, alias: str, *, asker: str) -> list[Path]:
         """What loading reads, sorted. Raises ModelMissing, or UnsafeWeights naming the file."""
         encoder = self.entry(alias, asker=asker).image_encoder

@@ -8,7 +8,8 @@
     ├── ModelError                about weights
     │   ├── ModelMissing          names the file, the alias and who asked for it
     │   ├── ModelChanged          weights differ from the digest that was pinned
-    │   └── UnsafeWeights         not safetensors
+    │   ├── UnsafeWeights         not safetensors
+    │   └── UnfitWeights          a damaged file, or one some of whose keys would not apply; trying again is no use
     ├── RenderError               about one image or batch
     │   ├── ConditionError        a control's condition cannot be computed
     │   ├── NotFinite             NaN or infinity before the uint8 cast
@@ -22,6 +23,7 @@
     └── LedgerError               about the database
         ├── StaleDecision         somebody decided this image first
         ├── NotAllowed            this person's role does not permit it
+        ├── NightRunning          another process runs a night now
         └── LedgerUnavailable
 
 Vendor errors are translated into these once, at the edge that owns the vendor.
@@ -107,6 +109,10 @@ class UnsafeWeights(ModelError):
     pass
 
 
+class UnfitWeights(ModelError):
+    pass
+
+
 class RenderError(DailiesError):
     pass
 
@@ -156,6 +162,10 @@ class StaleDecision(LedgerError):
 
 
 class NotAllowed(LedgerError):
+    pass
+
+
+class NightRunning(LedgerError):
     pass
 
 
