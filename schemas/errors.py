@@ -23,6 +23,7 @@
     └── LedgerError               about the database
         ├── StaleDecision         somebody decided this image first
         ├── NotAllowed            this person's role does not permit it
+        ├── NightRunning          another process runs a night now
         └── LedgerUnavailable
 
 Vendor errors are translated into these once, at the edge that owns the vendor.
@@ -148,6 +149,10 @@ class StaleDecision(LedgerError):
 
 
 class NotAllowed(LedgerError):
+    pass
+
+
+class NightRunning(LedgerError):
     pass
 
 

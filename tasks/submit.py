@@ -65,6 +65,7 @@ def check(path: Path, settings: Settings, *, strict: bool = False) -> Report:
         raise ManifestError(list(looked.reading.warnings))
     said = report(manifest, looked.frozen, settings, catalogue)
     said.warnings = looked.reading.warnings
+    said.notes += looked.remarks
     return said
 
 

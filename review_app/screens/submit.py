@@ -31,7 +31,7 @@ assets:
     prompt: a $colour potion
     values: {colour: [red, blue]}
 """
-ENDINGS = ["yaml", "yml", "json", "csv", "png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"]
+ENDINGS = ["yaml", "yml", "json", "csv", "png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "exr"]
 at = studio()
 
 
@@ -103,6 +103,8 @@ def _plan(manifest: Manifest, looked: Looked) -> None:
     with known:
         figure("Images", images)
         figure("Pictures", len(looked.frozen), help="Frozen with the manifest")
+    for remark in looked.remarks:
+        st.warning(plain(remark), icon=":material/image:")
     seconds = [pace for (model, *_), pace in at.ledger.pace().items() if model == manifest.model]
     if seconds:
         hours = images * median(seconds) / 3600
