@@ -22,7 +22,7 @@ from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from schemas.errors import RenderError
+from schemas.errors import ModelError, RenderError, UnfitWeights
 from schemas.manifest import Manifest
 from schemas.records import Image
 from schemas.review import Criterion, Finding, Result
@@ -137,7 +137,8 @@ class Keeper:
         for spec, reason in wrong:
             self.fail(spec, reason)
 
-    def fail(self, spec: ImageSpec, reason: RenderError) -> None:
+    def fail(self, spec: ImageSpec, reason: RenderError | ModelError) -> None:
+        hopeless = isinstance(reason, UnfitWeights)  # the same file cannot get better
         aside = patiently(
             lambda: self._parts.ledger.fail(
                 spec.digest,
@@ -145,7 +146,7 @@ class Keeper:
                 message=f"{spec.asset} {spec.variant}: {reason}",
                 worker=self._parts.worker,
                 night=self._night,
-                max_attempts=self._parts.settings.max_attempts,
+                max_attempts=1 if hopeless else self._parts.settings.max_attempts,
             )
         )
         failpoint("keep.after_failure")
