@@ -20,7 +20,7 @@ from schemas.spec import Tier
 from schemas.tree import Path
 from schemas.weights.fit import own_fault, wearing_fault
 
-SOUND = "weights whose every key applies (`dailies models check` says more)"
+SOUND = "weights whose every key applies"
 
 SAID = {"sdxl": "SDXL", "sd15": "SD 1.5", "sdxl-refiner": "an SDXL refiner"}
 
