@@ -6,12 +6,14 @@ under `@app.command()`, below in the order of a day; longer ones call into the f
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows import upkeep
 from schemas.errors import DailiesError
 
 if TYPE_CHECKING:
@@ -48,10 +50,13 @@ def settings() -> Settings:
     from pydantic import ValidationError
 
     from schemas.errors import SettingsError
-    from schemas.settings import Settings
+    from schemas.settings import Settings, unknown_variables
 
     try:
-        return Settings()
+        asked = Settings()
+        if complaints := unknown_variables(os.environ):
+            raise SettingsError("\n".join(complaints))
+        return asked
     except ValidationError as wrong:
         lines = [f"setting {'.'.join(map(str, error['loc']))}: {error['msg']}" for error in wrong.errors()]
         raise SettingsError("\n".join(lines)) from None
@@ -63,12 +68,15 @@ def settings() -> Settings:
 
 
 @app.command()
-def check(manifest: ManifestPath) -> None:
+def check(
+    manifest: ManifestPath,
+    strict: Annotated[bool, typer.Option("--strict", help="warnings are errors")] = False,
+) -> None:
     """Say what a manifest would make, or everything that is wrong with it, line by line."""
     from flows.tables import print_report
     from tasks.submit import check
 
-    print_report(check(manifest, settings()))
+    print_report(check(manifest, settings(), strict=strict))
 
 
 @app.command()
@@ -88,13 +96,16 @@ def submit(
         ledger=parts.ledger,
         store=parts.store,
         submitted_by=submitted_by,
-        told=lambda sentence: print(f"changes: {sentence}"),
+        told=print,
     )
     short = submission.digest[:12]
     if new:
         print(f"submitted {submission.name} for {submission.project} as {short}")
     else:
         print(f"{submission.name} was submitted before, as {short}; nothing is made twice")
+    for path, file in submission.files.items():
+        for remark in file.get("remarks", ()):
+            print(f"note: {path.removeprefix('mask:')}: {remark}")
 
 
 @app.command()
@@ -163,14 +174,12 @@ def sweep(
 ) -> None:
     """Make a grid of settings on chosen prompts and seeds, to see from where on more steps change nothing."""
     from engine.model_files import open_model_files
-    from schemas.spec import Tier
     from tasks import sweep as grids
 
     axes = grids.parse(vary or ["scheduler=Euler,DPM++ 2M Karras", "num_inference_steps=5,10,20,40"])
     given = settings()
     catalogue = open_model_files(given)
-    base = grids.base_of(catalogue, model, size=size, tier=Tier(tier))
-    few = grids.few_in(catalogue, model, {lora.alias: lora.weight for lora in base["loras"]})
+    base, few = grids.base_of(catalogue, model, size=size, tier=grids.tier_named(tier))
     cells = grids.grid(base, axes, prompts=prompt, seeds=seed or [1, 2], few=few)
 
     from engine.diffuse import Engine
@@ -181,6 +190,7 @@ def sweep(
     print(grids.summary(cells, made))
     for path in grids.write(out, cells, made):
         print(path)
+    raise typer.Exit(int(any(row.error is not None for row in made)))
 
 
 @app.command()
@@ -285,8 +295,6 @@ def review(
     address: Annotated[str, typer.Option(help="0.0.0.0 to be reached from elsewhere")] = "127.0.0.1",
 ) -> None:
     """Serve the review app."""
-    import os
-
     settings()  # what is wrong with them is better said here than in a browser
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "review_app", "--port", str(port), "--address", address])
@@ -348,8 +356,12 @@ def demo(
 
 
 @app.command()
-def deploy(gpus: Annotated[int, typer.Option(min=1, help="shifts that may render at once")] = 1) -> None:
-    """Set up the Prefect server of PREFECT_API_URL: pool, queues, limits, deployments, schedule, zombie watch."""
+def deploy(
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help="shifts that may render at once; else as the server has it")
+    ] = None,
+) -> None:
+    """Set up the Prefect server of PREFECT_API_URL: pools, deployments, schedule, zombie watch."""
     from flows.studio import deploy
 
     for line in deploy(settings(), gpus=gpus):
@@ -362,11 +374,12 @@ def worker(
     name: Annotated[str, typer.Option(help="as Prefect shows it")] = "",
 ) -> None:
     """Take work from the Prefect server: one worker a GPU, and one without for nights."""
-    from flows.studio import work
+    from flows.worker import work
 
-    settings()
-    work(gpu=gpu, name=name)
+    raise typer.Exit(work(settings(), gpu=gpu, name=name))
 
+
+upkeep.add_to(app)
 
 if __name__ == "__main__":
     main()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flows.schedule import schedule_line
-from schemas.errors import InputError
+from schemas.errors import InputError, LedgerError, LedgerUnavailable
 from schemas.settings import Settings
 from tasks.parts import Parts
 from tasks.retake import unanswered
@@ -15,6 +15,9 @@ def print_night(result: dict[str, Any] | None, settings: Settings) -> int:
     """A few lines about what `nightly` returned, None when there was nothing to do. Returns the exit code."""
     if result is None:
         print("nothing to make: all that was submitted is made, in somebody's hands or set aside")
+        return 0
+    if result["outcome"] == "running":
+        print(*result["trouble"], sep="\n")
         return 0
     print(
         f"night {result['night']}: {result['outcome']}; {result['made']} images made, {result['flagged']} flagged, "
@@ -61,7 +64,12 @@ def report_of(parts: Parts, number: int | None) -> str:
         number = next((night.id for night in parts.ledger.nights() if night.report_key), None)
         if number is None:
             raise InputError("no night has ended yet")
-    key = parts.ledger.night(number).report_key
+    try:
+        key = parts.ledger.night(number).report_key
+    except LedgerUnavailable:
+        raise
+    except LedgerError as wrong:
+        raise InputError(str(wrong)) from None
     if key is None:
         raise InputError(f"night {number} has not ended, so it has no report")
     return parts.store.get(key).decode()

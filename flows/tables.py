@@ -40,6 +40,8 @@ def print_report(report: Report) -> None:
     manifest = report.manifest
     due = f", due {manifest.due}" if manifest.due else ""
     print(f"\n{manifest.project}: {report.images} images, priority {manifest.priority}{due}")
+    for warning in report.warnings:
+        print(warning)
     for note in report.notes:
         print(f"note: {note}")
     for change in report.changes:

@@ -8,7 +8,8 @@
     ├── ModelError                about weights
     │   ├── ModelMissing          names the file, the alias and who asked for it
     │   ├── ModelChanged          weights differ from the digest that was pinned
-    │   └── UnsafeWeights         not safetensors
+    │   ├── UnsafeWeights         not safetensors
+    │   └── UnfitWeights          a damaged file, or one some of whose keys would not apply; trying again is no use
     ├── RenderError               about one image or batch
     │   ├── ConditionError        a control's condition cannot be computed
     │   ├── NotFinite             NaN or infinity before the uint8 cast
@@ -22,6 +23,7 @@
     └── LedgerError               about the database
         ├── StaleDecision         somebody decided this image first
         ├── NotAllowed            this person's role does not permit it
+        ├── NightRunning          another process runs a night now
         └── LedgerUnavailable
 
 Vendor errors are translated into these once, at the edge that owns the vendor.
@@ -42,9 +44,22 @@ class Problem:
     field: str
     came: str
     allowed: str
+    cell: str = ""
+    """Row and column as a spreadsheet shows them, where it is one."""
+
+    @property
+    def where(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {f'cell {self.cell}: ' if self.cell else ''}{self.field}"
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.field}: {self.came}; {self.allowed}"
+        return f"{self.where}: {self.came}; {self.allowed}"
+
+
+class Warned(Problem):
+    """What may well be meant, and often is not: said, kept with the submission, and no obstacle."""
+
+    def __str__(self) -> str:
+        return f"{self.where}: warning: {self.came}; {self.allowed}"
 
 
 class DailiesError(Exception):
@@ -58,9 +73,16 @@ class InputError(DailiesError):
 
 
 class ManifestError(InputError):
+    """`problems` has all of them; the message names the first SAID and counts the rest."""
+
+    SAID = 100
+
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
-        super().__init__("\n".join(str(problem) for problem in problems))
+        lines = [str(problem) for problem in problems[: self.SAID]]
+        if len(problems) > self.SAID:
+            lines.append(f"and {len(problems) - self.SAID:,} more")
+        super().__init__("\n".join(lines))
 
 
 class SettingsError(InputError):
@@ -84,6 +106,10 @@ class ModelChanged(ModelError):
 
 
 class UnsafeWeights(ModelError):
+    pass
+
+
+class UnfitWeights(ModelError):
     pass
 
 
@@ -136,6 +162,10 @@ class StaleDecision(LedgerError):
 
 
 class NotAllowed(LedgerError):
+    pass
+
+
+class NightRunning(LedgerError):
     pass
 
 

@@ -3,13 +3,15 @@
 These models are the meaning of a manifest; schemas/reading.py turns bytes into one, with places for every complaint,
 and schemas/matrix.py counts what it asks for. The field texts here are the published JSON Schema.
 
-Which setting wins, for every image: the asset's own, then `tiers`, then `defaults`, then what the model's catalogue
-entry says of the tier, then the house's (HOUSE_TIERS). A sampling setting (scheduler, steps, guidance) belongs to the
-tier named beside it, final when none is: those of a final asset do not reach its drafts, nor the other way round.
+Which setting wins, for every image (schemas/resolved.py): the asset's own, then `tiers`, then `defaults`, then what the
+model's catalogue entry says of the tier, then the house's (HOUSE_TIERS). A sampling setting (scheduler, steps,
+guidance) belongs to the tier named beside it, final when none is: those of a final asset do not reach its drafts, nor
+the other way round.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
@@ -31,6 +33,7 @@ from schemas.fields import (
     Spoken,
     Text,
     Whole,
+    placeholders,
 )
 from schemas.review import Criterion, Reason
 from schemas.spec import Frozen, Sha256, Tier
@@ -97,13 +100,20 @@ class Style(Section):
 
     prompt: Prompt = Field(
         "$prompt",
-        description="$prompt stands for the asset's own",
+        description="$prompt stands for the asset's own; without it these words are put behind the asset's own",
         examples=["$prompt, flat style, on a white background"],
     )
     negative_prompt: Prompt = Field("", description="put before the asset's own", examples=["text, watermark"])
     loras: dict[Alias, Weight] = Field(
         default_factory=dict, description="LoRAs this look needs", examples=[{"studio-tiny/style": 0.8}]
     )
+
+    @property
+    def template(self) -> str:
+        """`prompt` with the asset's own in it, whatever the style says: no style drops a prompt."""
+        if "prompt" in placeholders(self.prompt):
+            return self.prompt
+        return f"$prompt, {self.prompt}" if self.prompt.strip() else "$prompt"
 
 
 class BrandGuide(Section):
@@ -114,8 +124,22 @@ class BrandGuide(Section):
     allowed_words: tuple[Text, ...] = Field((), description="words that may be seen", examples=[["INN", "SHOP"]])
     forbidden_words: tuple[Text, ...] = Field((), description="words that must not be seen, whatever else is allowed")
     references: tuple[Picture, ...] = Field((), description="pictures that show the brand")
+    forbidden_colours: tuple[Colour, ...] = Field(
+        (), description="colours that the subject must not have, in quotes", examples=[["#00a651"]]
+    )
     text_expected: Literal["none", "allowed", "any"] = Field(
         "none", description="none: no text at all; allowed: only `allowed_words`; any: whatever is not forbidden"
+    )
+
+
+class TextRequest(Section):
+    """Words that must be in the picture. The text check reads them letter by letter; people decide."""
+
+    must_read: Annotated[Text, Field(min_length=1, max_length=200, pattern=r"\S")] = Field(
+        description="exactly these words, in any capitals", examples=["SUPER COLA"]
+    )
+    where: Annotated[Text, Field(max_length=80)] = Field(
+        "", description="where they stand, for people", examples=["the sign"]
     )
 
 
@@ -173,6 +197,9 @@ class Shared(Sampling):
     refiner: RefinerPass | None = Field(None, description="SDXL's second model for finals; drafts do without")
     embeddings: Several[Alias] | None = Field(
         None, description="textual inversions that prompts may name by their words; all at once, not an axis"
+    )
+    text: TextRequest | None = Field(
+        None, description="words that must be in the picture, whatever `brand.text_expected` says"
     )
     criteria: Several[Criterion] | None = Field(
         None, description="what reviewers look at; all at once, not an axis", examples=[["text", "brand"]]
@@ -358,6 +385,18 @@ class Review(Section):
     )
 
 
+class PictureReading(Section):
+    """How given pictures become 8-bit sRGB, where they are something else."""
+
+    on: Literal["white", "black", "edge"] = Field(
+        "white", description="the ground under transparent places; edge: the colour of what is beside them"
+    )
+    view: Literal["standard", "raw"] = Field(
+        "standard", description="OpenEXR: standard is cut to 0..1 with the sRGB curve; raw has no curve, for data"
+    )
+    exposure: Annotated[Number, Field(ge=-20.0, le=20.0)] = Field(0.0, description="OpenEXR: stops, before the view")
+
+
 class Promotion(Section):
     """What becomes of approved drafts. A final starts from its draft (img2img), with the same seed."""
 
@@ -395,6 +434,7 @@ class Manifest(Section):
     brand: BrandGuide = Field(default_factory=BrandGuide, description="what is on brand")
     tiers: dict[Tier, TierSettings] = Field(default_factory=dict, description="sampling of draft and final")
     defaults: Defaults = Field(default_factory=Defaults)
+    pictures: PictureReading = Field(default_factory=PictureReading)
     review: Review = Field(default_factory=Review)
     promotion: Promotion = Field(default_factory=Promotion)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
@@ -409,8 +449,16 @@ class Manifest(Section):
                 return asset
         raise KeyError(name)
 
+    @cached_property
+    def positions(self) -> dict[int, int]:
+        """id of an asset -> its place in `assets`. By identity: before the check, two may have one name."""
+        return {id(asset): number for number, asset in enumerate(self.assets)}
+
     def criteria_of(self, asset: Asset) -> tuple[Criterion, ...]:
         return asset.criteria or self.defaults.criteria or self.review.criteria
+
+    def text_request(self, asset: Asset) -> TextRequest | None:
+        return asset.text or self.defaults.text
 
     def delivery_name_of(self, asset: Asset) -> str:
         return asset.delivery_name or self.delivery.name
@@ -440,3 +488,5 @@ class FrozenFile(Frozen):
     """Where it is in the object store; empty while it is only looked at."""
     width: int
     height: int
+    remarks: tuple[str, ...] = ()
+    """What was changed or should be known, sentence by sentence."""

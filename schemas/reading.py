@@ -7,8 +7,9 @@ storage/frozen.py, which adds its own problems.
 from __future__ import annotations
 
 import posixpath
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,12 +17,13 @@ from pydantic_core import ErrorDetails
 
 from schemas.complaints import complaint, kind_of, plain
 from schemas.csv_text import read_csv
-from schemas.errors import InputError, ManifestError, Problem
+from schemas.errors import InputError, ManifestError, Problem, Warned
 from schemas.json_text import read_json
 from schemas.manifest import Manifest
+from schemas.prompt_syntax import misread
 from schemas.rules import Broken, broken
 from schemas.settings import Limits
-from schemas.tree import Path, Tree, decoded, problem, refuse, spell
+from schemas.tree import Path, Tree, decoded, problem, spell
 from schemas.yaml_text import read_yaml
 
 
@@ -34,6 +36,8 @@ class Reading:
     tree: Tree
     manifest: Manifest | None = None
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Warned] = field(default_factory=list)
+    """What is allowed and often not meant."""
     beside: dict[str, bytes] = field(default_factory=dict)
     """The CSV files that it names, by path."""
     rest: Manifest | None = None
@@ -57,6 +61,14 @@ class Reading:
             if path[:1] in self.removed or path[:3] in self.removed or (place.line, spell(there)) in known:
                 continue
             self.problems.append(problem(place, there, came, allowed))
+
+    def warn(self, found: Iterable[Broken]) -> None:
+        """Warns of what is allowed and often not meant, once for each place."""
+        for path, came, usual in found:
+            there, place = self.tree.nearest(path)
+            warning = Warned(*astuple(problem(place, there, came, usual)))
+            if warning not in self.warnings:
+                self.warnings.append(warning)
 
     def sound(self) -> Manifest:
         """The manifest. Raises ManifestError with every problem, by place, when there is any."""
@@ -89,12 +101,13 @@ def read_manifest(data: bytes, name: str, limits: Limits, *, beside: Callable[[s
 def examine(data: bytes, name: str, limits: Limits, *, beside: Callable[[str], bytes] | None = None) -> Reading:
     """A Reading with its problems collected. Raises ManifestError at once for what is not even YAML, JSON or CSV."""
     # 1. Bytes to plain values
-    text = decoded(data, name, limits)
     ending = name.lower().rsplit(".", 1)[-1]
-    if ending == "csv":
-        stem = name.rsplit("/", 1)[-1]
-        allowed = f"a small YAML with project, model and `assets: {stem}`"
-        refuse(read_csv(text, name, limits).values[()], (), "came the assets without the rest", allowed)
+    if ending in ("csv", "xlsx"):
+        allowed = f"a small YAML with project, model and `assets: {name.rsplit('/', 1)[-1]}`"
+        table = _table(data, name, limits)
+        alone = problem(table.values[()], (), "came the assets without the rest", allowed)
+        raise ManifestError([alone, *table.problems])
+    text = decoded(data, name, limits)
     reading = Reading(name, data, (read_json if ending == "json" else read_yaml)(text, name, limits))
     if not isinstance(reading.tree.data, dict):
         reading.complain((), f"came {kind_of(reading.tree.data)}", "a mapping that begins with `project:`")
@@ -103,26 +116,32 @@ def examine(data: bytes, name: str, limits: Limits, *, beside: Callable[[str], b
 
     # 2. Assets from a CSV
     if isinstance(reading.tree.data.get("assets"), str) and not _add_rows(reading, limits, beside):
-        return reading
+        reading.tree.data["assets"] = [{"name": "asset", "prompt": "x"}]  # the rest is looked at all the same
+        reading.removed.add(("assets",))
 
     # 3. Field by field, then what must hold between fields, for whatever part is sound
     try:
-        reading.manifest = Manifest.model_validate(reading.tree.data)
+        manifest = Manifest.model_validate(reading.tree.data)
     except ValidationError as wrong:
         errors = wrong.errors(include_url=False)
-        reading.problems += [found for error in errors if (found := complaint(error, reading.tree))]
+        complaints = (complaint(error, reading.tree) for error in errors if error["loc"][:1] not in reading.removed)
+        reading.problems += [found for found in complaints if found]
         _judge_the_rest(reading, errors, limits)
     else:
-        reading.rest = reading.manifest
-        reading.judge(broken(reading.manifest, limits))
+        reading.rest = manifest
+        reading.manifest = None if reading.removed else manifest
+        reading.judge(broken(manifest, limits))
+    if reading.rest is not None:
+        reading.judge(misread(reading.rest))
     return reading
 
 
 def _add_rows(reading: Reading, limits: Limits, beside: Callable[[str], bytes] | None) -> bool:
     """Puts the rows of `assets: file.csv` in its place. False when there are none."""
     name = reading.tree.data["assets"]
-    if not name.lower().endswith(".csv") or name.startswith("/") or ".." in name.split("/"):
-        reading.complain(("assets",), f"came {name!r}", "a list of assets, or a .csv file under the manifest's folder")
+    if not name.lower().endswith((".csv", ".xlsx")) or name.startswith("/") or ".." in name.split("/"):
+        allowed = "a list of assets, or a .csv or .xlsx file under the manifest's folder"
+        reading.complain(("assets",), f"came {name!r}", allowed)
         return False
     if beside is None:
         reading.complain(("assets",), f"came {name!r}, which did not come with it", "a list of assets")
@@ -130,23 +149,36 @@ def _add_rows(reading: Reading, limits: Limits, beside: Callable[[str], bytes] |
     try:
         reading.beside[name] = data = beside(name)
         shown = posixpath.join(posixpath.dirname(reading.name), name)
-        rows = read_csv(decoded(data, shown, limits), shown, limits)
+        rows = _table(data, shown, limits)
     except ManifestError as wrong:
         reading.problems += wrong.problems
         return False
     except InputError as wrong:
-        reading.complain(("assets",), f"came {name!r}: {wrong}", "a .csv file under the manifest's folder")
+        reading.complain(("assets",), f"came {name!r}: {wrong}", "a .csv or .xlsx file under the manifest's folder")
         return False
+    reading.problems += rows.problems
     reading.tree.data["assets"] = rows.data
     reading.tree.values.update({("assets", *path): place for path, place in rows.values.items() if path})
     reading.tree.keys.update({("assets", *path): place for path, place in rows.keys.items()})
     return True
 
 
+def _table(data: bytes, name: str, limits: Limits) -> Tree:
+    if name.lower().endswith(".xlsx"):
+        from schemas.xlsx import read_xlsx
+
+        return read_xlsx(data, name, limits)
+    return read_csv(decoded(data, name, limits), name, limits)
+
+
 def _judge_the_rest(reading: Reading, errors: list[ErrorDetails], limits: Limits) -> None:
     """The rules between fields, for what is left without the fields that are wrong by themselves."""
     wrong = {plain(error["loc"]) for error in errors}
-    reading.removed = {path[:1] for path in wrong if path[:1] != ("assets",)}
+    fields_of: dict[str | int, set[str]] = defaultdict(set)
+    for path in wrong:
+        if path[:1] == ("assets",) and len(path) > 2:
+            fields_of[path[1]].add(str(path[2]))
+    reading.removed |= {path[:1] for path in wrong if path[:1] != ("assets",)}
     data = {key: value for key, value in reading.tree.data.items() if (key,) not in reading.removed}
     data = {"project": "project", "model": "model"} | data
     if not isinstance(data.get("assets"), list):
@@ -154,7 +186,7 @@ def _judge_the_rest(reading: Reading, errors: list[ErrorDetails], limits: Limits
     assets: list[Any] = []
     hazy: set[int] = set()
     for index, asset in enumerate(data["assets"]):
-        fields = {str(path[2]) for path in wrong if path[:2] == ("assets", index) and len(path) > 2}
+        fields = fields_of[index]
         if ("assets", index) in wrong or "kind" in fields:
             continue
         if fields:

@@ -6,6 +6,8 @@ nothing to be started. Only entry points call `Settings()`; everything else is h
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -22,18 +24,26 @@ ROOT = Path(__file__).resolve().parent.parent
 """The checkout: where models/ and manifests/ are."""
 
 
+PREFIX = "DAILIES_"
+OTHERS = frozenset(PREFIX + name for name in ("KILL_AT", "NIGHT", "FRUITLESS", "FOLDER", "CRON"))
+"""Variables of this prefix that are no settings: rehearsed crashes, what a process tells the one that follows it, and
+what `dailies deploy` fills into prefect.yaml."""
+
+
 class Limits(BaseModel):
     """What a manifest may cost before it is refused. Counts are computed before anything is expanded."""
 
     model_config = ConfigDict(extra="forbid")
 
-    manifest_bytes: int = Field(4 * 2**20, description="bytes of one manifest file")
-    depth: int = Field(24, description="levels of nesting")
-    nodes: int = Field(200_000, description="scalars, lists and mappings")
-    images: int = Field(100_000, description="images one manifest may ask for")
-    source_pixels: int = Field(64_000_000, description="pixels of one referenced image, checked before it is decoded")
-    source_bytes: int = Field(64 * 2**20, description="bytes of one referenced image")
-    image_side: int = Field(4096, description="px, longest side of an image to be made")
+    manifest_bytes: int = Field(4 * 2**20, ge=1, description="bytes of one manifest file")
+    depth: int = Field(24, ge=1, description="levels of nesting")
+    nodes: int = Field(200_000, ge=1, description="scalars, lists and mappings")
+    images: int = Field(100_000, ge=1, description="images one manifest may ask for")
+    source_pixels: int = Field(
+        64_000_000, ge=1, description="pixels of one referenced image, checked before it is decoded"
+    )
+    source_bytes: int = Field(64 * 2**20, ge=1, description="bytes of one referenced image")
+    image_side: int = Field(4096, ge=1, description="px, longest side of an image to be made")
 
 
 class Settings(BaseSettings):
@@ -119,3 +129,16 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def unknown_variables(names: Iterable[str]) -> list[str]:
+    """A complaint for every environment variable that looks like a setting and is none. Pydantic skips them, and a
+    misspelt setting would silently not hold."""
+    known = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    complaints = []
+    for name in sorted(name.upper() for name in names if name.upper().startswith(PREFIX)):
+        if name in OTHERS or name.split("__")[0] in known:
+            continue
+        close = difflib.get_close_matches(name, known, n=1)
+        complaints.append(f"{name}: there is no such setting" + (f"; close to it: {close[0]}" if close else ""))
+    return complaints

@@ -1,7 +1,8 @@
 """A manifest and the files that it names: looked at, and frozen by content into the object store.
 
 Only files under the manifest's folder can be reached (or those that came with an upload, or an s3:// prefix that the
-settings allow). A picture is opened when its bytes and pixels are known to be within the limits, never before.
+settings allow). A picture is opened when its bytes and pixels are known to be within the limits, never before. What the
+night would read otherwise than storage/conversion.py says is frozen as a PNG of what it says, with the original beside.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ import io
 import os
 import posixpath
 import stat
-import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -24,28 +24,28 @@ from PIL import Image
 from pydantic_core import PydanticCustomError
 
 from schemas.catalogue import Catalogue
+from schemas.doubts import doubtful
 from schemas.errors import DailiesError, InputError
 from schemas.fields import picture_path
-from schemas.manifest import FrozenFile, Manifest, Repair
+from schemas.manifest import FrozenFile, Manifest, PictureReading, Repair
 from schemas.model_names import unknown_models
 from schemas.reading import Reading, examine
-from schemas.repairs import Pixels, mask_name, pixels_of, unfit
+from schemas.repairs import MASK, ORIGINAL, Pixels, mask_name, pixels_of, unfit
 from schemas.settings import Limits, Settings
 from schemas.spec import canonical
+from storage.formats import FORMATS
 
 if TYPE_CHECKING:  # SQLAlchemy and boto3 cost half of the time that `dailies check` may take
     from schemas.records import Submission
+    from storage.conversion import Converted
     from storage.ledger import Ledger
     from storage.objects import Store
 
-FORMATS = {
-    "PNG": ("png", "image/png"),
-    "JPEG": ("jpg", "image/jpeg"),
-    "WEBP": ("webp", "image/webp"),
-    "TIFF": ("tiff", "image/tiff"),
-    "BMP": ("bmp", "image/bmp"),
+TABLES = {
+    "csv": ("csv", "text/csv"),
+    "xlsx": ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
 }
-"""Pillow's name of a format -> ending and media type."""
+"""Ending of a table -> ending and media type in the store."""
 
 
 class Files(Protocol):
@@ -105,6 +105,11 @@ class Looked:
     data: dict[str, bytes] = field(default_factory=dict)
     media: dict[str, tuple[str, str]] = field(default_factory=dict)
 
+    @property
+    def remarks(self) -> list[str]:
+        """What was changed in pictures, or should be known of them."""
+        return [f"{name.removeprefix(MASK)}: {remark}" for name, file in self.frozen.items() for remark in file.remarks]
+
 
 def look(data: bytes, name: str, files: Files, settings: Settings, catalogue: Catalogue) -> Looked:
     """Reads a manifest, opens its pictures and looks up its models; `reading.problems` has what is wrong with them.
@@ -114,7 +119,11 @@ def look(data: bytes, name: str, files: Files, settings: Settings, catalogue: Ca
     limits = settings.limits
     looked = Looked(examine(data, name, limits, beside=lambda path: files.read(path, limits.manifest_bytes)))
     refused: dict[str, str] = {}
-    for at, text in looked.reading.pictures():
+    roles: dict[str, set[bool]] = {}
+    named = list(looked.reading.pictures())
+    for at, text in named:
+        roles.setdefault(text, set()).add(at[2:3] == ("mask",))
+    for at, text in named:
         try:
             path = picture_path(text)
         except PydanticCustomError:
@@ -123,8 +132,8 @@ def look(data: bytes, name: str, files: Files, settings: Settings, catalogue: Ca
             try:
                 source = _Buckets(settings) if path.startswith("s3://") else files
                 picture = source.read(path, limits.source_bytes)
-                looked.frozen[path], looked.media[path] = _examined(picture, limits)
-                looked.data[path] = picture
+                doubts = _convert(looked, path, picture, roles=roles[text], limits=limits)
+                looked.reading.warn([(at, f"came {text!r}: {doubt}", "white where to paint") for doubt in doubts])
             except InputError as wrong:
                 refused[path] = str(wrong)
         if path in refused:
@@ -134,6 +143,8 @@ def look(data: bytes, name: str, files: Files, settings: Settings, catalogue: Ca
         looked.reading.judge(unfit(looked.reading.rest, looked.frozen, limits))
         _draw_regions(looked, looked.reading.rest)
         looked.reading.judge(unknown_models(looked.reading.rest, catalogue))
+    if looked.reading.manifest is not None:
+        looked.reading.warn(doubtful(looked.reading.manifest, catalogue))
     return looked
 
 
@@ -175,7 +186,8 @@ def freeze(looked: Looked, *, store: Store, ledger: Ledger, submitted_by: str = 
         key = store.put_content("sources", looked.data[path], extension=ending, media_type=media_type)
         files[path] = frozen.model_copy(update={"key": key})
     for path, data in reading.beside.items():
-        key = store.put_content("manifests", data, extension="csv", media_type="text/csv")
+        ending, media_type = TABLES["xlsx" if path.lower().endswith(".xlsx") else "csv"]
+        key = store.put_content("manifests", data, extension=ending, media_type=media_type)
         files[path] = FrozenFile(digest=hashlib.sha256(data).hexdigest(), key=key, width=0, height=0)
     ending = "json" if reading.name.lower().endswith(".json") else "yaml"
     key = store.put_content("manifests", reading.data, extension=ending, media_type=f"application/{ending}")
@@ -192,6 +204,7 @@ def freeze(looked: Looked, *, store: Store, ledger: Ledger, submitted_by: str = 
         due=manifest.due,
         submitted_by=(submitted_by or manifest.asked_by or local_name())[:200],
         submitted_at=datetime.now(UTC),
+        warnings=[asdict(warning) for warning in reading.warnings],
     )
     return submission, ledger.submit(submission)
 
@@ -224,24 +237,38 @@ def _draw_regions(looked: Looked, manifest: Manifest) -> None:
             looked.frozen[name] = FrozenFile(digest=hashlib.sha256(data).hexdigest(), **size)
 
 
-def _examined(data: bytes, limits: Limits) -> tuple[FrozenFile, tuple[str, str]]:
-    """Decodes it whole, so that a broken picture is found before the night and not in it."""
-    try:
-        with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
-            opened = Image.open(io.BytesIO(data), formats=tuple(FORMATS))
-        with opened as picture:
-            width, height = picture.size
-            if width * height > limits.source_pixels:
-                raise InputError(f"it has {width}x{height} pixels")
-            picture.load()
-            media = FORMATS[picture.format or "PNG"]
-    except InputError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise InputError("it has too many pixels") from None
-    except Exception as wrong:  # Pillow raises a dozen kinds for what it cannot read
-        raise InputError(f"it is no picture that can be read ({type(wrong).__name__})") from None
-    return FrozenFile(digest=hashlib.sha256(data).hexdigest(), width=width, height=height), media
+def _convert(looked: Looked, path: str, data: bytes, *, roles: set[bool], limits: Limits) -> tuple[str, ...]:
+    """Opens it whole, so that a broken picture is found before the night and not in it, and adds what it becomes.
+
+    `roles` has True when it is a mask, False when it is any other picture. Bytes that the night would read as these
+    very pixels stay as they are, and so do the digests that follow from them. Returns what is allowed and hardly
+    meant, in sentences.
+    """
+    from storage.conversion import Converted, mask_picture, open_artwork, source_picture
+
+    rest = looked.reading.rest
+    reading = rest.pictures if rest is not None else PictureReading()
+    artwork = open_artwork(data, reading=reading, limits=limits)
+    as_source = source_picture(data, artwork, reading=reading, limits=limits) if False in roles else None
+    as_mask = mask_picture(data, artwork, limits=limits) if True in roles else None
+    sent = Converted(*artwork.size, artwork.media)
+    _add(looked, path, data, as_source or (as_mask if as_mask and as_mask.data is None else sent))
+    if as_source is not None and as_source.data is not None:
+        _add(looked, ORIGINAL + path, data, sent)
+    if as_mask is not None and (as_mask.data is not None or looked.data[path] is not data):
+        _add(looked, MASK + path, data, as_mask)
+    return as_mask.doubts if as_mask is not None else ()
+
+
+def _add(looked: Looked, name: str, sent: bytes, converted: Converted) -> None:
+    data = sent if converted.data is None else converted.data
+    looked.data[name], looked.media[name] = data, converted.media
+    looked.frozen[name] = FrozenFile(
+        digest=hashlib.sha256(data).hexdigest(),
+        width=converted.width,
+        height=converted.height,
+        remarks=converted.remarks,
+    )
 
 
 class _Buckets:

@@ -4,13 +4,15 @@ Each method is one short transaction (`plan` is several) and returns detached ro
 is appended; states follow from it. By room:
 `submissions` (sent in, planned), `work` (leases, failures), `keeping` (images), `review` (inbox, conflicts),
 `decisions`, `watching` (who has what in hand, the reviewers' pace), `images` (everything about one), `history`
-(assets, the trail), `outcomes` (retakes, deliveries), `nights`, `evidence`, `library`.
+(assets, the trail), `outcomes` (retakes, deliveries), `nights`, `evidence`, `library`, `upkeep` (contradictions),
+`gauges` (figures for monitoring).
 """
 
 from __future__ import annotations
 
 from storage.decisions import Decisions
 from storage.evidence import Evidence, Judged
+from storage.gauges import Gauges
 from storage.history import AssetCount, Decided, Frame, History
 from storage.images import Images, Picture
 from storage.keeping import Keeping, Keepings
@@ -19,6 +21,7 @@ from storage.nights import AssetMade, FailureCause, Nights, NightSummary, PaceKe
 from storage.outcomes import Outcomes
 from storage.review import Conflict, InboxCount, InboxItem, Review
 from storage.submissions import Brief, PlanCount, Submissions
+from storage.upkeep import Upkeep
 from storage.watching import InHand, Watching
 from storage.work import SetAside, Waiting, Work
 
@@ -56,5 +59,7 @@ __all__ = [
 ]
 
 
-class Ledger(Outcomes, Work, Keepings, Review, Decisions, History, Nights, Watching, Evidence, Library, Images):
+class Ledger(
+    Outcomes, Work, Keepings, Review, Decisions, History, Nights, Watching, Evidence, Library, Images, Upkeep, Gauges
+):
     """`Ledger(open_database(url))`. Threads may share one."""

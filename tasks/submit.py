@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.model_files import ModelFiles, open_model_files
 from schemas.catalogue import Catalogue
-from schemas.errors import LedgerError, ModelMissing
+from schemas.errors import LedgerError, ManifestError, ModelMissing, Warned
 from schemas.manifest import FrozenFile, Manifest, TextureVariants
 from schemas.matrix import Matrix
 from schemas.pace import PaceKey
@@ -41,6 +41,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
     """What it would change for images that were ordered before."""
+    warnings: list[Warned] = field(default_factory=list)
 
     @property
     def images(self) -> int:
@@ -53,14 +54,19 @@ def read_sound(path: Path, settings: Settings, catalogue: Catalogue) -> tuple[Lo
     return looked, looked.reading.sound()
 
 
-def check(path: Path, settings: Settings) -> Report:
+def check(path: Path, settings: Settings, *, strict: bool = False) -> Report:
     """What a manifest would make. Opens no weights; makes no database where there is none.
 
-    Raises ManifestError with every problem.
+    Raises ManifestError with every problem; `strict`: and with every warning.
     """
     catalogue = open_model_files(settings)
     looked, manifest = read_sound(path, settings, catalogue)
-    return report(manifest, looked.frozen, settings, catalogue)
+    if strict and looked.reading.warnings:
+        raise ManifestError(list(looked.reading.warnings))
+    said = report(manifest, looked.frozen, settings, catalogue)
+    said.warnings = looked.reading.warnings
+    said.notes += looked.remarks
+    return said
 
 
 def report(manifest: Manifest, files: Mapping[str, FrozenFile], settings: Settings, catalogue: ModelFiles) -> Report:
@@ -118,12 +124,14 @@ def submit(
     told: Callable[[str], object] | None = None,
 ) -> tuple[Submission, bool]:
     """Freezes a manifest and everything that it names. False when the very same was submitted before. `told` hears,
-    before it happens, what the order changes for images that were ordered before."""
+    before it happens, every warning and what the order changes for images that were ordered before."""
     looked, manifest = read_sound(path, settings, catalogue)
     if told is not None:
+        for warning in looked.reading.warnings:
+            told(str(warning))
         models = models_for(manifest, catalogue, ledger.pins()).models
         for sentence in changes_of_orders(manifest, _some(manifest, looked.frozen, models), ledger):
-            told(sentence)
+            told(f"changes: {sentence}")
     return freeze(looked, store=store, ledger=ledger, submitted_by=submitted_by)
 
 

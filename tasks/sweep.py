@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 import itertools
 import math
+import re
 import textwrap
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from pydantic import TypeAdapter, ValidationError
 
 from engine.model_files import ModelFiles
 from schemas.errors import InputError
-from schemas.fewstep import FewStep, few_of
-from schemas.fields import pixels
-from schemas.manifest import HOUSE_SIZE, HOUSE_TIERS
+from schemas.fewstep import FewStep
+from schemas.fields import Size, pixels
+from schemas.manifest import Manifest, RenderAsset
+from schemas.resolved import FEW_STEP_FIELDS, Resolved
 from schemas.schedulers import resolve
 from schemas.spec import ImageSpec, LoraRef, ModelRef, Tier
 
@@ -36,6 +39,8 @@ FIELDS = (
     "scheduler", STEPS, "guidance_scale", "guidance_rescale", "guidance_start", "guidance_end", "clip_skip",
     "negative_prompt",
 )  # fmt: skip
+MOST = {STEPS: 500, "clip_skip": 12}
+SIZE: TypeAdapter[str] = TypeAdapter(Size)
 SETTLED = 4.0
 """Levels of 255, root mean square: a run nearer than this to the longest one is called settled."""
 COLOURS = ("#1d3557", "#d62828", "#2a9d8f", "#f4a261", "#7b2cbf", "#6c757d")
@@ -65,31 +70,37 @@ def parse(vary: Sequence[str]) -> dict[str, list[Any]]:
     return axes
 
 
-def base_of(catalogue: ModelFiles, model: str, *, size: str | None, tier: Tier) -> dict[str, Any]:
-    """What a manifest that says nothing gets from this model at this tier, as an ImageSpec's fields."""
-    entry = catalogue.entry(model, asker="sweep", kind="checkpoint")
-    own, house = entry.tiers.get(tier), HOUSE_TIERS[tier]
-    worn = sorted((own.loras if own else {}).items())
-    few = few_in(catalogue, model, dict(worn))
-    wanted = size or (f"{entry.size}x{entry.size}" if entry.size else HOUSE_SIZE)
-    width, height = pixels(f"{wanted}x{wanted}" if wanted.isdigit() else wanted)
+def tier_named(name: str) -> Tier:
+    try:
+        return Tier(name)
+    except ValueError:
+        raise InputError(f"--tier: got {name!r}; one of {', '.join(Tier)} is allowed") from None
+
+
+def base_of(
+    catalogue: ModelFiles, model: str, *, size: str | None, tier: Tier
+) -> tuple[dict[str, Any], FewStep | None]:
+    """What a manifest that says nothing gets from this model at this tier, as an ImageSpec's fields; and the few-step
+    weights among its own, if any."""
+    catalogue.entry(model, asker="sweep", kind="checkpoint")
+    asset = RenderAsset(name="sweep", prompt="sweep")
+    resolved, facts = Resolved(Manifest(project="sweep", model=model, assets=(asset,)), asset, tier), catalogue.facts
+    at = {"model": model}
+    worn = resolved.loras(at, facts)
+    wanted = size or resolved.setting("size", at, facts).value
+    try:
+        width, height = pixels(SIZE.validate_python(int(wanted) if re.fullmatch(r"[0-9]{1,5}", wanted) else wanted))
+    except ValidationError as wrong:
+        raise InputError(f"--size: {wrong.errors()[0]['msg']}") from None
     fields: dict[str, Any] = {"project": "sweep", "tier": tier, "width": width, "height": height}
-    for name in ("scheduler", STEPS, "guidance_scale"):
-        said = getattr(own, name, None)
-        usual = few.usual(name) if few is not None else getattr(house, name)[0]
-        fields[name] = usual if said is None else said
+    fields |= {name: resolved.setting(name, at, facts).value for name in FEW_STEP_FIELDS}
     fields["model"] = ModelRef(alias=model, digest=catalogue.digest(model, asker="sweep"))
     fields["loras"] = tuple(
-        LoraRef(alias=alias, digest=catalogue.digest(alias, asker="sweep"), weight=weight) for alias, weight in worn
+        LoraRef(alias=alias, digest=catalogue.digest(alias, asker="sweep"), weight=weight)
+        for alias, weight in sorted(worn.items())
+        if weight
     )
-    return fields
-
-
-def few_in(catalogue: ModelFiles, model: str, loras: Mapping[str, float]) -> FewStep | None:
-    """The few-step weights among a checkpoint and the LoRAs it wears."""
-    worn = [model, *(alias for alias, weight in loras.items() if weight)]
-    entries = ((alias, catalogue.entry(alias, asker="sweep").few) for alias in worn)
-    return few_of(worn, {alias: few for alias, few in entries if few is not None})
+    return fields, resolved.few(model, worn, facts)
 
 
 def grid(
@@ -112,7 +123,12 @@ def grid(
         needed = few.completed(fields["scheduler"], {}) if few is not None else {}
         fields["scheduler"], fields["scheduler_options"] = resolve(fields["scheduler"], needed)
         for prompt, seed in itertools.product(prompts, seeds):
-            spec = ImageSpec(asset="sweep", variant="", prompt=prompt, seed=seed, **fields)
+            try:
+                spec = ImageSpec(asset="sweep", variant="", prompt=prompt, seed=seed, **fields)
+            except ValidationError as wrong:
+                error = wrong.errors()[0]
+                named = ".".join(map(str, error["loc"])) or "sweep"
+                raise InputError(f"--{named}: got {error['input']!r}; {error['msg']}") from None
             cells.append(Cell(at, prompt, seed, spec))
     return cells
 
@@ -159,10 +175,18 @@ def settled(points: Sequence[Point]) -> int:
 
 
 def summary(cells: Sequence[Cell], made: Sequence[Rendered]) -> str:
-    """A line per point, and per combination the steps from which on it is settled."""
-    lines = [f"{len(made)} pictures, {sum(row.error is not None for row in made)} failed"]
+    """A line per point, and per combination the steps from which on it is settled; failures with their reasons."""
+    reasons = Counter(str(row.error) for row in made if row.error is not None)
+    lines = [f"{len(made)} pictures, {reasons.total()} failed"]
+    lines += [f"  {count} failed: {reason}" for reason, count in reasons.most_common()]
     for name, points in curves(cells, made).items():
-        lines.append(f"\n{name}: settled from {settled(points)} steps on (within {SETTLED:g} levels of the longest)")
+        most = points[-1][0]
+        if settled(points) == most:
+            lines.append(f"\n{name}: not settled at {most} steps, the most that were tried; try more")
+        else:
+            lines.append(
+                f"\n{name}: settled from {settled(points)} steps on (within {SETTLED:g} levels of {most} steps)"
+            )
         lines += [
             f"  {steps:4} steps {seconds:8.2f} s an image {away:7.2f} levels away" for steps, seconds, away in points
         ]
@@ -254,12 +278,18 @@ def write(folder: Path, cells: Sequence[Cell], made: Sequence[Rendered]) -> list
 def _value(name: str, text: str) -> Any:
     try:
         if name in (STEPS, "clip_skip"):
-            return int(text)
+            number = int(text)
+            if not 1 <= number <= MOST[name]:
+                raise ValueError(f"allowed is 1 to {MOST[name]}")
+            return number
         if name in ("scheduler", "negative_prompt"):
             if name == "scheduler":
                 resolve(text)
             return text
-        return float(text)
+        value = float(text)
+        if not math.isfinite(value):
+            raise ValueError("a finite number is allowed")
+        return value
     except ValueError as wrong:
         raise InputError(f"--vary {name}: {text!r} came; {wrong}") from None
 

@@ -15,7 +15,7 @@ import streamlit as st
 from review_app.look import ago, counted, figure, figures, plain
 from review_app.studio import studio
 from review_app.who import someone
-from schemas.errors import ManifestError, Problem, SettingsError
+from schemas.errors import ManifestError, Problem, SettingsError, Warned
 from schemas.manifest import Manifest
 from schemas.matrix import Matrix
 from storage.frozen import Looked, Upload, freeze, look
@@ -31,7 +31,7 @@ assets:
     prompt: a $colour potion
     values: {colour: [red, blue]}
 """
-ENDINGS = ["yaml", "yml", "json", "csv", "png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"]
+ENDINGS = ["yaml", "yml", "json", "csv", "xlsx", "png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "exr"]
 at = studio()
 
 
@@ -98,10 +98,13 @@ def _plan(manifest: Manifest, looked: Looked) -> None:
     ]
     images = sum(Matrix(manifest, asset).count() for asset in manifest.assets)
     st.success(f"Sound: {counted(images, 'image')} of {counted(len(rows), 'asset')}.", icon=":material/check_circle:")
+    _warnings([str(warning).removeprefix(f"{warning.file}:") for warning in looked.reading.warnings])
     known = figures()
     with known:
         figure("Images", images)
         figure("Pictures", len(looked.frozen), help="Frozen with the manifest")
+    for remark in looked.remarks:
+        st.warning(plain(remark), icon=":material/image:")
     seconds = [pace for (model, *_), pace in at.ledger.pace().items() if model == manifest.model]
     if seconds:
         hours = images * median(seconds) / 3600
@@ -128,6 +131,14 @@ def _plan(manifest: Manifest, looked: Looked) -> None:
             word = "Submitted" if new else "The very same was submitted before, and stays as it is"
             when = _begin(person.name) if at_once else "The next night plans it and makes it."
             st.success(f"{word}: {submission.digest[:12]}. {plain(when)}", icon=":material/inventory:")
+
+
+def _warnings(sentences: list[str]) -> None:
+    """What is allowed and often not meant: line, column, field and what is usual."""
+    if sentences:
+        many = counted(len(sentences), "warning")
+        st.warning(f"{many}. Allowed, and often not meant:", icon=":material/warning:")
+        st.text("\n".join(sentences[:50]))
 
 
 def _why_not_now() -> dict[str, Any]:
@@ -170,6 +181,7 @@ def history() -> None:
     person = someone()
     for number in event.selection.rows:
         one = submissions[number]
+        _warnings([str(Warned(**warning)) for warning in one.warnings])
         if one.cancelled_at is None and person and person.may_decide:
             st.caption("Cancelling stops what has not started. Images that exist stay, and stay to be reviewed.")
             if st.button(f"Cancel {plain(one.name)}", icon=":material/cancel:"):

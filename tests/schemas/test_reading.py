@@ -90,7 +90,7 @@ def test_any_bytes_give_a_manifest_or_a_manifest_error(data: bytes, ending: str)
             assert str(problem).isprintable()
 
 
-TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0$"), min_size=1, max_size=30)
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0$(<{[_:-"), min_size=1, max_size=30)
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,12}", fullmatch=True)
 ONE_OR_MANY = {
     "size": st.sampled_from([128, "256x128", "64x64"]),
@@ -237,7 +237,7 @@ def test_a_wrong_cell_is_told_by_row_and_column() -> None:
         read_manifest(
             b"project: P\nmodel: m\nassets: rows.csv\n", "folder/m.yaml", LIMITS, beside=lambda _: rows.encode()
         )
-    assert str(caught.value).startswith("folder/rows.csv:4:3: assets[1].seeds: came 'many'; ")
+    assert str(caught.value).startswith("folder/rows.csv:4:3: cell C4: assets[1].seeds: came 'many'; ")
 
 
 def test_no_number_is_silently_changed() -> None:

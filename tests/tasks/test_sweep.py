@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from schemas.errors import InputError
+from schemas.errors import InputError, OutOfMemory
 from schemas.fewstep import FewStep
 from schemas.settings import ROOT
 from schemas.spec import ModelRef
-from tasks.sweep import curves, grid, parse, settled
+from tasks.sweep import curves, grid, parse, settled, summary
 from tests.studio import catalogue_path
 
 BASE = {
@@ -69,6 +69,13 @@ def test_the_curve_is_the_distance_to_the_longest_run():
     assert [(steps, away) for steps, _, away in points] == [(2, 80.0), (4, 1.0), (8, 0.0)]
     assert points[0][1] == pytest.approx(0.2)
     assert settled(points) == 4
+    assert "settled from 4 steps on" in summary(cells, made)
+    short = [number for number, cell in enumerate(cells) if cell.at["num_inference_steps"] < 8]
+    told = summary([cells[number] for number in short], [made[number] for number in short])
+    assert "not settled at 4 steps, the most that were tried" in told
+    for row in made:
+        row.pixels, row.error = None, OutOfMemory("no room")
+    assert "6 pictures, 6 failed\n  6 failed: no room" in summary(cells, made)
 
 
 def test_the_command_makes_a_sheet_and_the_curves(tmp_path):
@@ -81,7 +88,7 @@ def test_the_command_makes_a_sheet_and_the_curves(tmp_path):
              "DAILIES_DEVICE": "cpu", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
-    assert "12 pictures, 0 failed" in made.stdout and "UniPC: settled from" in made.stdout
+    assert "12 pictures, 0 failed" in made.stdout and "UniPC: not settled at 3 steps" in made.stdout
     with (tmp_path / "out" / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["steps"] for row in rows] == ["1", "2", "3"] * 2

@@ -1,0 +1,97 @@
+"""Component configurations: those of SDXL, its refiner and SD 1.5, which ship, or a diffusers folder's own.
+
+A `Components` maps a component's name, as model_index.json has it, to its configuration. `pipeline` is that index.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import UnfitWeights
+from schemas.settings import ROOT
+from schemas.weights.shapes import Shapes, clip_shapes, controlnet_shapes, unet_shapes, vae_shapes
+
+Components = Mapping[str, Mapping[str, Any]]
+
+SHIPPED = ROOT / "models" / "components"
+VOCABULARY = SHIPPED / "bpe_simple_vocab_16e6.txt.gz"
+"""CLIP's byte-pair encoding, from which both of SDXL's tokenizers are built."""
+
+_FILES = {
+    "pipeline": "model_index.json",
+    "unet": "unet/config.json",
+    "vae": "vae/config.json",
+    "text_encoder": "text_encoder/config.json",
+    "text_encoder_2": "text_encoder_2/config.json",
+    "scheduler": "scheduler/scheduler_config.json",
+    "tokenizer": "tokenizer/tokenizer_config.json",
+    "tokenizer_2": "tokenizer_2/tokenizer_config.json",
+}
+
+
+def shipped_file(architecture: str) -> Path:
+    """Raises UnfitWeights for an architecture whose configurations do not ship."""
+    path = SHIPPED / f"{architecture}.json"
+    if not path.is_file():
+        names = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.json")))
+        raise UnfitWeights(
+            f"no component configurations of {architecture} ship with the project; {names} do: give `config:`, a "
+            "diffusers folder of this architecture"
+        )
+    return path
+
+
+@lru_cache(maxsize=16)
+def shipped(architecture: str) -> Components:
+    components: Components = json.loads(shipped_file(architecture).read_text(encoding="utf-8"))
+    return components
+
+
+def from_folder(folder: Path) -> Components:
+    """The configurations of a diffusers folder. Raises UnfitWeights for one that has none, or no JSON."""
+    components = {}
+    for name, place in _FILES.items():
+        path = folder / place
+        if path.is_file():
+            components[name] = read_json(path)
+    if not components:
+        raise UnfitWeights(f"{folder}: no configuration is there; a diffusers folder with unet/config.json is needed")
+    return components
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises UnfitWeights, which names the file, for anything but an object."""
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as wrong:
+        raise UnfitWeights(f"{path}: not JSON ({wrong})") from None
+    if not isinstance(body, dict):
+        raise UnfitWeights(f"{path}: a {type(body).__name__} came; an object is needed")
+    return body
+
+
+def shapes_by_component(components: Components) -> dict[str, Shapes]:
+    """The name and shape of every weight, by component. Raises UnfitWeights where a configuration is not understood."""
+    made: dict[str, Shapes] = {}
+    try:
+        for name, config in components.items():
+            if name == "unet":
+                made[name] = unet_shapes(config)
+            elif name == "vae":
+                made[name] = vae_shapes(config)
+            elif name == "controlnet":
+                made[name] = controlnet_shapes(config)
+            elif name.startswith("text_encoder"):
+                made[name] = clip_shapes(config, projection=_projects(name, config))
+    except (KeyError, IndexError, TypeError) as wrong:
+        raise UnfitWeights(f"the configuration of {name} is not complete: {wrong!r}") from None
+    return made
+
+
+def _projects(name: str, config: Mapping[str, Any]) -> bool:
+    kinds = config.get("architectures") or ()
+    return any("WithProjection" in kind for kind in kinds) if kinds else name == "text_encoder_2"

@@ -1,0 +1,207 @@
+"""Whether weights fit what they are named for: every key and shape, before the night. One sentence where not.
+
+`own_fault` looks at an entry alone, `wearing_fault` at an entry and the checkpoint that is to wear it. Both read
+headers only; "" means sound, or that the files are not on this machine, which others say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from schemas.catalogue import Catalogue, Entry
+from schemas.errors import UnfitWeights
+from schemas.weights.components import Components, from_folder, read_json, shapes_by_component, shipped
+from schemas.weights.examine import components_of, contradiction, examine
+from schemas.weights.files import header_at, read_files, weight_files
+from schemas.weights.header import Header
+from schemas.weights.identity import NAMES, Identity
+from schemas.weights.lora import fit_lora
+from schemas.weights.placing import Placing, place
+
+_SAME = {"ssd-1b": "sdxl", "segmind-vega": "sdxl"}
+"""What these are called in a catalogue."""
+_KINDS = {"unet": "checkpoint", "taesd": "vae"}
+
+
+def own_fault(catalogue: Catalogue, alias: str) -> str:
+    """What is wrong with the files of one entry, whoever asks for it."""
+    entry, path = catalogue.entries[alias], catalogue.local(alias)
+    if path is None:
+        return ""
+    key = _key(catalogue, entry)
+    if key not in _known:
+        try:
+            identity = examine(path)
+            _known[key] = _kind_fault(entry, identity) or _by_kind(catalogue, entry, path, identity)
+        except UnfitWeights as wrong:
+            _known[key] = str(wrong)
+    return _known[key]
+
+
+def wearing_fault(catalogue: Catalogue, alias: str, base: str) -> str:
+    """What of this entry would not apply to the checkpoint `base`."""
+    entry, path = catalogue.entries[alias], catalogue.local(alias)
+    if path is None or entry.kind not in ("lora", "embedding", "controlnet", "t2i_adapter", "ip_adapter"):
+        return ""
+    key = (*_key(catalogue, entry), *_key(catalogue, catalogue.entries[base]))
+    if key not in _known:
+        try:
+            components = components_of(catalogue, catalogue.entries[base])
+            _known[key] = "" if components is None else _against(path, entry, components, catalogue.entries[base])
+        except UnfitWeights as wrong:
+            _known[key] = str(wrong)
+    return _known[key]
+
+
+_known: dict[tuple[object, ...], str] = {}
+"""By entry and by the times and sizes of its files: the Submit page asks again at every change of a letter."""
+
+
+def _key(catalogue: Catalogue, entry: Entry) -> tuple[object, ...]:
+    places = [catalogue.local(entry.alias), catalogue.folder / entry.config.expanduser() if entry.config else None]
+    stamps: list[object] = []
+    for at in filter(None, places):
+        files = [at] if at.is_file() else sorted(file for file in at.rglob("*") if file.is_file())
+        stamps += [(str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
+    return (entry.model_dump_json(), *stamps)
+
+
+def _kind_fault(entry: Entry, identity: Identity) -> str:
+    if identity.kind == "unknown" and entry.kind in ("upscaler", "image_encoder") and not identity.layout:
+        return ""  # spandrel knows more upscalers by their weights than are known here
+    if identity.refusal:
+        return identity.refusal
+    kind = _KINDS.get(identity.kind, identity.kind)
+    if kind != entry.kind:
+        return f"it is a {identity.kind}; the catalogue says {entry.kind}"
+    architecture = _SAME.get(identity.architecture, identity.architecture)
+    if architecture and architecture != entry.architecture and entry.kind != "embedding":
+        said = f"made for {identity.name}; the catalogue says {NAMES[entry.architecture]}"
+        return (
+            f"{said}: write `architecture: {architecture}`"
+            if architecture in ("sdxl", "sd15", "sdxl-refiner")
+            else said
+        )
+    return ""
+
+
+def _by_kind(catalogue: Catalogue, entry: Entry, path: Path, identity: Identity) -> str:
+    if entry.kind == "checkpoint":
+        return _checkpoint_fault(catalogue, entry, path, identity)
+    if entry.kind == "vae":
+        return _faults(place(header_at(path), {"vae": vae_config(catalogue, entry, path)}))
+    if entry.kind == "controlnet" and identity.layout != "control-lora":
+        header = header_at(path)
+        return _faults(place(header, {"controlnet": controlnet_config(catalogue, entry, path, header)}))
+    return ""
+
+
+def _checkpoint_fault(catalogue: Catalogue, entry: Entry, path: Path, identity: Identity) -> str:
+    if path.is_dir():
+        return _folder_fault(path)
+    if entry.base is not None and entry.base not in catalogue.entries:
+        return f"its `base` {entry.base} is not in the catalogue"
+    if identity.lacks and entry.base is None:
+        return f"it holds no {' and no '.join(identity.lacks)}; give `base:`, the alias of a checkpoint that does"
+    components = components_of(catalogue, entry)
+    assert components is not None
+    config = from_folder((catalogue.folder / entry.config.expanduser()).resolve()) if entry.config else None
+    if fault := contradiction(identity, entry, config):
+        return fault
+    placing = place(header_at(path), components)
+    if (
+        placing.absent
+        and entry.base is None
+        and not (entry.architecture == "sdxl-refiner" and placing.absent == ["vae"])
+    ):
+        return f"it holds no {' and no '.join(placing.absent)}; give `base:`, the alias of a checkpoint that does"
+    fault = _faults(placing)
+    return f"{fault}; for another size give `config:`, a diffusers folder" if fault and entry.config is None else fault
+
+
+def _folder_fault(path: Path) -> str:
+    components = from_folder(path)
+    for name in shapes_by_component(components):
+        if not (path / name).is_dir():
+            continue
+        files = weight_files(path / name)
+        if not files:
+            return f"{name} holds no safetensors"
+        if fault := _faults(place(read_files(files), {name: components[name]})):
+            return f"{name}: {fault}"
+    return ""
+
+
+def _faults(placing: Placing) -> str:
+    if not placing.count:
+        return f"none of its {len(placing.unknown)} keys would apply"
+    return "; ".join(placing.faults())
+
+
+def vae_config(catalogue: Catalogue, entry: Entry, path: Path) -> Mapping[str, Any]:
+    """Of a folder its own; of a file that of `config`, else its architecture's. Raises UnfitWeights."""
+    if path.is_dir() and (path / "config.json").is_file():
+        return read_json(path / "config.json")
+    if entry.config is not None:
+        folder = (catalogue.folder / entry.config.expanduser()).resolve()
+        return read_json(folder / "config.json") if (folder / "config.json").is_file() else from_folder(folder)["vae"]
+    return shipped(entry.architecture)["vae"]
+
+
+def controlnet_config(catalogue: Catalogue, entry: Entry, path: Path, header: Header) -> dict[str, Any]:
+    """As `vae_config`; without a config that of the architecture's UNet. A union counts its kinds by its keys."""
+    if path.is_dir() and (path / "config.json").is_file():
+        config = read_json(path / "config.json")
+    elif entry.config is not None:
+        folder = (catalogue.folder / entry.config.expanduser()).resolve()
+        config = read_json(
+            folder / "config.json" if (folder / "config.json").is_file() else folder / "unet/config.json"
+        )
+    else:
+        config = dict(shipped(entry.architecture)["unet"])
+    for prefix in ("", "controlnet."):
+        if (kinds := header.tensors.get(f"{prefix}task_embedding")) is not None:
+            config["num_control_type"] = kinds.shape[0]
+            layers = {
+                k.split("transformer_layes.")[1].split(".")[0] for k in header.tensors if "transformer_layes." in k
+            }
+            config["num_trans_layer"] = len(layers)
+    return {name: value for name, value in config.items() if not name.startswith("up_block") and name != "sample_size"}
+
+
+def _against(path: Path, entry: Entry, components: Components, base: Entry) -> str:
+    header = header_at(path)
+    own = NAMES[base.architecture]
+    if entry.kind == "lora":
+        identity = examine(path)
+        if identity.refusal:
+            return identity.refusal
+        architecture = _SAME.get(identity.architecture, identity.architecture)
+        if architecture and architecture != base.architecture:
+            return f"made for {identity.name}; this checkpoint is {own}"
+        return fit_lora(header, components).fault()
+    if entry.kind == "embedding":
+        return _embedding_fault(header, components)
+    if entry.kind == "controlnet":
+        return _cross_fault(header, components, ".attn2.to_k.weight")
+    return _cross_fault(header, components, ".to_k_ip.weight") if entry.kind == "ip_adapter" else ""
+
+
+def _embedding_fault(header: Header, components: Components) -> str:
+    widths = {components[name]["hidden_size"] for name in ("text_encoder", "text_encoder_2") if name in components}
+    for key, tensor in header.tensors.items():
+        if tensor.shape and tensor.shape[-1] not in widths:
+            takes = " and ".join(map(str, sorted(widths)))
+            return f"{key} is {tensor.shape[-1]} wide; this checkpoint's text encoders take {takes}"
+    return ""
+
+
+def _cross_fault(header: Header, components: Components, end: str) -> str:
+    """By the width of the text that cross-attention reads."""
+    width = components["unet"].get("cross_attention_dim")
+    for key, tensor in header.tensors.items():
+        if key.endswith(end) and isinstance(width, int) and tensor.shape[1] != width:
+            return f"its cross-attention is {tensor.shape[1]} wide; this checkpoint's text is {width} wide"
+    return ""

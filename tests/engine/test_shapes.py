@@ -1,0 +1,49 @@
+"""The names and shapes that schemas/weights computes are those of diffusers' and transformers' own modules."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, ControlNetModel, ControlNetUnionModel, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+from schemas.settings import ROOT
+from schemas.weights.components import from_folder, shapes_by_component, shipped
+from schemas.weights.shapes import controlnet_shapes, unet_shapes
+from tests.shelf import SSD_1B
+
+FOLDERS = {name: shipped(name) for name in ("sdxl", "sdxl-refiner", "sd15")}
+FOLDERS["studio-tiny"] = from_folder(ROOT / "models" / "studio-tiny")
+
+
+def shapes(module):
+    return {name.removeprefix("text_model."): tuple(value.shape) for name, value in module.state_dict().items()}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_every_component_has_these_weights(name):
+    components = FOLDERS[name]
+    makers = {
+        "unet": UNet2DConditionModel.from_config,
+        "vae": AutoencoderKL.from_config,
+        "text_encoder": lambda config: CLIPTextModel(CLIPTextConfig(**config)),
+        "text_encoder_2": lambda config: CLIPTextModelWithProjection(CLIPTextConfig(**config)),
+    }
+    expected = shapes_by_component(components)
+    with torch.device("meta"):
+        for part, weights in expected.items():
+            assert weights == shapes(makers[part](components[part])), part
+
+
+@pytest.mark.parametrize("cls", [ControlNetModel, ControlNetUnionModel])
+@pytest.mark.parametrize("name", ["sdxl", "studio-tiny"])
+def test_a_controlnet_has_these_weights(cls, name):
+    with torch.device("meta"):
+        net = cls.from_unet(UNet2DConditionModel.from_config(FOLDERS[name]["unet"]))
+    assert controlnet_shapes(net.config) == shapes(net)
+
+
+def test_uneven_depths_are_counted():
+    config = {**FOLDERS["sdxl"]["unet"], **SSD_1B}
+    with torch.device("meta"):
+        assert unet_shapes(config) == shapes(UNet2DConditionModel.from_config(config))
