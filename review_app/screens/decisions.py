@@ -48,14 +48,15 @@ person = someone() or st.stop()
 st.title("Decisions")
 projects, reviewers = ledger.projects(), ledger.reviewers()
 verdicts = [str(name) for name in Verdict]
-for name, options in (("project", projects), ("reviewer", reviewers), ("verdict", verdicts)):
+for name, options in (("project", projects), ("decided_by", reviewers), ("verdict", verdicts)):
     warn_unknown(name, options)
 if (image := linked_image()) and st.session_state.get("linked") != image:
     st.session_state["linked"] = image
     opened(image)
+# not "reviewer": under that key the session keeps who is looking (review_app/who.py)
 one, two, three, four = st.columns(4)
 project = one.selectbox("Project", projects, index=None, placeholder="All", key="project", **BOUND)
-reviewer = two.selectbox("Reviewer", reviewers, index=None, placeholder="All", key="reviewer", **BOUND)
+reviewer = two.selectbox("Reviewer", reviewers, index=None, placeholder="All", key="decided_by", **BOUND)
 verdict = three.selectbox("Verdict", verdicts, index=None, placeholder="All", key="verdict", **BOUND)
 days = four.date_input("Days", value=(), max_value=date.today() + timedelta(days=1))
 

@@ -105,3 +105,18 @@ def test_keys_on_every_layout(browser, key: str, code: str, does: str):  # type:
     )
     page.close()
     assert found == does
+
+
+def test_the_decisions_filter_starts_at_all_and_changes_no_name(house: House, stocked, visit):  # type: ignore[no-untyped-def]
+    specs = stocked(2)
+    for spec, who in zip(specs, ("Ada", "Noor"), strict=True):
+        house.ledger.decide(Choice(image=spec.digest, revision=0, verdict=Verdict.APPROVE), reviewer=who)
+    page = visit("decisions", who="Noor")
+    reviewers = page.get_by_test_id("stSelectbox").filter(has_text="Reviewer").locator("input")
+    expect(page.get_by_test_id("stDownloadButton").first).to_be_visible()
+    expect(reviewers).to_have_value("")
+    reviewers.click()
+    page.get_by_role("option", name="Ada").click()
+    page.wait_for_url("**decided_by=Ada**")
+    expect(page.get_by_role("link", name="Noor")).to_be_visible()
+    expect(page.get_by_role("link", name="Ada")).to_have_count(0)
