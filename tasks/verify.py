@@ -18,7 +18,7 @@ MEDIA = {PNG_HEADER[:4]: "image/png", b"RIFF": "image/webp", b"II*\0": "image/ti
 
 @dataclass(frozen=True)
 class Verified:
-    """`name`: under delivery/, where a record has this file; `is_unchanged`: None when there is no record to compare."""
+    """`name`: under delivery/, where a record has this file. `is_unchanged`: None where there is no record."""
 
     credentials: Credentials | None
     image: str = ""
