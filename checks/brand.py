@@ -1,5 +1,6 @@
-"""The `brand` check: how far a picture's colours are from the guide's palette.
+"""The `brand` check: how far the subject's colours are from the guide's palette.
 
+A flat ground is left out (checks/ground.py): a green key on white is green, whatever the palette says of white.
 Distances are CIEDE2000 (CIE 142-2001; skimage's), taken at every pixel of an even grid; nearby off-palette colours are
 gathered into a few that can be named and shown. Colours only: whether a shape or a mood is on brand is for a person,
 and the guide's reference pictures are not compared.
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from checks.ground import find_subject
 from schemas.manifest import BrandGuide
 from schemas.review import Criterion, Finding, Region, Result
 from schemas.spec import ImageSpec
@@ -37,47 +39,81 @@ class Dominant:
 
 
 def look(pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide) -> Finding:
-    if not guide.palette:
+    if not guide.palette and not guide.forbidden_colours:
         sentence = "not compared: the manifest's brand guide has no palette"
         return Finding(check=Criterion.BRAND, result=Result.NOT_CHECKED, sentence=sentence)
-    # 1. Every pixel of the grid to its nearest colour of the palette
+    # 1. The subject, on the grid
     picked = _picked(pixels)
     colours = lab(picked)
-    palette = lab(np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in guide.palette], np.uint8))
-    distances = np.stack([distances_to(one, colours) for one in palette], axis=-1)
-    distance = distances.min(-1)
-    off = distance > guide.tolerance
-    off_share = float(off.mean())
+    subject = find_subject(colours)
+    whole = bool(subject.all())
+    thing = "picture" if whole else "subject"
+    main = gathered(picked[subject], colours[subject])
+    data: dict[str, object] = {"subject_share": round(float(subject.mean()), 3), "tolerance": guide.tolerance}
+    if not whole:
+        data["ground"] = _hex(np.median(picked[~subject], axis=0).astype(np.uint8))
+    phrases: list[str] = []
+    regions: tuple[Region, ...] = ()
+    score = 0.0
 
-    # 2. The picture's main colours
-    dominant = []
-    for centre, share in gathered(picked.reshape(-1, 3), colours.reshape(-1, 3)):
-        far = distances_to(lab(centre[None])[0], palette)
-        best = int(far.argmin())
-        dominant.append(Dominant(_hex(centre), share, guide.palette[best], float(far[best])))
-    strangers = [one for one in dominant if one.distance > guide.tolerance and one.share >= NAMED_SHARE]
+    # 2. Forbidden colours
+    forbidden = np.zeros(subject.shape, bool)
+    shares = {}
+    for colour, one in zip(guide.forbidden_colours, _parse(guide.forbidden_colours), strict=True):
+        near = (distances_to(one, colours) <= guide.tolerance) & subject
+        share = float(near.sum() / subject.sum())
+        if share >= NAMED_SHARE:
+            shares[colour] = round(share, 3)
+            forbidden |= near
+    if guide.forbidden_colours:
+        data["forbidden_colours"] = shares
+    if shares:
+        named = ", ".join(f"{colour} ({share:.0%})" for colour, share in shares.items())
+        phrases.append(f"forbidden colour in the {thing}: {named}")
+        regions, score = _largest(forbidden, label="forbidden colour"), 1.0
 
-    data: dict[str, object] = {
-        "on_palette_share": round(1 - off_share, 3),
-        "mean_distance": round(float(distance.mean()), 2),
-        "tolerance": guide.tolerance,
-        "dominant": [
-            {"colour": d.colour, "share": round(d.share, 3), "nearest": d.nearest, "distance": round(d.distance, 1)}
-            for d in dominant
-        ],
-    }
-    within = f"{1 - off_share:.0%} of the picture is within {guide.tolerance:g} of the palette"
-    if off_share < OFF_SHARE:
-        return Finding(check=Criterion.BRAND, result=Result.PASS, score=off_share, sentence=within, data=data)
-    names = ", ".join(f"{one.colour} ({one.share:.0%}, {one.distance:.0f} from {one.nearest})" for one in strangers[:4])
+    # 3. The palette
+    within = f"no forbidden colour in the {thing}"
+    if guide.palette:
+        palette = _parse(guide.palette)
+        distance = np.stack([distances_to(one, colours) for one in palette], axis=-1).min(-1)
+        off = (distance > guide.tolerance) & subject
+        off_share = float(off.sum() / subject.sum())
+        dominant = []
+        for centre, share in main:
+            far = distances_to(lab(centre[None])[0], palette)
+            best = int(far.argmin())
+            dominant.append(Dominant(_hex(centre), share, guide.palette[best], float(far[best])))
+        data |= {
+            "on_palette_share": round(1 - off_share, 3),
+            "mean_distance": round(float(distance[subject].mean()), 2),
+            "dominant": [
+                {"colour": d.colour, "share": round(d.share, 3), "nearest": d.nearest, "distance": round(d.distance, 1)}
+                for d in dominant
+            ],
+        }
+        within = f"{1 - off_share:.0%} of the {thing} is within {guide.tolerance:g} of the palette"
+        score = max(score, off_share)
+        if off_share >= OFF_SHARE:
+            strangers = [one for one in dominant if one.distance > guide.tolerance and one.share >= NAMED_SHARE]
+            names = ", ".join(f"{d.colour} ({d.share:.0%}, {d.distance:.0f} from {d.nearest})" for d in strangers[:4])
+            phrases.append(f"only {within}; off it: {names or 'many small areas'}")
+            regions = (*regions, *_largest(off, label="off palette"))
     return Finding(
         check=Criterion.BRAND,
-        result=Result.FLAG,
-        score=off_share,
-        sentence=f"only {within}; off it: {names or 'many small areas'}",
-        regions=_largest(off),
+        result=Result.FLAG if phrases else Result.PASS,
+        score=score,
+        sentence="; ".join(phrases) or within,
+        regions=regions,
         data=data,
     )
+
+
+def _parse(colours: tuple[str, ...]) -> NDArray[np.float64]:
+    """#rrggbb, several -> CIELAB [n, 3]."""
+    if not colours:
+        return np.empty((0, 3))
+    return lab(np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in colours], np.uint8))
 
 
 def main_colours(pixels: NDArray[np.uint8]) -> str:
@@ -133,8 +169,8 @@ def gathered(pixels: NDArray[np.uint8], colours: NDArray[np.float64]) -> list[tu
     return sorted(found, key=lambda one: -one[1])
 
 
-def _largest(off: NDArray[np.bool_], count: int = 3) -> tuple[Region, ...]:
-    """Boxes around the largest connected areas that are off the palette."""
+def _largest(off: NDArray[np.bool_], *, label: str, count: int = 3) -> tuple[Region, ...]:
+    """Boxes around the largest connected areas."""
     height, width = off.shape
     total, _, areas, _ = cv2.connectedComponentsWithStats(off.astype(np.uint8), connectivity=8)
     boxes = sorted((areas[index] for index in range(1, total)), key=lambda box: -box[cv2.CC_STAT_AREA])
@@ -145,7 +181,7 @@ def _largest(off: NDArray[np.bool_], count: int = 3) -> tuple[Region, ...]:
             width=box[2] / width,
             height=box[3] / height,
             criterion=Criterion.BRAND,
-            label="off palette",
+            label=label,
         )
         for box in boxes[:count]
         if box[cv2.CC_STAT_AREA] >= NAMED_SHARE * off.size

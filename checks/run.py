@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from checks import brand, hands, technical, text
 from checks.brand import main_colours
 from checks.likeness import perceptual_hash
-from schemas.manifest import BrandGuide
+from schemas.manifest import BrandGuide, TextRequest
 from schemas.review import Criterion, Finding, Result
 from schemas.spec import ImageSpec
 
@@ -33,16 +33,18 @@ def examine(
     criteria: Iterable[Criterion],
     siblings: Mapping[str, str] | None = None,
     hand_model: Path | None = None,
+    text_request: TextRequest | None = None,
 ) -> list[Finding]:
     """One finding for each criterion asked for that has a check, in the order of `Criterion`; never raises.
 
     pixels: uint8 [height, width, 3]. siblings: digest -> perceptual hash of the asset's other images.
+    text_request: the words that must be in the picture.
     `technical` is examined whether asked for or not: a black or blurred image is nobody's wish.
     """
     asked = {*criteria, Criterion.TECHNICAL}
     looks: dict[Criterion, Callable[[], Finding]] = {
         Criterion.HANDS: lambda: hands.look(pixels, spec, guide, hand_model=hand_model),
-        Criterion.TEXT: lambda: text.look(pixels, spec, guide),
+        Criterion.TEXT: lambda: text.look(pixels, spec, guide, request=text_request),
         Criterion.BRAND: lambda: brand.look(pixels, spec, guide),
         Criterion.TECHNICAL: lambda: technical.look(pixels, spec, guide, siblings=siblings),
     }

@@ -1,133 +1,130 @@
-"""The `text` check: reads what can be read (rapidocr, whose models are in its wheel) and holds it against the guide.
+"""The `text` check: what is read in the picture, against the brand guide and what the asset must say.
 
-Words are reported exactly as they were read, misspelt or not: nothing here corrects them, since SHOF on a sign that
-should say SHOP is what a reviewer must see. Readings that are unsure (below SURE) or of a single letter, which a reader
-of text finds in gems and crowns, stay in the data and flag nothing, unless the guide forbids that very word.
+Words are reported exactly as they were read, misspelt or not: SHOF on a sign that should say SHOP is what a reviewer
+must see. Places that look like a line of text to the detector and that the reader cannot read are `unread marks`, and
+are flagged. Other readings that are unsure or of a single letter, which a reader of text finds in gems and crowns, stay
+in the data and flag nothing, unless the guide forbids that very word.
 """
 
 from __future__ import annotations
 
-import re
-import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.manifest import BrandGuide
-from schemas.review import Criterion, Finding, Region, Result
+from checks.reader import Line, plain, read
+from checks.spelling import Spelling, compare
+from schemas.manifest import BrandGuide, TextRequest
+from schemas.review import Criterion, Finding, Result
 from schemas.spec import ImageSpec
 
-SURE = 0.8
-"""Confidence from which a reading counts. Of 40 drawn signs 39 are read as sure, of 25 other drawings none."""
-SMALLEST, LARGEST = 320, 960
-"""px, longest side as it is read: smaller pictures are enlarged, larger ones shrunk."""
-THREADS = 1
-"""Of the runtime; images are checked side by side already."""
-
-_reading = threading.Lock()
+LARGER = 640
+"""px, longest side of the second reading."""
+MOST_DIFFERENCES = 4
+"""Letters that the sentence names."""
 
 
-@dataclass(frozen=True)
-class Line:
-    """Text read in one place: as it was read, how surely (0 to 1), and where."""
-
-    text: str
-    sure: float
-    box: Region
-
-    @property
-    def words(self) -> list[str]:
-        return [word for word in (plain(part) for part in self.text.split()) if word]
-
-    @property
-    def counts(self) -> bool:
-        return self.sure >= SURE and sum(map(str.isalnum, self.text)) >= 2
-
-
-def look(pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide) -> Finding:
+def look(
+    pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide, *, request: TextRequest | None = None
+) -> Finding:
     try:
         lines = read(pixels)
     except ModuleNotFoundError as missing:
         words = f"not looked for: {missing.name} is not installed (it comes with the [generate] install)"
         return Finding(check=Criterion.TEXT, result=Result.NOT_CHECKED, sentence=words)
-    data: dict[str, object] = {
-        "lines": [{"text": line.text, "confidence": round(line.sure, 3), "counts": line.counts} for line in lines],
-        "text_expected": guide.text_expected,
-    }
+    # 1. What must be read: other sizes and turns of the picture are tried until it is there
+    spelling = compare(request.must_read, lines) if request else None
+    if (spelling and spelling.distance) or (not spelling and any(line.is_unread_mark for line in lines)):
+        for again in _read_again(pixels):
+            if request and (other := compare(request.must_read, again)).distance < spelling.distance:  # type: ignore[union-attr]
+                lines, spelling = again, other
+            elif not request and _unread(again) < _unread(lines) and any(line.counts for line in again):
+                lines = again
+            if not (spelling.distance if spelling else _unread(lines)):
+                break
+
+    # 2. What may be read
+    expected = spelling.lines if spelling else ()
     forbidden = [line for line in lines if _holds(line.words, guide.forbidden_words)]
-    unwanted = [line for line in lines if line.counts and line not in forbidden and not _may_be(line, guide)]
-    unsure = sum(not line.counts for line in lines)
-    data |= {"forbidden": [line.text for line in forbidden], "unwanted": [line.text for line in unwanted]}
+    unwanted = [
+        line
+        for line in lines
+        if line.counts and line not in forbidden and line not in expected and not _may_be(line, guide)
+    ]
+    marks = [line for line in lines if line.is_unread_mark and line not in forbidden and line not in expected]
+    unsure = sum(not line.counts and line not in marks for line in lines if line.text)
+    data: dict[str, object] = {
+        "lines": [
+            {"text": line.text, "confidence": round(line.sure, 3), "counts": line.counts,
+             "detector": round(line.detector, 3), "elongation": round(line.elongation, 2)}
+            for line in lines
+        ],
+        "text_expected": guide.text_expected,
+        "forbidden": [line.text for line in forbidden],
+        "unwanted": [line.text for line in unwanted],
+        "unread_marks": len(marks),
+    }  # fmt: skip
+    if spelling:
+        data["must_read"] = {
+            "expected": spelling.expected, "reading": spelling.reading, "distance": spelling.distance,
+            "letters": list(spelling.differences),
+        }  # fmt: skip
     aside = f"; {unsure} more readings were too unsure to count" if unsure else ""
-    if not forbidden and not unwanted:
-        seen = [line.text for line in lines if line.counts]
-        sentence = f"read {_quoted(seen)}, which the guide allows" if seen else "no text"
-        return Finding(check=Criterion.TEXT, result=Result.PASS, sentence=sentence + aside, data=data)
-    said = []
+
+    # 3. The sentence
+    where = f" on {request.where}" if request and request.where else ""
+    phrases = []
+    if spelling and spelling.distance:
+        phrases.append(f"must read {spelling.expected!r}{where}: {_differ(spelling)}")
     if forbidden:
-        said.append(f"forbidden: {_quoted(line.text for line in forbidden)}")
+        phrases.append(f"forbidden: {_quoted(line.text for line in forbidden)}")
     if unwanted:
-        why = "not among the allowed words" if guide.text_expected == "allowed" else "no text is expected"
-        said.append(f"read {_quoted(line.text for line in unwanted)}: {why}")
+        why = "not among the allowed words" if guide.text_expected == "allowed" else "no other text is expected"
+        phrases.append(
+            f"read {_quoted(line.text for line in unwanted)}: {why if request else why.replace(' other', '')}"
+        )
+    if marks:
+        nearest = [line.text for line in marks if line.text]
+        phrases.append(f"{_count(len(marks))}" + (f", nearest to {_quoted(nearest)}" if nearest else ""))
+    if not phrases:
+        seen = [line.text for line in lines if line.counts or line in expected]
+        allowed = f"{_quoted(seen)}{where}, as it must be" if spelling else f"{_quoted(seen)}, which the guide allows"
+        sentence = f"read {allowed}" if seen else "no text"
+        return Finding(check=Criterion.TEXT, result=Result.PASS, sentence=sentence + aside, data=data)
+    misspelt = 0.5 + 0.5 * spelling.error if spelling and spelling.distance else 0.0
     return Finding(
         check=Criterion.TEXT,
         result=Result.FLAG,
-        score=1.0 if forbidden else max(line.sure for line in unwanted),
-        sentence="; ".join(said) + aside,
-        regions=tuple(line.box for line in [*forbidden, *unwanted]),
+        score=max(
+            1.0 if forbidden else 0.0, misspelt, *(max(line.sure, line.detector) for line in [*unwanted, *marks])
+        ),
+        sentence="; ".join(phrases) + aside,
+        regions=tuple(line.box for line in [*forbidden, *unwanted, *marks, *(expected if misspelt else ())]),
         data=data,
     )
 
 
-def read(pixels: NDArray[np.uint8]) -> list[Line]:
-    """Every line that is read at all. ModuleNotFoundError without rapidocr."""
-    height, width = pixels.shape[:2]
-    scale = min(max(1.0, SMALLEST / max(height, width)), LARGEST / max(height, width))
-    if scale != 1.0:
-        how = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
-        pixels = cv2.resize(pixels, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=how)
-    height, width = pixels.shape[:2]
-    with _reading:  # the reader keeps state between its stages
-        found = _reader()(np.ascontiguousarray(pixels[..., ::-1]))
-    if found.txts is None:
-        return []
-    return [
-        Line(text, float(sure), _box(np.asarray(corners, float) / (width, height), text))
-        for text, sure, corners in zip(found.txts, found.scores, found.boxes, strict=True)
-    ]
+def _read_again(pixels: NDArray[np.uint8]) -> Iterator[list[Line]]:
+    yield read(pixels, smallest=LARGER)
+    for turns in (2, 1, 3):
+        yield read(pixels, quarter_turns=turns)
 
 
-@cache
-def _reader() -> Any:
-    from rapidocr import RapidOCR
-
-    return RapidOCR(
-        params={
-            "Global.log_level": "critical",
-            "Global.use_cls": False,  # text upside down; costs time and takes wrong turns
-            "Det.limit_side_len": LARGEST,
-            "Det.limit_type": "max",
-            "EngineConfig.onnxruntime.intra_op_num_threads": THREADS,
-            "EngineConfig.onnxruntime.inter_op_num_threads": THREADS,
-        }
-    )
+def _unread(lines: Sequence[Line]) -> int:
+    return sum(line.is_unread_mark for line in lines)
 
 
-def _box(corners: NDArray[np.float64], text: str) -> Region:
-    """Four corners as fractions -> the box around them."""
-    (left, top), (right, bottom) = np.clip(corners.min(0), 0, 1), np.clip(corners.max(0), 0, 1)
-    width, height = right - left, bottom - top
-    return Region(x=left, y=top, width=width, height=height, criterion=Criterion.TEXT, label=text)
+def _differ(spelling: Spelling) -> str:
+    if not spelling.lines:
+        return "nothing was read"
+    named = ", ".join(spelling.differences[:MOST_DIFFERENCES])
+    rest = len(spelling.differences) - MOST_DIFFERENCES
+    return f"read {_quoted([spelling.reading])}; {named}" + (f" and {rest} more" if rest > 0 else "")
 
 
-def plain(word: str) -> str:
-    """Without case and without punctuation around it; nothing else is changed."""
-    return re.sub(r"^\W+|\W+$", "", word).casefold()
+def _count(marks: int) -> str:
+    return "1 unread mark" if marks == 1 else f"{marks} unread marks"
 
 
 def _may_be(line: Line, guide: BrandGuide) -> bool:

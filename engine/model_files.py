@@ -2,8 +2,9 @@
 
 The digest of an alias is the SHA-256 over the lines `<sha256 of file>  <relative name>\\n`, sorted by name, of every
 file that loading reads: .safetensors, .json and .txt. Of a checkpoint folder only `model_index.json` and the components
-it names count, so that a ControlNet kept inside it is no part of it. A single file's digest is its own line. An
-ip_adapter's has one line more, the digest of its image encoder.
+it names count, so that a ControlNet kept inside it is no part of it; of several copies of one component only the one
+that is read. A single file's digest is its own line, and one more for each thing that is read beside it: `config`,
+`prediction_type`, `base`. An ip_adapter's has one line more, the digest of its image encoder.
 Only safetensors are weights; anything else that stands in their place is refused by name (`UnsafeWeights`).
 """
 
@@ -20,6 +21,7 @@ from schemas.catalogue import Catalogue, Entry, Kind
 from schemas.errors import ModelMissing, UnsafeWeights
 from schemas.settings import Settings
 from schemas.spec import ImageSpec
+from schemas.weights.files import copies
 
 _READ = {".safetensors", ".json", ".txt"}
 _PICKLED = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle", ".h5", ".msgpack"}
@@ -94,8 +96,25 @@ class ModelFiles(Catalogue):
         root = self.where(alias, asker=asker)
         root = root if root.is_dir() else root.parent
         lines = "".join(f"{self._file(path)}  {path.relative_to(root).as_posix()}\n" for path in files)
-        if encoder := self.entry(alias, asker=asker).image_encoder:
+        entry = self.entry(alias, asker=asker)
+        if entry.config is not None:
+            lines += f"{self._config_digest(entry, asker)}  config\n"
+        if entry.prediction_type is not None or entry.zero_snr:
+            lines += f"{entry.prediction_type} {entry.zero_snr}  prediction\n"
+        if entry.base is not None:
+            lines += f"{self.digest(entry.base, asker=asker)}  base\n"
+        if encoder := entry.image_encoder:
             lines += f"{self.digest(encoder, asker=asker)}  image_encoder\n"
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    def _config_digest(self, entry: Entry, asker: str) -> str:
+        """Of the configurations and vocabularies of `config`; its weights are not read."""
+        assert entry.config is not None
+        folder = (self.folder / entry.config.expanduser()).resolve()
+        if not folder.is_dir():
+            raise ModelMissing(f"{asker} asks for {entry.alias}: its `config` {folder} is not a folder")
+        files = sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".txt") and path.is_file())
+        lines = "".join(f"{self._file(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
         return hashlib.sha256(lines.encode()).hexdigest()
 
     def missing(self, wanted: Iterable[ImageSpec | str], *, asker: str = "check") -> list[str]:
@@ -150,7 +169,8 @@ def _readable(folder: Path, said: str) -> list[Path]:
         raise UnsafeWeights(f"{said}: {code} is code, which is never run")
     if pickled and not any(path.suffix == ".safetensors" for path in files):
         raise UnsafeWeights(f"{said}: {pickled[0]} is not safetensors")
-    kept = [path for path in files if path.suffix in _READ]
+    unread = set(copies(folder))
+    kept = [path for path in files if path.suffix in _READ and path.name not in unread]
     if not kept:
         raise ModelMissing(f"{said}: {folder} holds no safetensors and no configuration")
     return kept

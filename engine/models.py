@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import json
 import logging
-import warnings
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
@@ -25,21 +24,28 @@ from diffusers import (
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
 )
+from transformers import CLIPTokenizer
 
 from engine.adapters import load_adapter
 from engine.compiling import Compiler, channels_last
 from engine.controlnets import Controls, Remembered
 from engine.embeddings import Inversion, read_inversion
 from engine.levers import Switch
+from engine.lora import Lora, Merges, read_lora, worn_by_peft
 from engine.memory import NOTHING, Placement, Policy, policy, weigh
 from engine.model_files import ModelFiles
 from engine.placement import Placed
 from engine.references import References
 from engine.refiner import load_refiner
 from engine.schedules import scheduler_for
+from engine.single_file import load_part, load_parts, scheduler_from, tokenizer
 from engine.upscale import Upscaler
-from schemas.errors import ModelChanged, ModelMissing, RenderError
+from schemas.errors import ModelChanged, ModelMissing, RenderError, UnfitWeights
 from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef, Task
+from schemas.weights.components import from_folder
+from schemas.weights.examine import components_of, file_components
+from schemas.weights.files import header_at, variant
+from schemas.weights.fit import controlnet_config, vae_config
 
 CONTROLNETS_HELD = 4
 EMBEDDINGS_HELD = 64
@@ -94,6 +100,7 @@ class Models:
         self._cast: Any = None
         self._worn: tuple[tuple[str, float], ...] = ()
         self._loras: list[str] = []
+        self._merges = Merges()
         self._upscaler: tuple[str, Upscaler] | None = None
         self._refiner: tuple[str, Any] | None = None
         self.references = References(catalogue)
@@ -115,7 +122,7 @@ class Models:
         base = self._checkpoint(spec.model, spec.vae, asker=asker)
         architecture = self.catalogue.entry(spec.model.alias, asker=asker).architecture
         # 2. LoRAs and reference adapters
-        self._wear(base, spec.loras, asker=asker)
+        self._wear(base, spec, asker=asker)
         paths = [_one_file(self.checked(r.model, asker=asker), r.model.alias, asker) for r in spec.references]
         self.references.wear(base, spec.references, paths, asker=asker)
         if spec.storage_dtype and self._cast is not base.unet:
@@ -241,17 +248,17 @@ class Models:
     def _autoencoder(self, ref: ModelRef, *, asker: str) -> AutoencoderKL:
         if ref.digest not in self._vaes:
             path = self.checked(ref, asker=asker)
-            load = AutoencoderKL.from_pretrained if path.is_dir() else AutoencoderKL.from_single_file
-            self._vaes = {ref.digest: load(path, dtype=self.dtype, use_safetensors=True, local_files_only=True)}
+            config = dict(vae_config(self.catalogue, self.catalogue.entry(ref.alias, asker=asker), path))
+            self._vaes = {ref.digest: load_part(path, "vae", config, dtype=self.dtype)}
             self._tune(self._home(self._vaes[ref.digest]))
         return self._vaes[ref.digest]
 
     def _controlnet(self, ref: ModelRef, *, asker: str) -> Any:
         if ref.digest not in self._nets:
             path = self.checked(ref, asker=asker)
-            cls = ControlNetUnionModel if _is_union(path) else ControlNetModel
-            load = cls.from_pretrained if path.is_dir() else cls.from_single_file
-            net = load(path, dtype=self.dtype, use_safetensors=True, local_files_only=True, **_variant(path))
+            entry = self.catalogue.entry(ref.alias, asker=asker)
+            config = controlnet_config(self.catalogue, entry, path, header_at(path))
+            net = load_part(path, "controlnet", config, dtype=self.dtype)
             net.controlnet_cond_embedding = Remembered(net.controlnet_cond_embedding)
             self._nets[ref.digest] = self._tune(self._home(net))
             if len(self._nets) > CONTROLNETS_HELD:
@@ -259,30 +266,59 @@ class Models:
         self._nets.move_to_end(ref.digest)
         return self._nets[ref.digest]
 
-    def _wear(self, base: Any, loras: Sequence[LoraRef], *, asker: str) -> None:
-        """Exactly these LoRAs, at these weights. With none, every trace of adapters is taken off the modules."""
-        wanted = tuple((_name(lora), lora.weight) for lora in loras)
+    def _wear(self, base: Any, spec: ImageSpec, *, asker: str) -> None:
+        """Exactly these LoRAs, at these weights. With none, every trace of adapters is taken off the modules.
+
+        Raises UnfitWeights before anything changes for a file that does not fit; the checkpoint stays. Whatever fails
+        on the way, the checkpoint is afterwards as it was without LoRAs.
+        """
+        wanted = tuple((_name(lora), lora.weight) for lora in spec.loras)
         if wanted == self._worn:
             return
+        files = self._lora_files(spec, asker=asker)
         self.placed.lift()
-        self._worn = (("changing", 0.0),)  # so that a failure on the way is not taken for the state before it
+        try:
+            self._change(base, wanted, files)
+        except Exception:
+            self._strip(base)
+            raise
+        self._worn = wanted
+
+    def _lora_files(self, spec: ImageSpec, *, asker: str) -> dict[str, Lora]:
+        if not spec.loras:
+            return {}
+        components = components_of(self.catalogue, self.catalogue.entry(spec.model.alias, asker=asker))
+        assert components is not None  # it is loaded
+        return {
+            _name(lora): read_lora(
+                _one_file(self.checked(lora, asker=asker), lora.alias, asker), components, asker=asker, alias=lora.alias
+            )
+            for lora in spec.loras
+        }
+
+    def _change(self, base: Any, wanted: Sequence[tuple[str, float]], files: Mapping[str, Lora]) -> None:
+        self._merges.take_out()
+        names = [name for name, _ in wanted]
         if not wanted:
             base.unload_lora_weights()
             self._loras = []
-        for lora in loras:
-            if _name(lora) not in self._loras:
-                file = _one_file(self.checked(lora, asker=asker), lora.alias, asker)
-                with warnings.catch_warnings():  # peft warns of a second adapter, which is what is wanted
-                    warnings.simplefilter("ignore")
-                    base.load_lora_weights(
-                        str(file.parent), weight_name=file.name, adapter_name=_name(lora), local_files_only=True
-                    )
-                self._loras.append(_name(lora))
-        if wanted:
-            base.delete_adapters([name for name in self._loras if name not in dict(wanted)])
-            self._loras = [name for name in self._loras if name in dict(wanted)]
-            base.set_adapters([name for name, _ in wanted], [weight for _, weight in wanted])
-        self._worn = wanted
+        for name in names:
+            if name not in self._loras:
+                worn_by_peft(base, files[name], name)
+                self._loras.append(name)
+        if gone := [name for name in self._loras if name not in names]:
+            base.delete_adapters([name for name in gone if name in _adapters(base)])
+        self._loras = names
+        if known := [(name, weight) for name, weight in wanted if name in _adapters(base)]:
+            base.set_adapters([name for name, _ in known], [weight for _, weight in known])
+        for name, weight in wanted:
+            self._merges.add(base, files[name], weight)
+
+    def _strip(self, base: Any) -> None:
+        """The checkpoint as it was read."""
+        self._merges.take_out()
+        base.unload_lora_weights()
+        self._loras, self._worn = [], ()
 
     def _home(self, part: Any) -> Any:
         """Onto the device, unless it is to wait in the host's memory (engine/placement.py)."""
@@ -305,6 +341,7 @@ class Models:
         """The checkpoint before goes first: two do not fit on most cards."""
         self.placed.lift()
         self._base, self._base_key, self._worn, self._loras, self._cast = None, None, (), [], None
+        self._merges = Merges()
         self._refiner = None
         self._nets.clear()
         self._adapters.clear()
@@ -315,29 +352,50 @@ class Models:
 
 
 def _load_checkpoint(path: Path, catalogue: ModelFiles, alias: str, asker: str, dtype: torch.dtype) -> Any:
-    architecture = catalogue.entry(alias, asker=asker).architecture
-    quiet: dict[str, Any] = {"dtype": dtype, "local_files_only": True, **_UNREAD[architecture]}
-    cls = StableDiffusionPipeline if architecture == "sd15" else StableDiffusionXLPipeline
+    entry = catalogue.entry(alias, asker=asker)
+    old = entry.architecture == "sd15"
+    cls = StableDiffusionPipeline if old else StableDiffusionXLPipeline
+    quiet: dict[str, Any] = dict(_UNREAD[entry.architecture])
     if path.is_dir():
-        unet = path / "unet"
-        return cls.from_pretrained(path, use_safetensors=True, **quiet, **_variant(unet))
-    config = catalogue.entry(alias, asker=asker).config
-    if config is not None:
-        quiet["config"] = str(catalogue.folder / config)
+        quiet |= {"dtype": dtype, "local_files_only": True, "use_safetensors": True}
+        return cls.from_pretrained(path, **quiet, **_variants(cls, path, dtype))
+    components = file_components(header_at(path), catalogue, entry)
     try:
-        return cls.from_single_file(str(path), **quiet)
-    except OSError as wrong:
-        raise ModelMissing(
-            f"{asker} asks for {alias}: a single file needs tokenizers and configs, which are not in the local hub "
-            f"cache; give `config:` in the catalogue, a diffusers folder of the same architecture ({wrong})"
+        parts = load_parts(path, components, dtype=dtype)
+    except UnfitWeights as wrong:
+        raise UnfitWeights(
+            f"{asker} asks for {alias}: {wrong}; for a checkpoint of another size give `config:` in the catalogue, a "
+            "diffusers folder of the same architecture"
         ) from None
+    if entry.base is not None:
+        other = _load_checkpoint(catalogue.where(entry.base, asker=asker), catalogue, entry.base, asker, dtype)
+        parts = {**other.components, **parts}
+        parts = {name: part for name, part in parts.items() if name != "scheduler"}
+    encoders = ["text_encoder"] if old else ["text_encoder", "text_encoder_2"]
+    if absent := [name for name in ("unet", "vae", *encoders) if name not in parts]:
+        raise UnfitWeights(f"{asker} asks for {alias}: {path} holds no {', '.join(absent)}; give `base:`")
+    folder = (catalogue.folder / entry.config.expanduser()).resolve() if entry.config else None
+    for name in ("tokenizer", "tokenizer_2")[: len(encoders)]:
+        if folder is not None and (folder / name).is_dir():
+            parts[name] = CLIPTokenizer.from_pretrained(folder / name, local_files_only=True)
+        elif name not in parts:
+            parts[name] = tokenizer(components[name])
+    zeros = components.get("pipeline", {}).get("force_zeros_for_empty_prompt", True)
+    if not old:
+        quiet["force_zeros_for_empty_prompt"] = zeros
+    quiet = {name: value for name, value in quiet.items() if name not in parts}
+    return cls(**parts, scheduler=scheduler_from(components["scheduler"]), **quiet)
 
 
-def _variant(folder: Path) -> dict[str, str]:
-    """fp16 where a folder holds only files of that variant."""
-    names = [path.name for path in folder.glob("*.safetensors")] if folder.is_dir() else []
-    only = names and all(".fp16." in name for name in names)
-    return {"variant": "fp16"} if only else {}
+def _variants(cls: Any, path: Path, dtype: torch.dtype) -> dict[str, Any]:
+    """`variant` where all components have no plain copy; else those that have none, loaded by themselves."""
+    index = json.loads((path / "model_index.json").read_text())
+    names = [name for name in ("unet", "vae", "text_encoder", "text_encoder_2") if index.get(name, [None])[0]]
+    kinds = {name: variant(path / name) for name in names}
+    if len(set(kinds.values())) == 1:
+        return {"variant": kinds[names[0]]} if kinds[names[0]] else {}
+    components = from_folder(path)
+    return {name: load_part(path / name, name, components[name], dtype=dtype) for name, kind in kinds.items() if kind}
 
 
 def _one_file(path: Path, alias: str, asker: str) -> Path:
@@ -347,11 +405,6 @@ def _one_file(path: Path, alias: str, asker: str) -> Path:
     if len(files) != 1:
         raise ModelMissing(f"{asker} asks for {alias}: {path} holds {len(files)} safetensors files; one is needed")
     return files[0]
-
-
-def _is_union(path: Path) -> bool:
-    config = path / "config.json"
-    return config.is_file() and json.loads(config.read_text())["_class_name"] == ControlNetUnionModel.__name__
 
 
 def _mode(control: ControlSpec, net: Any) -> int | None:
@@ -364,6 +417,10 @@ def _mode(control: ControlSpec, net: Any) -> int | None:
             f"came with mode {control.control_mode}; give `modes` in its catalogue entry"
         )
     return control.control_mode
+
+
+def _adapters(base: Any) -> set[str]:
+    return {name for names in base.get_list_adapters().values() for name in names}
 
 
 def _name(lora: LoraRef) -> str:

@@ -179,8 +179,7 @@ def sweep(
     axes = grids.parse(vary or ["scheduler=Euler,DPM++ 2M Karras", "num_inference_steps=5,10,20,40"])
     given = settings()
     catalogue = open_model_files(given)
-    base = grids.base_of(catalogue, model, size=size, tier=grids.tier_named(tier))
-    few = grids.few_in(catalogue, model, {lora.alias: lora.weight for lora in base["loras"]})
+    base, few = grids.base_of(catalogue, model, size=size, tier=grids.tier_named(tier))
     cells = grids.grid(base, axes, prompts=prompt, seeds=seed or [1, 2], few=few)
 
     from engine.diffuse import Engine
@@ -361,8 +360,12 @@ def demo(
 
 
 @app.command()
-def deploy(gpus: Annotated[int, typer.Option(min=1, help="shifts that may render at once")] = 1) -> None:
-    """Set up the Prefect server of PREFECT_API_URL: pool, queues, limits, deployments, schedule, zombie watch."""
+def deploy(
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help="shifts that may render at once; else as the server has it")
+    ] = None,
+) -> None:
+    """Set up the Prefect server of PREFECT_API_URL: pools, deployments, schedule, zombie watch."""
     from flows.studio import deploy
 
     for line in deploy(settings(), gpus=gpus):
@@ -375,10 +378,9 @@ def worker(
     name: Annotated[str, typer.Option(help="as Prefect shows it")] = "",
 ) -> None:
     """Take work from the Prefect server: one worker a GPU, and one without for nights."""
-    from flows.studio import work
+    from flows.worker import work
 
-    settings()
-    work(gpu=gpu, name=name)
+    raise typer.Exit(work(settings(), gpu=gpu, name=name))
 
 
 upkeep.add_to(app)

@@ -8,11 +8,18 @@ import sys
 
 from schemas.errors import SettingsError
 from schemas.settings import Settings
+from storage.nights import as_sentence
+from tasks.lease import free_dead
+from tasks.parts import open_parts
 
 
 def begin(settings: Settings, *, by: str) -> str:
     """Asks the Prefect server for a night outside the working window; without one, starts `dailies run` as a process
-    of its own that outlives this one. Returns what was begun, as a sentence."""
+    of its own that outlives this one. Returns what was begun, or that a night runs already, as a sentence."""
+    parts = open_parts(settings)
+    free_dead(parts.ledger, folder=settings.home / "workers")
+    if (running := parts.ledger.running_night()) is not None:
+        return f"{as_sentence(running)}."
     if os.environ.get("PREFECT_API_URL"):
         from prefect.deployments import run_deployment
         from prefect.exceptions import ObjectNotFound

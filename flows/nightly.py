@@ -2,12 +2,15 @@
 
     submitted -> plan -> retakes -> agenda (preflight, budgets, shifts) -> dispatch and wait -> report
 
-Kill it anywhere and run it again: every stage asks the ledger what is left to do, and nothing is done twice.
+Kill it anywhere and run it again: every stage asks the ledger what is left to do, and nothing is done twice. One night
+runs at a time, by a lease in the ledger. A night whose process is gone goes on in another one (flows/worker.py),
+or the next night closes it with a report.
 """
 
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,13 +18,16 @@ from prefect import flow
 from prefect.runtime import deployment, flow_run
 
 from flows import dispatch
-from schemas.errors import DeviceLost
+from flows.on_workers import on_workers
+from flows.server import ServerAway, asked_to_cancel
+from schemas.errors import DeviceLost, LedgerUnavailable, NightRunning, StoreUnavailable
 from storage.failpoint import failpoint
 from tasks.lease import free_dead
-from tasks.night import SPENT, look_ahead, plan_asked_again, plan_submitted
+from tasks.night import look_ahead, plan_asked_again, plan_submitted
+from tasks.night_lease import NightLease
 from tasks.parts import Parts, opened
 from tasks.renew import renew_waiting
-from tasks.report import Morning, announce, totals, write_report
+from tasks.report import Morning, announce, close_dead_nights, totals, write_report
 from tasks.window import Window
 
 FRUITLESS = 3
@@ -30,45 +36,53 @@ FRUITLESS = 3
 
 @flow(name="nightly", persist_result=False)
 def nightly(by: str = "schedule", windowed: bool = True, night: int | None = None) -> dict[str, Any]:
-    """`windowed`: keep to the working window of the settings. `night`: go on with a night whose process had to end.
+    """`windowed`: keep to the working window of the settings. `night`: go on with a night whose process is gone.
 
-    Raises DeviceLost when only a new process can go on; the night stays open then.
+    When another process runs a night already, that is all that is said. Raises DeviceLost when only a new process can
+    go on; the night stays open then, as it does when the ledger, the store or Prefect's server is away, or when
+    Prefect ended the flow run and no person asked for it.
     """
-    with opened() as parts:
+    with opened() as parts, ExitStack() as stack:
         free_dead(parts.ledger, folder=parts.settings.home / "workers")
-        morning = Morning(night=night or parts.ledger.start_night(by, flow_run.id))
-        failpoint("night.after_start")
         try:
-            # 1. What is wanted.
-            morning.planned, morning.problems = plan_submitted()
-            retakes = plan_asked_again()
-            morning.planned += retakes.planned
-            morning.refused = retakes.refused
-            renewed = renew_waiting()
-            morning.problems += renewed.problems
-            if renewed.images:
-                morning.notes[str(renewed)] += renewed.images
-            failpoint("night.after_planning")
-            # 2. Make it.
-            morning.outcome = _make(parts, morning, _closes(parts) if windowed else None)
-            failpoint("night.after_making")
-        except DeviceLost:
+            lease = stack.enter_context(NightLease(parts, by=by, flow_run=flow_run.id, night=night))
+        except NightRunning as running:
+            return {"night": None, "outcome": "running", "trouble": [str(running)]}
+        return _run(parts, lease, windowed=windowed)
+
+
+def _run(parts: Parts, lease: NightLease, *, windowed: bool) -> dict[str, Any]:
+    morning = Morning(night=lease.night)
+    failpoint("night.after_start")
+    try:
+        close_dead_nights(parts, but=morning.night)
+        morning.outcome = _make(parts, morning, lease, _closes(parts) if windowed else None)
+        failpoint("night.after_making")
+    except (DeviceLost, NightRunning):
+        raise
+    except BaseException as error:
+        if deployment.id is not None and _goes_on(error):
             raise
-        except BaseException as error:
-            morning.problems.append(f"the night ended with {type(error).__name__}: {error}")
-            write_report(morning)
-            raise
-        # 3. Say what became of it.
-        key = write_report(morning)
-        summary = parts.ledger.summary(morning.night)
-        return {
-            "night": morning.night,
-            "outcome": morning.outcome,
-            "planned": morning.planned,
-            "report": key,
-            "trouble": [*morning.stopped, *morning.problems],
-            **totals(summary),
-        }
+        morning.problems.append(f"the night ended with {type(error).__name__}: {error}")
+        write_report(morning)
+        raise
+    key = write_report(morning)
+    summary = parts.ledger.summary(morning.night)
+    return {
+        "night": morning.night,
+        "outcome": morning.outcome,
+        "planned": morning.planned,
+        "report": key,
+        "trouble": [*morning.stopped, *morning.problems],
+        **totals(summary),
+    }
+
+
+def _goes_on(error: BaseException) -> bool:
+    """Whether another process is to go on with the night: what ended this one is no fault of the night's."""
+    if isinstance(error, Exception):
+        return isinstance(error, (LedgerUnavailable, StoreUnavailable, ServerAway))
+    return not asked_to_cancel(flow_run.id)  # SIGTERM, or a cancellation within Prefect
 
 
 def _closes(parts: Parts) -> datetime | None:
@@ -79,27 +93,46 @@ def _closes(parts: Parts) -> datetime | None:
     return window.closes(datetime.now(UTC)) or datetime.now(UTC)
 
 
-def _make(parts: Parts, morning: Morning, until: datetime | None) -> str:
-    """Rounds of agenda and shifts until nothing is left that may be made; returns the night's outcome."""
+def _plan(morning: Morning) -> None:
+    planned, problems = plan_submitted()
+    retakes = plan_asked_again()
+    renewed = renew_waiting()
+    morning.planned += planned + retakes.planned
+    morning.refused += retakes.refused
+    morning.problems += [problem for problem in (*problems, *renewed.problems) if problem not in morning.problems]
+    if renewed.images:
+        morning.notes[str(renewed)] += renewed.images
+    failpoint("night.after_planning")
+
+
+def _make(parts: Parts, morning: Morning, lease: NightLease, until: datetime | None) -> str:
+    """Rounds of plan, agenda and shifts until nothing is left that may be made; returns the night's outcome."""
     on_server = deployment.id is not None
-    make = dispatch.on_workers if on_server else dispatch.here
     stopped: dict[str, str] = {}
     fruitless = 0
+    waits = False
     while True:
-        # 1. What may be made now.
+        # 1. What is wanted, and what of it may be made now. What is submitted during the night is made in it.
+        lease.check()
+        if not waits:
+            _plan(morning)
         agenda = look_ahead(morning.night, stopped)
         morning.waits = agenda.waits
         if until is not None and datetime.now(UTC) >= until and (agenda.shifts or agenda.waits):
             return "window closed"
         if not agenda.shifts:
             if on_server and parts.ledger.in_hand():  # of workers that went away; their leases run out
+                waits = True
                 time.sleep(dispatch.POLL)
                 continue
             break
+        waits = False
         parts.tell("wanted", 0, sum(images for *_, images in agenda.shifts))
         # 2. Make it.
         before = parts.ledger.night_progress(morning.night)
+        make = on_workers if on_server else dispatch.here
         for ended in make(agenda.shifts, night=morning.night, until=until):
+            lease.check()
             morning.notes.update(ended.notes)
             if ended.stopped:
                 stopped[ended.affinity] = ended.stopped
@@ -107,8 +140,9 @@ def _make(parts: Parts, morning: Morning, until: datetime | None) -> str:
                 announce(parts, morning, event="shift stopped", text=f"A shift stopped itself: {ended.stopped}")
             if ended.failed:
                 stopped[ended.affinity] = ended.failed
-            if ended.failed or ended.crashed:
-                morning.problems.append(ended.failed or f"a worker went away: {ended.crashed}")
+                morning.problems.append(ended.failed)
+            if ended.crashed:  # what it had in hand is made again, so this alone is no problem of the night
+                morning.recovered.append(f"a worker went away: {ended.crashed}")
         # 3. Going on must lead somewhere.
         fruitless = fruitless + 1 if parts.ledger.night_progress(morning.night) == before else 0
         if fruitless >= FRUITLESS:
@@ -116,7 +150,6 @@ def _make(parts: Parts, morning: Morning, until: datetime | None) -> str:
             return "failed"
     if stopped:
         return "stopped"
-    spent = [reason.endswith(SPENT) for reason in agenda.waits.values()]
-    if any(spent):
+    if agenda.over_budget:
         return "budget spent"
-    return "blocked" if spent or morning.problems else "complete"
+    return "blocked" if agenda.waits or morning.problems else "complete"

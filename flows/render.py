@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
 from prefect import flow
-from prefect.concurrency.sync import concurrency
-from prefect.runtime import deployment, flow_run
+from prefect.runtime import flow_run
 
 from tasks.parts import opened
 from tasks.progress import Progress
 from tasks.render import ShiftAtWork, render_batch
 from tasks.shift import Shift
-
-GPU_LIMIT = "dailies-gpus"
-"""Global concurrency limit on a server: shifts that render at once in the whole studio. `dailies deploy` sets it."""
 
 
 @flow(name="render", persist_result=False)
@@ -32,8 +27,7 @@ def render(shift: str, night: int, until: datetime | None = None) -> dict[str, A
         at_work = ShiftAtWork(parts, night=night, flow_run=flow_run.id)
         progress = Progress(parts, work.images, description=f"night {night}, {work.images} images")
         ended = "complete"
-        place = concurrency(GPU_LIMIT, strict=True) if deployment.id else nullcontext()
-        with place, progress, at_work():
+        with progress, at_work():
             for batch, following in zip(work.batches, [*work.batches[1:], ()], strict=True):
                 if until is not None and datetime.now(UTC) >= until:
                     ended = "window closed"

@@ -16,6 +16,9 @@ def print_night(result: dict[str, Any] | None, settings: Settings) -> int:
     if result is None:
         print("nothing to make: all that was submitted is made, in somebody's hands or set aside")
         return 0
+    if result["outcome"] == "running":
+        print(*result["trouble"], sep="\n")
+        return 0
     print(
         f"night {result['night']}: {result['outcome']}; {result['made']} images made, {result['flagged']} flagged, "
         f"{result['failed']} failures, {result['waiting']} waiting, {result['set_aside']} set aside, "

@@ -1,4 +1,4 @@
-"""What a Prefect server must know before the first night: pool, queues, limits, deployments, the watch for zombies.
+"""What a Prefect server must know before the first night: pools, deployments, schedule, the watch for zombies.
 
 `dailies deploy` can be run again at any time; it brings the server to what this checkout and its settings say.
 """
@@ -6,31 +6,38 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from flows.dispatch import GPU_QUEUE, NIGHT_QUEUE, POOL
-from flows.render import GPU_LIMIT
+from flows.on_workers import GPU_POOL, NIGHT_POOL
 from flows.schedule import wait_for_schedule
 from schemas.errors import DailiesError, SettingsError
 from schemas.settings import ROOT, Settings
+from tasks.parts import open_parts
 from tasks.window import Window
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
+    from storage.ledger import Ledger
+
 NIGHT_FALLS = "0 22 * * *"
 """When nights begin if the settings name no working window."""
+
+DEPLOYMENTS = ("nightly", "gpu", "retake", "deliver")
+OLD_LIMIT = "dailies-gpus"
 
 SILENCE = timedelta(seconds=100)
 """A flow run that says nothing for this long is a zombie; prefect.yaml asks for a sign of life every 30 s."""
 
 
-def deploy(settings: Settings, *, gpus: int) -> list[str]:
-    """Returns what was set up, one line each. SettingsError without a server."""
+def deploy(settings: Settings, *, gpus: int | None) -> list[str]:
+    """Returns what was set up, one line each. SettingsError without a server.
+
+    `gpus`: shifts that may render at once; None keeps what the server has.
+    """
     if not os.environ.get("PREFECT_API_URL"):
         raise SettingsError("PREFECT_API_URL is not set; deployments live on a Prefect server, one machine needs none")
     from prefect.client.orchestration import get_client
@@ -38,10 +45,13 @@ def deploy(settings: Settings, *, gpus: int) -> list[str]:
     said = []
     with get_client(sync_client=True) as client:
         # 1. Where work is queued: nights beside GPUs, so that a night that waits never takes a GPU's place.
-        said.append(_pool(client))
-        said += [_queue(client, queue) for queue in (GPU_QUEUE, NIGHT_QUEUE)]
-        # 2. How many shifts may render at once in the whole studio; `render` insists on this limit.
-        said.append(_limit(client, gpus))
+        said += [
+            _pool(client, NIGHT_POOL, "Dailies: nights"),
+            _pool(client, GPU_POOL, "Dailies: shifts, a worker a GPU"),
+        ]
+        said.append(_gpus(client, gpus))
+        # 2. Slots that nobody holds: limits of earlier releases, and shifts that only Prefect believes to run.
+        said += _free_slots(client, open_parts(settings).ledger)
     # 3. The deployments.
     window = Window.parse(settings.window, timezone=settings.timezone) if settings.window else None
     cron = window.cron if window else NIGHT_FALLS
@@ -54,48 +64,65 @@ def deploy(settings: Settings, *, gpus: int) -> list[str]:
     return said
 
 
-def work(*, gpu: str | None, name: str = "") -> None:
-    """Becomes a worker of the pool: for shifts on this GPU, or for nights. Does not return."""
-    if not os.environ.get("PREFECT_API_URL"):
-        raise SettingsError("PREFECT_API_URL is not set; a worker takes its work from a Prefect server")
-    kind = "nights" if gpu is None else f"gpu{gpu}"
-    arguments = ["worker", "start", "--pool", POOL, "--type", "process"]
-    arguments += ["--name", name or f"{socket.gethostname()} {kind}"]
-    arguments += ["--work-queue", NIGHT_QUEUE] if gpu is None else ["--work-queue", GPU_QUEUE, "--limit", "1"]
-    environment = {
-        **os.environ,
-        "DAILIES_FOLDER": os.getcwd(),
-        "PREFECT_WORKER_ENABLE_CANCELLATION": "true",
-        "DO_NOT_TRACK": "1",
-    }
-    if gpu is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = gpu
-    os.execve(sys.executable, [sys.executable, "-m", "prefect", *arguments], environment)
-
-
-def _pool(client: SyncPrefectClient) -> str:
+def _pool(client: SyncPrefectClient, name: str, description: str) -> str:
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists
 
     try:
-        client.create_work_pool(WorkPoolCreate(name=POOL, type="process", description="Dailies: nights and shifts"))
+        client.create_work_pool(WorkPoolCreate(name=name, type="process", description=description))
     except ObjectAlreadyExists:
-        return f"work pool {POOL}: was there"
-    return f"work pool {POOL}: made"
+        return f"work pool {name}: was there"
+    return f"work pool {name}: made"
 
 
-def _queue(client: SyncPrefectClient, name: str) -> str:
-    at = f"/work_pools/{POOL}/queues"
-    answer = client.request("POST", f"{at}/filter", json={})
-    if name in {queue["name"] for queue in answer.json()}:
-        return f"queue {name}: was there"
-    client.request("POST", f"{at}/", json={"name": name})
-    return f"queue {name}: made"
+def _gpus(client: SyncPrefectClient, gpus: int | None) -> str:
+    """A limit of the pool is counted from the runs in Prefect's database, so a restart of the server keeps it."""
+    from prefect.client.schemas.actions import WorkPoolUpdate
+
+    if gpus is not None:
+        client.update_work_pool(GPU_POOL, WorkPoolUpdate(concurrency_limit=gpus))
+    limit = client.read_work_pool(GPU_POOL).concurrency_limit
+    return f"work pool {GPU_POOL}: {limit or 'as many'} shifts at once" + ("" if limit else " as it has workers")
 
 
-def _limit(client: SyncPrefectClient, gpus: int) -> str:
-    client.upsert_global_concurrency_limit_by_name(GPU_LIMIT, limit=gpus)
-    return f"concurrency limit {GPU_LIMIT}: {gpus} shifts at once"
+def _free_slots(client: SyncPrefectClient, ledger: Ledger) -> list[str]:
+    """Leases of Prefect's concurrency limits do not survive a restart of its server; a slot is then held for ever."""
+    from prefect.client.schemas.filters import (
+        DeploymentFilter,
+        DeploymentFilterName,
+        FlowRunFilter,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
+    from prefect.client.schemas.objects import StateType
+    from prefect.exceptions import ObjectNotFound
+    from prefect.states import Crashed
+
+    said = []
+    # 1. Limits that earlier releases set.
+    try:
+        client.delete_global_concurrency_limit_by_name(OLD_LIMIT)
+        said.append(f"concurrency limit {OLD_LIMIT}: removed, one worker a GPU is the limit")
+    except ObjectNotFound:
+        pass
+    for deployment in client.read_deployments():
+        if deployment.name in DEPLOYMENTS and deployment.global_concurrency_limit is not None:
+            client.request(
+                "PATCH", "/deployments/{id}", path_params={"id": deployment.id}, json={"concurrency_limit": None}
+            )
+            said.append(f"concurrency limit of {deployment.name}: removed")
+    # 2. Runs that have no process any more, when nothing at all is at work.
+    if ledger.running_night() is not None or ledger.in_hand():
+        return said
+    types = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])
+    runs = client.read_flow_runs(
+        deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=["gpu"])),
+        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=types)),
+    )
+    for run in runs:
+        client.set_flow_run_state(run.id, Crashed(message="its process is gone"), force=True)
+        said.append(f"flow run {run.name}: ended, nobody works on it")
+    return said
 
 
 def _deployments(cron: str, timezone: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The commands that look after what is stored: fsck."""
+"""The commands of whoever runs a studio: fsck, doctor, metrics, migrate."""
 
 from __future__ import annotations
 
@@ -31,5 +31,46 @@ def fsck(
     raise typer.Exit(0 if check.clean else 1)
 
 
+def doctor(
+    lines: Annotated[bool, typer.Option("--json", help="a JSON object a line")] = False,
+) -> None:
+    """Ask everything a night needs once: versions, database, clock, store, disk, server, schedule, workers."""
+    from dataclasses import asdict
+
+    from flows.__main__ import settings
+    from flows.doctor import examine
+
+    wrong = False
+    for examined in examine(settings()):
+        print(json.dumps(asdict(examined)) if lines else examined, flush=True)
+        wrong = wrong or examined.state == "wrong"
+    raise typer.Exit(1 if wrong else 0)
+
+
+def metrics(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port on this machine")] = 9464,
+    address: Annotated[str, typer.Option(help="0.0.0.0 to be reached from elsewhere")] = "127.0.0.1",
+) -> None:
+    """Serve Prometheus figures at /metrics, and /healthz and /readyz for probes."""
+    from flows.__main__ import settings
+    from flows.metrics import serve
+
+    serve(settings(), address=address, port=port)
+
+
+def migrate() -> None:
+    """Bring the database to this program's revision. Stop workers and the review app first, and back it up."""
+    from flows.__main__ import settings
+    from storage.database import HEAD, migrate, open_database, revision
+
+    asked = settings()
+    asked.home.mkdir(parents=True, exist_ok=True)
+    engine = open_database(asked.database)
+    before = revision(engine)
+    migrate(engine)
+    print(f"the database is at revision {HEAD}" + (f", it was at {before}" if before not in (HEAD, None) else ""))
+
+
 def add_to(app: typer.Typer) -> None:
-    app.command()(fsck)
+    for command in (fsck, doctor, metrics, migrate):
+        app.command()(command)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from review_app.addresses import link_key
 from review_app.look import dress, outage, plain
 from review_app.who import remember, someone
 from schemas.errors import DailiesError
@@ -33,6 +34,9 @@ if person is not None:
     ]
     pages.append(st.Page("screens/you.py", title=plain(person.name), icon=":material/person:", url_path="you"))
     try:
-        st.navigation(pages, position="top").run()
+        page = st.navigation(pages, position="top")
+        if page.url_path:  # the Inbox copies links itself
+            link_key()
+        page.run()
     except DailiesError as trouble:
         outage(trouble)

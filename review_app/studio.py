@@ -9,7 +9,7 @@ from functools import cache
 from review_app.links import Links
 from schemas.catalogue import Catalogue
 from schemas.settings import Settings
-from storage.database import migrate, open_database
+from storage.database import open_database, prepare
 from storage.ledger import Ledger
 from storage.objects import Store, open_store
 
@@ -33,7 +33,7 @@ def studio() -> Studio:
     settings = Settings()
     settings.home.mkdir(parents=True, exist_ok=True)
     engine = open_database(settings.database)
-    migrate(engine)
+    prepare(engine)
     store = open_store(settings)
     return Studio(settings, Ledger(engine), store, Links(store, _secret(settings)))
 

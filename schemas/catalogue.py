@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
@@ -123,6 +124,15 @@ class Entry(BaseModel):
         return self
 
 
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a catalogue says that decides settings, by alias (schemas/resolved.py)."""
+
+    tiers: Mapping[str, Mapping[Tier, TierDefaults]]
+    sizes: Mapping[str, int]
+    few: Mapping[str, FewStep]
+
+
 class Catalogue:
     """The entries of one file. `folder`: where that file is; the paths in it are relative to it."""
 
@@ -134,20 +144,29 @@ class Catalogue:
     def read(cls, path: Path) -> Self:
         """Raises SettingsError, which names the file and the alias, for anything that is not a catalogue."""
         try:
-            body = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
             raise SettingsError(f"{path}: no catalogue is there; set `catalogue` to one") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as wrong:
+        except UnicodeDecodeError as wrong:
             raise SettingsError(f"{path}: not YAML: {wrong}") from None
+        return cls.parse(text, name=str(path), folder=path.resolve().parent)
+
+    @classmethod
+    def parse(cls, text: str, *, name: str, folder: Path) -> Self:
+        """Raises SettingsError. `name`: of the file, for messages; `folder`: what its paths are relative to."""
+        try:
+            body = yaml.safe_load(text) or {}
+        except yaml.YAMLError as wrong:
+            raise SettingsError(f"{name}: not YAML: {wrong}") from None
         if not isinstance(body, dict):
-            raise SettingsError(f"{path}: {type(body).__name__} came; a mapping of alias to entry is allowed")
+            raise SettingsError(f"{name}: {type(body).__name__} came; a mapping of alias to entry is allowed")
         entries = {}
         for alias, fields in body.items():
             try:
                 entries[str(alias)] = Entry.model_validate({"alias": str(alias), **(fields or {})})
             except (ValidationError, TypeError) as wrong:
-                raise SettingsError(f"{path}: {alias}: {_first(wrong)}") from None
-        return cls(entries, folder=path.resolve().parent)
+                raise SettingsError(f"{name}: {alias}: {_first(wrong)}") from None
+        return cls(entries, folder=folder)
 
     def entry(self, alias: str, *, asker: str, kind: Kind | None = None) -> Entry:
         """Raises ModelMissing, which names who asked and what there is."""
@@ -160,6 +179,14 @@ class Catalogue:
         said = f"; it is a {found.kind}" if found else ""
         raise ModelMissing(
             f"{asker} asks for {wanted}, which is not in the catalogue{said}; there is {', '.join(near)}"
+        )
+
+    @property
+    def facts(self) -> ModelFacts:
+        return ModelFacts(
+            tiers={alias: entry.tiers for alias, entry in self.entries.items() if entry.kind == "checkpoint"},
+            sizes={alias: entry.size for alias, entry in self.entries.items() if entry.size},
+            few={alias: entry.few for alias, entry in self.entries.items() if entry.few is not None},
         )
 
     def controlnet(self, checkpoint: str, control: str, *, asker: str) -> Entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -10,10 +11,10 @@ from pydantic_core import ErrorDetails
 from schemas.errors import Problem
 from schemas.manifest import Manifest, RenderAsset, Repair, TextureVariants
 from schemas.rules import nearest
-from schemas.tree import Path, Tree, problem
+from schemas.tree import Path, Place, Tree, problem
 
 _KINDS: dict[str, type[BaseModel]] = {"render": RenderAsset, "texture": TextureVariants, "repair": Repair}
-_MEANT = {
+MEANT = {
     "cfg": "guidance_scale",
     "cfg_scale": "guidance_scale",
     "denoise": "strength",
@@ -26,6 +27,25 @@ _MEANT = {
     "steps": "num_inference_steps",
     "weight": "controlnet_conditioning_scale",
     "width": "size",
+    "batch_size": "seeds",
+    "n_iter": "seeds",
+    "checkpoint": "model",
+    "ckpt_name": "model",
+    "sd_model_checkpoint": "model",
+    "lora": "loras",
+    "negative": "negative_prompt",
+    "neg_prompt": "negative_prompt",
+    "positive": "prompt",
+    "text": "prompt",
+    "sampling_steps": "num_inference_steps",
+    "resolution": "size",
+    "init_image": "sources",
+    "image": "sources",
+    "controlnet": "controls",
+    "wildcards": "values",
+    "variables": "values",
+    "clip_stop_at_last_layers": "clip_skip",
+    "filename": "delivery_name",
 }
 """What other tools call our fields."""
 _WANTED = {
@@ -56,9 +76,7 @@ def complaint(error: ErrorDetails, tree: Tree) -> Problem | None:
         return problem(place, path, "came nothing", f"it is needed: {_described(path, error['loc'])}")
     elif kind == "extra_forbidden":
         place = tree.keys.get(path, place)
-        fields = _model_at(path[:-1], error["loc"])
-        allowed = nearest(str(path[-1]), fields.model_fields if fields else (), meant=_MEANT.get(str(path[-1]).lower()))
-        return problem(place, path, "came an unknown field", allowed)
+        return problem(place, path, *_unknown(path, error, tree))
     elif kind == "refused":
         return problem(place, there, str(context["came"]), str(context["allowed"]))
     elif kind in ("enum", "literal_error"):
@@ -69,7 +87,84 @@ def complaint(error: ErrorDetails, tree: Tree) -> Problem | None:
         wanted = _WANTED.get(kind) or error["msg"].replace("Input should be ", "").replace("Value should", "it should")
         if kind == "string_type" and isinstance(error["input"], bool | int | float):
             wanted += f" (in quotes: '{error['input']}')"
+        elif error["input"] is None and (hidden := _hidden(place, tree)):
+            came, wanted = f"came nothing, for # begins a comment: {hidden}", f'it in quotes: "{hidden}"'
+        elif meant := _number(error["input"], kind, path):
+            wanted += f": {meant}"
         return problem(place, there, came, wanted)
+
+
+def _unknown(path: Path, error: ErrorDetails, tree: Tree) -> tuple[str, str]:
+    """What came and what is allowed, for a field that the model does not have."""
+    name, fields = str(path[-1]), _model_at(path[:-1], error["loc"])
+    # 1. A comma that was meant as text or as a decimal point, inside braces
+    beside = _value_at(tree.data, path[:-1])
+    if error["input"] is None and isinstance(beside, dict) and _has_no_colon(path, tree):
+        names = list(beside)
+        before = names[names.index(name) - 1] if name in names[1:] else None
+        value = beside.get(before) if before is not None else None
+        if isinstance(value, int | float) and name.isdecimal():
+            return (
+                f"came {value},{name}, of which YAML makes {value} and a field {name!r}",
+                f"a point: {before}: {value}.{name}",
+            )
+        if isinstance(value, str):
+            came = f"came a comma inside braces, where it ends the text: {name!r} became a field"
+            return came, f'quotes: {before}: "{value}, {name}"'
+    # 2. A field of another kind of asset
+    owners = [kind for kind, model in _KINDS.items() if name in model.model_fields]
+    if fields in _KINDS.values() and owners:
+        return f"came a field of kind: {' or '.join(owners)}", f"`kind: {owners[0]}`, or no {name}"
+    near = nearest(name, fields.model_fields if fields else (), meant=MEANT.get(name.lower()))
+    return "came an unknown field", near
+
+
+def _has_no_colon(path: Path, tree: Tree) -> bool:
+    """Whether this key of a mapping stands in the file without a colon, as only a comma in braces makes it."""
+    place, lines = tree.keys.get(path), tree.text.split("\n")
+    if place is None or not 0 < place.line <= len(lines):
+        return False
+    behind = lines[place.line - 1][place.column - 1 + len(str(path[-1])) :].lstrip()
+    return behind.startswith((",", "}"))
+
+
+def _value_at(data: Any, path: Path) -> Any:
+    for part in path:
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return data
+
+
+def _hidden(place: Place, tree: Tree) -> str:
+    """What stands behind the # where a value should be."""
+    lines = tree.text.split("\n") if tree.text else []
+    found = re.search(r":\s*(#\S+)", lines[place.line - 1]) if 0 < place.line <= len(lines) else None
+    return found[1] if found else ""
+
+
+def _number(value: Any, kind: str, path: Path) -> str:
+    """The number that was meant: 80%, 0,8, '20', 40 for 0.4. Empty where one cannot know."""
+    parts = path[-1] in _PARTS or (len(path) > 1 and path[-2] in _PARTS)
+    if isinstance(value, str):
+        text = value.strip()
+        if found := re.fullmatch(r"(\d+(?:[.,]\d+)?)\s*%", text):
+            return f"{float(found[1].replace(',', '.')) / 100:g} for {text}"
+        if re.fullmatch(r"[-+]?\d+,\d+", text):
+            return f"{text.replace(',', '.')}, with a point"
+        if re.fullmatch(r"[-+]?\d+(\.\d+)?", text):
+            return f"{text}, without quotes"
+    elif kind == "less_than_equal" and parts and isinstance(value, int | float) and 1 < value <= 100:
+        return f"{value / 100:g} for {value:g}%"
+    return ""
+
+
+_PARTS = (
+    "strength", "guidance_start", "guidance_end", "control_guidance_start", "control_guidance_end", "double_share",
+    "guidance_rescale", "denoising_start",
+)  # fmt: skip
+"""Fields that go from 0 to 1."""
 
 
 def plain(loc: tuple[int | str, ...]) -> Path:

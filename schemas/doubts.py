@@ -13,8 +13,9 @@ from schemas.catalogue import Catalogue, Entry
 from schemas.fewstep import few_of
 from schemas.fields import pixels
 from schemas.manifest import AnyAsset, FromPictures, Manifest, RenderAsset, Repair
-from schemas.matrix import sampling, styles_of
+from schemas.matrix import styles_of
 from schemas.prompt_syntax import composed, prompts
+from schemas.resolved import Resolved, list_tiers, resolve_tiers
 from schemas.rules import Broken
 from schemas.spec import Tier
 from schemas.tree import Path
@@ -55,7 +56,7 @@ def _size_pairs(manifest: Manifest) -> Iterator[Broken]:
 
 
 def _empty(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
-    values = {**manifest.defaults.values, **asset.values}
+    values = Resolved(manifest, asset, Tier.FINAL).values
     shortest = {name: min(texts, key=lambda text: len(text.strip())) for name, texts in values.items()}
     words = {"asset": asset.name, "project": manifest.project, **shortest}
     templates = [style.template for style in styles_of(manifest, asset)] or ["$prompt"]
@@ -75,10 +76,11 @@ def _sizes(manifest: Manifest, asset: AnyAsset, at: Path, catalogue: Catalogue) 
     """Far more or fewer pixels than the model was trained on; the first pass counts where there are two."""
     if isinstance(asset, Repair):
         return
-    hires = asset.hires or manifest.defaults.hires
-    tiers = asset.tier or manifest.defaults.tier or (Tier.FINAL,)
-    where: Path = at if asset.size else ("defaults",)
-    for number, size in enumerate(asset.size or manifest.defaults.size or ()):
+    resolved, tiers = Resolved(manifest, asset, Tier.FINAL), list_tiers(manifest, asset)
+    hires, said = resolved.get("hires"), resolved.find("size")
+    if said is None:
+        return
+    for number, size in enumerate(said.value):
         composed_at = hires.first_size if hires is not None and Tier.DRAFT not in tiers else size
         width, height = pixels(composed_at)
         for model in asset.model or (manifest.model,):
@@ -90,7 +92,7 @@ def _sizes(manifest: Manifest, asset: AnyAsset, at: Path, catalogue: Catalogue) 
                 came = f"came {composed_at}, {times:.2g} times the pixels that {model} was trained on"
                 usual = f"about {side}x{side}, in any proportion up to 1:2"
                 more = "; `hires` makes larger ones in two passes" if times >= FAR else ""
-                yield (*where, "size", number), came, usual + more
+                yield said.place(number), came, usual + more
 
 
 def trained_side(catalogue: Catalogue, model: str) -> int | None:
@@ -101,49 +103,45 @@ def trained_side(catalogue: Catalogue, model: str) -> int | None:
 def _extremes(manifest: Manifest, asset: AnyAsset, at: Path, catalogue: Catalogue) -> Iterator[Broken]:
     entries = [catalogue.entries[name] for name in asset.model or (manifest.model,) if name in catalogue.entries]
     usual = min((USUAL_GUIDANCE.get(entry.architecture, 15.0) for entry in entries), default=15.0)
-    avoids = asset.negative_prompt or manifest.defaults.negative_prompt
-    for tier in dict.fromkeys(asset.tier or manifest.defaults.tier or (Tier.FINAL,)):
-        for guidance in sampling(manifest, asset, tier, "guidance_scale") or ():
+    for resolved in resolve_tiers(manifest, asset):
+        avoids = resolved.get("negative_prompt")
+        for guidance in resolved.get("guidance_scale") or ():
             if guidance > usual:
                 came = f"came a guidance_scale of {guidance:g}, at which colours burn out"
                 yield _said_at(asset, at, "guidance_scale"), came, f"3 to 9, at most {usual:g}"
-            elif guidance <= 1 and avoids and not _fast(entries, manifest, asset, tier, catalogue):
+            elif guidance <= 1 and avoids and not _fast(entries, resolved, catalogue):
                 came = f"came a guidance_scale of {guidance:g} beside a negative prompt, which is then not read"
                 yield _said_at(asset, at, "guidance_scale"), came, "more than 1, or no negative prompt"
-        for steps in sampling(manifest, asset, tier, "num_inference_steps") or ():
+        for steps in resolved.get("num_inference_steps") or ():
             if steps > MOST_STEPS:
                 came = f"came {steps} steps"
                 yield _said_at(asset, at, "num_inference_steps"), came, "20 to 50; more cost time and change nothing"
-    if isinstance(asset, FromPictures) and not isinstance(asset, Repair):
-        where: Path = at if asset.strength else ("defaults",)
-        for number, strength in enumerate(asset.strength or manifest.defaults.strength or ()):
+    said = Resolved(manifest, asset, Tier.FINAL).find("strength")
+    if said is not None and isinstance(asset, FromPictures) and not isinstance(asset, Repair):
+        for number, strength in enumerate(said.value):
             if strength >= STRONG:
                 came = f"came a strength of {strength:g}, at which nothing of the source stays"
-                yield (*where, "strength", number), came, "0.3 to 0.7, or kind: render"
+                yield said.place(number), came, "0.3 to 0.7, or kind: render"
             elif strength <= WEAK:
                 came = f"came a strength of {strength:g}, at which almost nothing changes"
-                yield (*where, "strength", number), came, "0.3 to 0.7"
+                yield said.place(number), came, "0.3 to 0.7"
 
 
 def _said_at(asset: AnyAsset, at: Path, field: str) -> Path:
     return (*at, field) if getattr(asset, field) is not None else at
 
 
-def _fast(entries: list[Entry], manifest: Manifest, asset: AnyAsset, tier: Tier, catalogue: Catalogue) -> bool:
+def _fast(entries: list[Entry], resolved: Resolved, catalogue: Catalogue) -> bool:
     """Whether few-step weights are worn, which know no guidance."""
-    worn = [*(entry.alias for entry in entries), *(manifest.loras if asset.loras is None else asset.loras)]
-    said = manifest.tiers.get(tier)
-    if said is not None and said.loras is not None:
-        worn += said.loras
-    else:
-        worn += [name for entry in entries if tier in entry.tiers for name in entry.tiers[tier].loras]
-    few = {name: entry.few for name, entry in catalogue.entries.items() if entry.few is not None}
-    return few_of(worn, few) is not None
+    facts = catalogue.facts
+    worn = [*(entry.alias for entry in entries), *resolved.get("loras")]
+    worn += [alias for entry in entries for alias in resolved.tier_loras(entry.alias, facts)]
+    return few_of(worn, facts.few) is not None
 
 
 def _draft_names(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
     """An approved draft that is not promoted leaves; its name should say that it is one."""
-    tiers = asset.tier or manifest.defaults.tier or ()
+    tiers = list_tiers(manifest, asset)
     template = manifest.delivery_name_of(asset).lower()
     tells = "{tier}" in template or "{digest}" in template or (len(tiers) > 1 and "{variant}" in template)
     if Tier.DRAFT not in tiers or manifest.promotion.when == "always" or tells or not isinstance(asset, RenderAsset):

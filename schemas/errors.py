@@ -24,6 +24,7 @@
     └── LedgerError               about the database
         ├── StaleDecision         somebody decided this image first
         ├── NotAllowed            this person's role does not permit it
+        ├── NightRunning          another process runs a night now
         └── LedgerUnavailable
 
 Vendor errors are translated into these once, at the edge that owns the vendor.
@@ -44,16 +45,22 @@ class Problem:
     field: str
     came: str
     allowed: str
+    cell: str = ""
+    """Row and column as a spreadsheet shows them, where it is one."""
+
+    @property
+    def where(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {f'cell {self.cell}: ' if self.cell else ''}{self.field}"
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.field}: {self.came}; {self.allowed}"
+        return f"{self.where}: {self.came}; {self.allowed}"
 
 
 class Warned(Problem):
     """What may well be meant, and often is not: said, kept with the submission, and no obstacle."""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.field}: warning: {self.came}; {self.allowed}"
+        return f"{self.where}: warning: {self.came}; {self.allowed}"
 
 
 class DailiesError(Exception):
@@ -67,9 +74,16 @@ class InputError(DailiesError):
 
 
 class ManifestError(InputError):
+    """`problems` has all of them; the message names the first SAID and counts the rest."""
+
+    SAID = 100
+
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
-        super().__init__("\n".join(str(problem) for problem in problems))
+        lines = [str(problem) for problem in problems[: self.SAID]]
+        if len(problems) > self.SAID:
+            lines.append(f"and {len(problems) - self.SAID:,} more")
+        super().__init__("\n".join(lines))
 
 
 class SettingsError(InputError):
@@ -153,6 +167,10 @@ class StaleDecision(LedgerError):
 
 
 class NotAllowed(LedgerError):
+    pass
+
+
+class NightRunning(LedgerError):
     pass
 
 

@@ -114,6 +114,11 @@ def _seeds(value: Any) -> int | tuple[int, ...]:
     listed = list(value) if isinstance(value, list | tuple) else None
     for seed in [value] if listed is None else listed:
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+            if seed == -1:
+                allowed = (
+                    "no seeds at all, or how many (4): they follow from project and asset, and are the same each time"
+                )
+                raise refusal("came -1, by which other tools mean a random seed", allowed)
             raise refusal(f"came {seed!r}", "how many (4), or a list of the seeds themselves ([11, 12]), 0 to 2^63 - 1")
     if listed == [] or value == 0:
         raise refusal("came none", "how many (4), or a list of the seeds themselves ([11, 12])")

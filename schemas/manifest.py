@@ -3,13 +3,15 @@
 These models are the meaning of a manifest; schemas/reading.py turns bytes into one, with places for every complaint,
 and schemas/matrix.py counts what it asks for. The field texts here are the published JSON Schema.
 
-Which setting wins, for every image: the asset's own, then `tiers`, then `defaults`, then what the model's catalogue
-entry says of the tier, then the house's (HOUSE_TIERS). A sampling setting (scheduler, steps, guidance) belongs to the
-tier named beside it, final when none is: those of a final asset do not reach its drafts, nor the other way round.
+Which setting wins, for every image (schemas/resolved.py): the asset's own, then `tiers`, then `defaults`, then what the
+model's catalogue entry says of the tier, then the house's (HOUSE_TIERS). A sampling setting (scheduler, steps,
+guidance) belongs to the tier named beside it, final when none is: those of a final asset do not reach its drafts, nor
+the other way round.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
@@ -122,8 +124,22 @@ class BrandGuide(Section):
     allowed_words: tuple[Text, ...] = Field((), description="words that may be seen", examples=[["INN", "SHOP"]])
     forbidden_words: tuple[Text, ...] = Field((), description="words that must not be seen, whatever else is allowed")
     references: tuple[Picture, ...] = Field((), description="pictures that show the brand")
+    forbidden_colours: tuple[Colour, ...] = Field(
+        (), description="colours that the subject must not have, in quotes", examples=[["#00a651"]]
+    )
     text_expected: Literal["none", "allowed", "any"] = Field(
         "none", description="none: no text at all; allowed: only `allowed_words`; any: whatever is not forbidden"
+    )
+
+
+class TextRequest(Section):
+    """Words that must be in the picture. The text check reads them letter by letter; people decide."""
+
+    must_read: Annotated[Text, Field(min_length=1, max_length=200, pattern=r"\S")] = Field(
+        description="exactly these words, in any capitals", examples=["SUPER COLA"]
+    )
+    where: Annotated[Text, Field(max_length=80)] = Field(
+        "", description="where they stand, for people", examples=["the sign"]
     )
 
 
@@ -181,6 +197,9 @@ class Shared(Sampling):
     refiner: RefinerPass | None = Field(None, description="SDXL's second model for finals; drafts do without")
     embeddings: Several[Alias] | None = Field(
         None, description="textual inversions that prompts may name by their words; all at once, not an axis"
+    )
+    text: TextRequest | None = Field(
+        None, description="words that must be in the picture, whatever `brand.text_expected` says"
     )
     criteria: Several[Criterion] | None = Field(
         None, description="what reviewers look at; all at once, not an axis", examples=[["text", "brand"]]
@@ -434,8 +453,16 @@ class Manifest(Section):
                 return asset
         raise KeyError(name)
 
+    @cached_property
+    def positions(self) -> dict[int, int]:
+        """id of an asset -> its place in `assets`. By identity: before the check, two may have one name."""
+        return {id(asset): number for number, asset in enumerate(self.assets)}
+
     def criteria_of(self, asset: Asset) -> tuple[Criterion, ...]:
         return asset.criteria or self.defaults.criteria or self.review.criteria
+
+    def text_request(self, asset: Asset) -> TextRequest | None:
+        return asset.text or self.defaults.text
 
     def delivery_name_of(self, asset: Asset) -> str:
         return asset.delivery_name or self.delivery.name

@@ -20,19 +20,15 @@ from typing import Any
 from schemas.fields import pascal, placeholders
 from schemas.manifest import (
     AnyAsset,
-    Asset,
     FromPictures,
-    Loras,
     Manifest,
     Repair,
-    Sampling,
     Style,
     TextureVariants,
 )
+from schemas.resolved import NO_STYLE, SAMPLING, Resolved, list_tiers
 from schemas.spec import Tier
 
-SAMPLING = tuple(Sampling.model_fields)
-NO_STYLE = "none"
 WHOLE = ("scheduler_options", "pag_applied_layers")
 """Sampling fields that are one value, never an axis."""
 BUILT_IN = ("asset", "project")
@@ -57,7 +53,7 @@ class Matrix:
     def __init__(self, manifest: Manifest, asset: AnyAsset) -> None:
         self.manifest = manifest
         self.asset = asset
-        self.tiers: tuple[Tier, ...] = asset.tier or manifest.defaults.tier or (Tier.FINAL,)
+        self.tiers = list_tiers(manifest, asset)
         self.blocks = {tier: axes(manifest, asset, tier) for tier in dict.fromkeys(self.tiers)}
 
     def product(self) -> int:
@@ -144,8 +140,13 @@ class Matrix:
 
     def _excluded(self, at: Mapping[str, Any]) -> bool:
         return any(
-            all(path in at and same(at[path], value) for path, value in rule.items()) for rule in self.asset.exclude
+            all(path in at and (at[path] in values or str(at[path]) in values) for path, values in rule.items())
+            for rule in self._rules
         )
+
+    @cached_property
+    def _rules(self) -> list[dict[str, frozenset[Any]]]:
+        return [{path: spellings(values) for path, values in rule.items()} for rule in self.asset.exclude]
 
     @cached_property
     def _labels(self) -> dict[tuple[str, ...], dict[str, str]]:
@@ -180,25 +181,21 @@ def product(manifest: Manifest) -> int:
 
 def axes(manifest: Manifest, asset: AnyAsset, tier: Tier) -> Axes:
     """path -> values for every field that varies or could, slowest first. Fields that nobody set are absent."""
-    found: Axes = {"tier": asset.tier or manifest.defaults.tier or (Tier.FINAL,)}
-    found["model"] = asset.model or (manifest.model,)
-    if asset.vae or manifest.vae:
-        found["vae"] = asset.vae or (manifest.vae,)
-    for alias, weights in sorted(loras_of(manifest, asset).items()):
+    resolved = Resolved(manifest, asset, tier)
+    found: Axes = {"tier": list_tiers(manifest, asset), "model": resolved.get("model")}
+    if vae := resolved.get("vae"):
+        found["vae"] = vae
+    for alias, weights in sorted(resolved.get("loras").items()):
         found[f"loras.{alias}"] = weights
-    found["style"] = asset.style or manifest.defaults.style or (NO_STYLE,)
-    size = asset.size or manifest.defaults.size
-    if size and not isinstance(asset, Repair):  # which keeps its picture's own
-        found["size"] = size
-    for field in SAMPLING:
-        if field not in WHOLE and (values := sampling(manifest, asset, tier, field)):
+    found["style"] = resolved.get("style") or (NO_STYLE,)
+    for field in ("size", *SAMPLING):
+        if field not in WHOLE and (values := resolved.get(field)):
             found[field] = values
     if isinstance(asset, FromPictures):
         found["sources"] = asset.sources
         if isinstance(asset, Repair) and asset.mask:
             found["mask"] = asset.mask
-        usual = manifest.defaults.strength if isinstance(asset, TextureVariants) else None  # a repair's is its recipe's
-        if strength := asset.strength or usual:
+        if strength := resolved.get("strength"):
             found["strength"] = strength
     if isinstance(asset, TextureVariants):
         found["seamless"] = asset.seamless
@@ -210,47 +207,27 @@ def axes(manifest: Manifest, asset: AnyAsset, tier: Tier) -> Axes:
     for index, reference in enumerate(asset.references):
         found[f"references.{index}.image"] = reference.image
         found[f"references.{index}.scale"] = reference.scale
-    spoken = {**manifest.defaults.values, **asset.values}
-    for name in sorted(used(manifest, asset) & spoken.keys()):
-        found[f"values.{name}"] = spoken[name]
+    texts = resolved.values
+    for name in sorted(used(manifest, asset) & texts.keys()):
+        found[f"values.{name}"] = texts[name]
     found["prompt"] = asset.prompt
     for field in ("prompt_2", "negative_prompt", "negative_prompt_2"):
-        if values := getattr(asset, field) or getattr(manifest.defaults, field, None):
+        if values := resolved.get(field):
             found[field] = values
-    seeds = asset.seeds if asset.seeds is not None else manifest.defaults.seeds
+    seeds = resolved.get("seeds")
     found["seeds"] = seeds if isinstance(seeds, tuple) else seeds_of(manifest.project, asset.name, seeds or 1)
     return found
 
 
-def sampling(manifest: Manifest, asset: Asset, tier: Tier, field: str) -> Any:
-    """What the manifest says of a sampling field for a tier: asset, then `tiers`, then `defaults`; None if nothing.
-
-    What an asset or `defaults` says counts only for the tiers it names itself (final when it names none).
-    """
-    if tier in (asset.tier or manifest.defaults.tier or (Tier.FINAL,)) and getattr(asset, field) is not None:
-        return getattr(asset, field)
-    said = manifest.tiers.get(tier)
-    if said is not None and getattr(said, field) is not None:
-        return getattr(said, field)
-    if tier in (manifest.defaults.tier or (Tier.FINAL,)):
-        return getattr(manifest.defaults, field)
-    return None
-
-
-def loras_of(manifest: Manifest, asset: Asset) -> Loras:
-    """alias -> weights: the asset's own or the manifest's. A style's and a tier's are added in planning."""
-    return manifest.loras if asset.loras is None else asset.loras
-
-
-def styles_of(manifest: Manifest, asset: Asset) -> list[Style]:
-    names = asset.style or manifest.defaults.style or ()
+def styles_of(manifest: Manifest, asset: AnyAsset) -> list[Style]:
+    names = Resolved(manifest, asset, Tier.FINAL).get("style") or ()
     return [manifest.styles[name] for name in names if name in manifest.styles]
 
 
-def used(manifest: Manifest, asset: Asset) -> set[str]:
+def used(manifest: Manifest, asset: AnyAsset) -> set[str]:
     """Every placeholder that the asset's prompts and styles ask for."""
     texts = [*asset.prompt, *(asset.prompt_2 or ()), *(asset.negative_prompt_2 or ())]
-    texts += asset.negative_prompt or manifest.defaults.negative_prompt or ()
+    texts += Resolved(manifest, asset, Tier.FINAL).get("negative_prompt") or ()
     for style in styles_of(manifest, asset):
         texts += [style.prompt, style.negative_prompt]
     return {name for text in texts for name in placeholders(text)}
@@ -262,10 +239,10 @@ def seeds_of(project: str, asset: str, count: int) -> range:
     return range(first, first + count)
 
 
-def same(value: Any, wanted: Sequence[Any]) -> bool:
-    """Whether `value` is one of those that an `exclude` names; 1024 and "1024x1024" are the same size."""
-    spoken = {str(item) for item in wanted} | {f"{item}x{item}" for item in wanted if isinstance(item, int)}
-    return any(value == item for item in wanted) or str(value) in spoken
+def spellings(values: Sequence[Any]) -> frozenset[Any]:
+    """How values are written, so that two that mean the same have one in common: 1024 and "1024x1024" are one size."""
+    texts = {str(value) for value in values} | {f"{value}x{value}" for value in values if type(value) is int}
+    return frozenset(texts | {value for value in values if isinstance(value, float | int | str)})
 
 
 def _choices(groups: Groups) -> Iterator[dict[str, Any]]:

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from schemas.catalogue import Catalogue, Kind
 from schemas.compatibility import unsuited
 from schemas.errors import ModelError
-from schemas.manifest import Asset, Manifest
+from schemas.manifest import AnyAsset, Manifest
 from schemas.matrix import styles_of
+from schemas.resolved import Resolved
 from schemas.rules import Broken, nearest, too_few_steps
+from schemas.spec import Tier
 from schemas.tree import Path
 from schemas.words import named
 
@@ -65,10 +67,11 @@ def _unheard(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]:
                 yield (*at, "embeddings", number), came, f"{entry.token!r} in a prompt, or no embedding"
 
 
-def _texts(manifest: Manifest, asset: Asset) -> list[str]:
+def _texts(manifest: Manifest, asset: AnyAsset) -> list[str]:
     """Everything that can get into an asset's prompts."""
-    values = {**manifest.defaults.values, **asset.values}.values()
-    fields = [asset.prompt, asset.prompt_2, asset.negative_prompt or manifest.defaults.negative_prompt]
+    resolved = Resolved(manifest, asset, Tier.FINAL)
+    values = resolved.values.values()
+    fields = [asset.prompt, asset.prompt_2, resolved.get("negative_prompt")]
     texts = [text for several in (*fields, asset.negative_prompt_2, *values) for text in several or ()]
     return texts + [text for style in styles_of(manifest, asset) for text in (style.prompt, style.negative_prompt)]
 

@@ -7,6 +7,7 @@ storage/frozen.py, which adds its own problems.
 from __future__ import annotations
 
 import posixpath
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass, field
 from typing import Any
@@ -22,7 +23,7 @@ from schemas.manifest import Manifest
 from schemas.prompt_syntax import misread
 from schemas.rules import Broken, broken
 from schemas.settings import Limits
-from schemas.tree import Path, Tree, decoded, problem, refuse, spell
+from schemas.tree import Path, Tree, decoded, problem, spell
 from schemas.yaml_text import read_yaml
 
 
@@ -100,12 +101,13 @@ def read_manifest(data: bytes, name: str, limits: Limits, *, beside: Callable[[s
 def examine(data: bytes, name: str, limits: Limits, *, beside: Callable[[str], bytes] | None = None) -> Reading:
     """A Reading with its problems collected. Raises ManifestError at once for what is not even YAML, JSON or CSV."""
     # 1. Bytes to plain values
-    text = decoded(data, name, limits)
     ending = name.lower().rsplit(".", 1)[-1]
-    if ending == "csv":
-        stem = name.rsplit("/", 1)[-1]
-        allowed = f"a small YAML with project, model and `assets: {stem}`"
-        refuse(read_csv(text, name, limits).values[()], (), "came the assets without the rest", allowed)
+    if ending in ("csv", "xlsx"):
+        allowed = f"a small YAML with project, model and `assets: {name.rsplit('/', 1)[-1]}`"
+        table = _table(data, name, limits)
+        alone = problem(table.values[()], (), "came the assets without the rest", allowed)
+        raise ManifestError([alone, *table.problems])
+    text = decoded(data, name, limits)
     reading = Reading(name, data, (read_json if ending == "json" else read_yaml)(text, name, limits))
     if not isinstance(reading.tree.data, dict):
         reading.complain((), f"came {kind_of(reading.tree.data)}", "a mapping that begins with `project:`")
@@ -114,18 +116,21 @@ def examine(data: bytes, name: str, limits: Limits, *, beside: Callable[[str], b
 
     # 2. Assets from a CSV
     if isinstance(reading.tree.data.get("assets"), str) and not _add_rows(reading, limits, beside):
-        return reading
+        reading.tree.data["assets"] = [{"name": "asset", "prompt": "x"}]  # the rest is looked at all the same
+        reading.removed.add(("assets",))
 
     # 3. Field by field, then what must hold between fields, for whatever part is sound
     try:
-        reading.manifest = Manifest.model_validate(reading.tree.data)
+        manifest = Manifest.model_validate(reading.tree.data)
     except ValidationError as wrong:
         errors = wrong.errors(include_url=False)
-        reading.problems += [found for error in errors if (found := complaint(error, reading.tree))]
+        complaints = (complaint(error, reading.tree) for error in errors if error["loc"][:1] not in reading.removed)
+        reading.problems += [found for found in complaints if found]
         _judge_the_rest(reading, errors, limits)
     else:
-        reading.rest = reading.manifest
-        reading.judge(broken(reading.manifest, limits))
+        reading.rest = manifest
+        reading.manifest = None if reading.removed else manifest
+        reading.judge(broken(manifest, limits))
     if reading.rest is not None:
         reading.judge(misread(reading.rest))
     return reading
@@ -134,8 +139,9 @@ def examine(data: bytes, name: str, limits: Limits, *, beside: Callable[[str], b
 def _add_rows(reading: Reading, limits: Limits, beside: Callable[[str], bytes] | None) -> bool:
     """Puts the rows of `assets: file.csv` in its place. False when there are none."""
     name = reading.tree.data["assets"]
-    if not name.lower().endswith(".csv") or name.startswith("/") or ".." in name.split("/"):
-        reading.complain(("assets",), f"came {name!r}", "a list of assets, or a .csv file under the manifest's folder")
+    if not name.lower().endswith((".csv", ".xlsx")) or name.startswith("/") or ".." in name.split("/"):
+        allowed = "a list of assets, or a .csv or .xlsx file under the manifest's folder"
+        reading.complain(("assets",), f"came {name!r}", allowed)
         return False
     if beside is None:
         reading.complain(("assets",), f"came {name!r}, which did not come with it", "a list of assets")
@@ -143,23 +149,36 @@ def _add_rows(reading: Reading, limits: Limits, beside: Callable[[str], bytes] |
     try:
         reading.beside[name] = data = beside(name)
         shown = posixpath.join(posixpath.dirname(reading.name), name)
-        rows = read_csv(decoded(data, shown, limits), shown, limits)
+        rows = _table(data, shown, limits)
     except ManifestError as wrong:
         reading.problems += wrong.problems
         return False
     except InputError as wrong:
-        reading.complain(("assets",), f"came {name!r}: {wrong}", "a .csv file under the manifest's folder")
+        reading.complain(("assets",), f"came {name!r}: {wrong}", "a .csv or .xlsx file under the manifest's folder")
         return False
+    reading.problems += rows.problems
     reading.tree.data["assets"] = rows.data
     reading.tree.values.update({("assets", *path): place for path, place in rows.values.items() if path})
     reading.tree.keys.update({("assets", *path): place for path, place in rows.keys.items()})
     return True
 
 
+def _table(data: bytes, name: str, limits: Limits) -> Tree:
+    if name.lower().endswith(".xlsx"):
+        from schemas.xlsx import read_xlsx
+
+        return read_xlsx(data, name, limits)
+    return read_csv(decoded(data, name, limits), name, limits)
+
+
 def _judge_the_rest(reading: Reading, errors: list[ErrorDetails], limits: Limits) -> None:
     """The rules between fields, for what is left without the fields that are wrong by themselves."""
     wrong = {plain(error["loc"]) for error in errors}
-    reading.removed = {path[:1] for path in wrong if path[:1] != ("assets",)}
+    fields_of: dict[str | int, set[str]] = defaultdict(set)
+    for path in wrong:
+        if path[:1] == ("assets",) and len(path) > 2:
+            fields_of[path[1]].add(str(path[2]))
+    reading.removed |= {path[:1] for path in wrong if path[:1] != ("assets",)}
     data = {key: value for key, value in reading.tree.data.items() if (key,) not in reading.removed}
     data = {"project": "project", "model": "model"} | data
     if not isinstance(data.get("assets"), list):
@@ -167,7 +186,7 @@ def _judge_the_rest(reading: Reading, errors: list[ErrorDetails], limits: Limits
     assets: list[Any] = []
     hazy: set[int] = set()
     for index, asset in enumerate(data["assets"]):
-        fields = {str(path[2]) for path in wrong if path[:2] == ("assets", index) and len(path) > 2}
+        fields = fields_of[index]
         if ("assets", index) in wrong or "kind" in fields:
             continue
         if fields:

@@ -184,6 +184,8 @@ class Night(Row):
     )
     report_key: Mapped[str | None] = mapped_column(Text, comment="Markdown in the object store")
     totals: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    held_by: Mapped[str | None] = mapped_column(Name, comment="host:process")
+    held_until: Mapped[datetime | None] = mapped_column(comment="renewed while it runs")
 
 
 class Image(Row):

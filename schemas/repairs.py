@@ -1,6 +1,5 @@
-"""Repairs of given pictures: named recipes, the place that is painted again, and what must hold of the pictures.
+"""Repairs of given pictures: the place that is painted again, and what must hold of the pictures.
 
-A recipe is what a retoucher would set first for that place; the manifest's own strength, words and context win over it.
 The place with its context is cut out, enlarged to the picture's size, painted again with the controls cut alike, shrunk
 and put back, feathered inside the mask (engine/rows.py); outside the mask the picture stays to the bit.
 """
@@ -9,32 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 from schemas.manifest import FrozenFile, Manifest, Place, Repair
 from schemas.review import Region
 from schemas.rules import Broken
 from schemas.settings import Limits
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """`prompt` goes before the asset's own, `negative_prompt` before its negative one."""
-
-    strength: float
-    padding_mask_crop: int
-    """px of context around the place that its painting sees"""
-    prompt: str = ""
-    negative_prompt: str = ""
-
-
-RECIPES: Mapping[Literal["hands", "face", "detail", "replace"], Recipe] = {
-    "hands": Recipe(0.6, 48, "a well drawn hand with five fingers", "extra fingers, missing fingers, fused fingers"),
-    "face": Recipe(0.45, 64, "a well drawn face, even eyes", "distorted face, crossed eyes"),
-    "detail": Recipe(0.35, 32, "fine detail, sharp", "blurry"),
-    "replace": Recipe(1.0, 64),
-}
 
 SMALLEST = 64
 """px of a side; both must be multiples of 8, since nothing is resampled around a repair."""

@@ -8,10 +8,22 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from schemas.fields import pascal, pixels, placeholders, snake
-from schemas.manifest import CONTROL_TYPES, AnyAsset, Asset, Control, Manifest, RenderAsset, Repair, TextureVariants
-from schemas.matrix import BUILT_IN, NO_STYLE, Matrix, axes, same, sampling, styles_of, used
+from schemas.manifest import (
+    CONTROL_TYPES,
+    AnyAsset,
+    Asset,
+    Control,
+    Defaults,
+    Manifest,
+    RenderAsset,
+    Repair,
+    TextureVariants,
+)
+from schemas.matrix import BUILT_IN, Matrix, axes, spellings, styles_of, used
+from schemas.resolved import NO_STYLE, Resolved, list_tiers, resolve_tiers
 from schemas.schedulers import resolve
 from schemas.settings import Limits
 from schemas.spec import Tier
@@ -39,11 +51,24 @@ def broken(manifest: Manifest, limits: Limits, *, looks: bool = True, hazy: Coll
 
 
 def nearest(name: str, names: Iterable[str], *, meant: str | None = None) -> str:
-    """For an error: the name like this one (or `meant`, if it is one of them), and all of them."""
+    """For an error: the name like this one (or `meant`, if it is one of them), else all of them."""
     known = sorted(names)
-    near = [meant] if meant in known else difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    rest = ", ".join(known) or "none is defined"
-    return f"did you mean {near[0]!r}? there is: {rest}" if near else f"one of: {rest}"
+    if meant in known:
+        return f"did you mean {meant!r}?"
+    return _nearest(name[:100], tuple(known))
+
+
+@lru_cache(maxsize=4096)
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6) if len(known) <= LOOKED_THROUGH else []
+    if near:
+        return f"did you mean {near[0]!r}?"
+    more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
+    return f"one of: {', '.join(known[:NAMED]) or 'none is defined'}{more}"
+
+
+LOOKED_THROUGH, NAMED = 500, 60
+"""Names that are looked through for a likeness, and those that are listed."""
 
 
 def _brand(manifest: Manifest) -> Iterator[Broken]:
@@ -55,6 +80,13 @@ def _brand(manifest: Manifest) -> Iterator[Broken]:
                 f"came {word!r}, which is allowed_words' as well",
                 "it in one of them",
             )
+    requests: list[tuple[Path, Asset | Defaults]] = [(("defaults",), manifest.defaults)]
+    requests += [(("assets", index), asset) for index, asset in enumerate(manifest.assets)]
+    for path, owner in requests:
+        for word in manifest.brand.forbidden_words if owner.text else ():
+            if owner.text and f" {word.casefold()} " in f" {owner.text.must_read.casefold()} ":
+                came = f"came {owner.text.must_read!r}, and forbidden_words has {word!r}"
+                yield (*path, "text", "must_read"), came, "words that may be seen"
 
 
 def _names(manifest: Manifest) -> Iterator[Broken]:
@@ -109,14 +141,15 @@ def _asset(manifest: Manifest, asset: AnyAsset, at: Path, limits: Limits, *, loo
     yield from _matrix(manifest, asset, at)
 
 
-def _hires(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:
+def _hires(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
     """A second pass enlarges, and keeps the proportions."""
-    hires = asset.hires or manifest.defaults.hires
-    if hires is None or isinstance(asset, Repair):
+    resolved = Resolved(manifest, asset, Tier.FINAL)
+    said = resolved.find("hires")
+    if said is None or isinstance(asset, Repair):
         return
-    where = (*at, "hires", "first_size") if asset.hires else ("defaults", "hires", "first_size")
+    hires, where = said.value, (*said.path, "first_size")
     width, height = pixels(hires.first_size)
-    for size in asset.size or manifest.defaults.size or ():
+    for size in resolved.get("size") or ():
         large, tall = pixels(size)
         if large < width or tall < height or large * height != tall * width:
             yield where, f"came {hires.first_size} for an image of {size}", "a smaller size of the same proportions"
@@ -135,8 +168,8 @@ def _repair(asset: Repair, at: Path) -> Iterator[Broken]:
             yield (*at, field), f"came a {field} for a repair", "none: a repair keeps its picture's size"
 
 
-def _placeholders(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:
-    values = {**manifest.defaults.values, **asset.values}
+def _placeholders(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
+    values = Resolved(manifest, asset, Tier.FINAL).values
     known = {*BUILT_IN, *values}
     for name in asset.values:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in (*BUILT_IN, "prompt"):
@@ -152,12 +185,13 @@ def _placeholders(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken
             for name in placeholders(text):
                 if name not in known:
                     yield (*at, field, index), f"came ${name}", f"a name under `values`: {nearest(name, known)}"
-    for text in manifest.defaults.negative_prompt or () if asset.negative_prompt is None else ():
+    resolved = Resolved(manifest, asset, Tier.FINAL)
+    for text in resolved.get("negative_prompt") or () if asset.negative_prompt is None else ():
         for name in placeholders(text):
             if name not in known:
                 came = f"came ${name}, to which {asset.name!r} gives no value"
                 yield ("defaults", "negative_prompt"), came, f"a name under `values`: {nearest(name, known)}"
-    for style in asset.style or manifest.defaults.style or ():
+    for style in resolved.get("style") or ():
         for field in ("prompt", "negative_prompt"):
             text = getattr(manifest.styles.get(style), field, "")
             for name in placeholders(text):
@@ -166,9 +200,9 @@ def _placeholders(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken
                     yield ("styles", style, field), came, f"a name under `values`: {nearest(name, {*known, 'prompt'})}"
 
 
-def _lengths(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:
+def _lengths(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
     """The longest prompt that filling in can give; a few placeholders could otherwise make megabytes of each image."""
-    values = {**manifest.defaults.values, **asset.values}
+    values = Resolved(manifest, asset, Tier.FINAL).values
     longest = {name: max(map(len, texts)) for name, texts in values.items()} | {"asset": 80, "project": 80}
     for field in ("prompt", "prompt_2", "negative_prompt", "negative_prompt_2"):
         for index, text in enumerate(getattr(asset, field) or ()):
@@ -197,27 +231,22 @@ def _control(control: Control, at: Path) -> Iterator[Broken]:
         yield (*at, "control_guidance_end"), f"came {end:g} with a start of {start:g}", "an end after the start"
 
 
-def too_few_steps(manifest: Manifest, asset: Asset, at: Path, usual: Mapping[Tier, int]) -> Iterator[Broken]:
+def too_few_steps(manifest: Manifest, asset: AnyAsset, at: Path, usual: Mapping[Tier, int]) -> Iterator[Broken]:
     """img2img makes strength x steps, rounded down: of textures, and of the second pass of `hires`.
 
     `usual`: a model's steps by tier, for where the manifest names none.
     """
-    for tier in dict.fromkeys(asset.tier or manifest.defaults.tier or (Tier.FINAL,)):
-        said = sampling(manifest, asset, tier, "num_inference_steps")
-        steps = min(said) if said else usual.get(tier)
+    for resolved in resolve_tiers(manifest, asset):
+        said = resolved.get("num_inference_steps")
+        steps = min(said) if said else usual.get(resolved.tier)
         asked: list[tuple[Path, float, int | None]] = []
-        if isinstance(asset, TextureVariants):
-            start: Path = at if asset.strength else ("defaults",)
-            strengths = asset.strength or manifest.defaults.strength or ()
-            asked += [((*start, "strength", index), strength, steps) for index, strength in enumerate(strengths)]
-            if asset.seam_repair is not None:
-                asked.append(((*at, "seam_repair", "strength"), asset.seam_repair.strength, steps))
-        if isinstance(asset, Repair):
-            asked += [((*at, "strength", index), part, steps) for index, part in enumerate(asset.strength or ())]
-        hires = asset.hires or manifest.defaults.hires
-        if hires is not None and tier is Tier.FINAL and not isinstance(asset, Repair):
-            path = (*(at if asset.hires else ("defaults",)), "hires", "strength")
-            asked.append((path, hires.strength, hires.num_inference_steps or steps))
+        if isinstance(asset, TextureVariants) and asset.seam_repair is not None:
+            asked.append(((*at, "seam_repair", "strength"), asset.seam_repair.strength, steps))
+        if strengths := resolved.find("strength") if resolved.applies("strength") else None:
+            asked += [((*strengths.path, number), part, steps) for number, part in enumerate(strengths.value)]
+        if hires := resolved.find("hires") if resolved.applies("hires") else None:
+            path = (*hires.path, "strength")
+            asked.append((path, hires.value.strength, hires.value.num_inference_steps or steps))
         for path, strength, many in asked:
             if many and int(many * strength) < 1:
                 yield (
@@ -227,49 +256,49 @@ def too_few_steps(manifest: Manifest, asset: Asset, at: Path, usual: Mapping[Tie
                 )
 
 
-def _refined(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:
+def _refined(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
     """The refiner goes on where the base stopped: over a whole picture, once, with the base's guidance."""
-    refiner = asset.refiner or manifest.defaults.refiner
-    tiers = asset.tier or manifest.defaults.tier or (Tier.FINAL,)
-    if refiner is None or Tier.FINAL not in tiers:
+    resolved = Resolved(manifest, asset, Tier.FINAL)
+    refiner = resolved.find("refiner")
+    if refiner is None or Tier.FINAL not in list_tiers(manifest, asset):
         return
-    where = (*at, "refiner") if asset.refiner else ("defaults", "refiner")
+    where = refiner.path
     if asset.refiner and isinstance(asset, TextureVariants):
         yield where, "came a refiner for a texture", "a refiner for renders, which are made from text"
     if isinstance(asset, TextureVariants):
         return
-    if asset.hires or manifest.defaults.hires:
+    if resolved.find("hires"):
         yield where, "came a refiner beside hires", "one of them: hires draws over the finished picture"
     for field, none in (("pag_scale", 0.0), ("guidance_start", 0.0), ("guidance_end", 1.0)):
-        for value in sampling(manifest, asset, Tier.FINAL, field) or ():
+        for value in resolved.get(field) or ():
             if value != none:
                 came = f"came a refiner beside {field} {value:g}, which counts steps that the two models share"
                 yield where, came, f"a refiner or {field}, not both"
 
 
-def _perturbed(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:
+def _perturbed(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
     """Layers without a scale would do nothing."""
-    for tier in dict.fromkeys(asset.tier or manifest.defaults.tier or (Tier.FINAL,)):
-        if asset.pag_applied_layers and not any(sampling(manifest, asset, tier, "pag_scale") or ()):
+    for resolved in resolve_tiers(manifest, asset):
+        if asset.pag_applied_layers and not any(resolved.get("pag_scale") or ()):
             came = "came layers for PAG without a pag_scale"
             yield (*at, "pag_applied_layers"), came, "a pag_scale above 0, such as 3.0"
 
 
-def _scheduler_options(manifest: Manifest, asset: Asset, at: Path) -> Iterator[Broken]:
-    for tier in dict.fromkeys(asset.tier or manifest.defaults.tier or ("final",)):
-        options = sampling(manifest, asset, tier, "scheduler_options")  # type: ignore[arg-type]
-        names = sampling(manifest, asset, tier, "scheduler")  # type: ignore[arg-type]
-        for name in names or () if options else ():
+def _scheduler_options(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
+    for resolved in resolve_tiers(manifest, asset):
+        options = resolved.find("scheduler_options")
+        if options is None or not options.value:
+            continue
+        for name in resolved.get("scheduler") or ():
             try:
-                resolve(name, options)
+                resolve(name, options.value)
             except ValueError as wrong:
-                path = (*at, "scheduler_options") if asset.scheduler_options else ("defaults", "scheduler_options")
-                yield path, f"came {', '.join(options)} for {name!r}", str(wrong)
+                yield options.path, f"came {', '.join(options.value)} for {name!r}", str(wrong)
 
 
 def _matrix(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
     """`zip` and `exclude` name fields that are there, lists of one length, values that occur."""
-    block = axes(manifest, asset, (asset.tier or manifest.defaults.tier or ("final",))[0])  # type: ignore[arg-type]
+    block = axes(manifest, asset, list_tiers(manifest, asset)[0])
     seen: set[str] = set()
     for index, group in enumerate(asset.zip):
         known = [path for path in group if path in block]
@@ -292,10 +321,11 @@ def _matrix(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
             if path not in block:
                 yield (*at, "exclude", index, path), f"came {path!r}", nearest(path, block)
             elif len(block[path]) < 10_000:
+                there = spellings(block[path])
                 for value in values:
-                    if not any(same(item, (value,)) for item in block[path]):
-                        there = ", ".join(str(item) for item in block[path][:10])
-                        yield (*at, "exclude", index, path), f"came {value!r}", f"a value of the field: {there}"
+                    if not spellings((value,)) & there:
+                        some = ", ".join(str(item) for item in block[path][:10])
+                        yield (*at, "exclude", index, path), f"came {value!r}", f"a value of the field: {some}"
 
 
 def _counts(manifest: Manifest, limits: Limits) -> Iterator[Broken]:

@@ -27,6 +27,8 @@ class Place:
     file: str
     line: int
     column: int
+    cell: str = ""
+    """Row and column as the spreadsheet shows them: C4."""
 
 
 @dataclass
@@ -34,6 +36,10 @@ class Tree:
     """Plain values and where they stand. `keys` has the place of a mapping's key, `values` of what it maps to."""
 
     data: Any = None
+    text: str = ""
+    """Of the file, where it is one of lines."""
+    problems: list[Problem] = field(default_factory=list)
+    """What is wrong with single places, where the rest could be read."""
     values: dict[Path, Place] = field(default_factory=dict)
     keys: dict[Path, Place] = field(default_factory=dict)
 
@@ -55,13 +61,31 @@ def decoded(data: bytes, name: str, limits: Limits) -> str:
     """UTF-8 text, without a byte order mark."""
     if len(data) > limits.manifest_bytes:
         refuse(Place(name, 1, 1), (), f"came {len(data)} bytes", f"at most {limits.manifest_bytes} bytes")
+    if kind := next((kind for start, kind in _MAGIC.items() if data.startswith(start)), None):
+        refuse(Place(name, 1, 1), (), f"came {kind}", _NO_TEXT)
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or data[:400].count(0) * 4 > len(data[:400]):
+        refuse(Place(name, 1, 1), (), "came text in UTF-16", "UTF-8: save it again with that encoding")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
         before = data[: wrong.start]
         line = before.count(b"\n") + 1
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
-        refuse(Place(name, line, column), (), f"came the byte 0x{data[wrong.start]:02x}", "text in UTF-8")
+        letter = data[wrong.start : wrong.start + 1].decode("cp1252", "replace")
+        came = f"came the byte 0x{data[wrong.start]:02x} ({letter} in Windows-1252)"
+        refuse(Place(name, line, column), (), came, "text in UTF-8: save it again with that encoding")
+
+
+_MAGIC = {
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"GIF8": "a GIF picture",
+    b"RIFF": "a WebP picture",
+    b"PK\x03\x04": "a ZIP file, as spreadsheets and documents are",
+    b"%PDF": "a PDF",
+    b"SQLite": "a database",
+}
+_NO_TEXT = "a manifest, which is YAML or JSON; pictures and tables are named in it (`sources`, `assets: rows.csv`)"
 
 
 def refuse(place: Place, path: Path, came: str, allowed: str) -> NoReturn:
@@ -69,7 +93,8 @@ def refuse(place: Place, path: Path, came: str, allowed: str) -> NoReturn:
 
 
 def problem(place: Place, path: Path, came: str, allowed: str) -> Problem:
-    return Problem(place.file, place.line, place.column, _shown(spell(path)), _shown(came), _shown(allowed))
+    shown = _shown(spell(path)), _shown(came), _shown(allowed)
+    return Problem(place.file, place.line, place.column, *shown, place.cell)
 
 
 def _shown(text: str) -> str:
@@ -85,6 +110,8 @@ def scalar(text: str) -> Any:
     if len(text) <= 40:
         if _INTEGER.fullmatch(text):
             return int(text)
+        if text.isdecimal():
+            return text  # 01 is a name or a number of digits, and stays what it is
         if _FLOAT.fullmatch(text):
             return float(text)
     return text

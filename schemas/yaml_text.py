@@ -12,6 +12,7 @@ import yaml
 from schemas.errors import ManifestError, Problem
 from schemas.settings import Limits
 from schemas.tree import Path, Place, Tree, problem, refuse, scalar, unstorable
+from schemas.yaml_slips import explain
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -23,8 +24,8 @@ def read_yaml(text: str, name: str, limits: Limits) -> Tree:
 
 class _Reader:
     def __init__(self, text: str, name: str, limits: Limits) -> None:
-        self.name, self.limits, self.nodes = name, limits, 0
-        self.tree = Tree()
+        self.text, self.name, self.limits, self.nodes = text, name, limits, 0
+        self.tree = Tree(text=text)
         self.problems: list[Problem] = []
         self.events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
 
@@ -107,6 +108,7 @@ class _Reader:
 
     def _broken(self, wrong: yaml.YAMLError) -> Problem:
         mark = getattr(wrong, "problem_mark", None)
-        said = getattr(wrong, "problem", None) or getattr(wrong, "reason", None) or "something else"
-        place = Place(self.name, mark.line + 1, mark.column + 1) if mark else Place(self.name, 1, 1)
-        return problem(place, (), f"came no YAML: {said}", "YAML")
+        reason = getattr(wrong, "problem", None) or getattr(wrong, "reason", None) or "something else"
+        at = {"line": mark.line + 1, "column": mark.column + 1} if mark else {"line": 1, "column": 1}
+        line, column, came, allowed = explain(self.text, **at, problem=reason)
+        return problem(Place(self.name, line, column), (), came, allowed)

@@ -18,7 +18,7 @@ from schemas.errors import LedgerError, LedgerUnavailable, SettingsError
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
-HEAD = "0005"
+HEAD = "0006"
 """The revision this program is written for: the newest in migrations/versions (a test compares)."""
 
 PATIENCE = 30
@@ -86,7 +86,7 @@ def _open_sqlite(url: URL, shared: dict[str, Any]) -> Engine:
 
 def migrate(engine: Engine) -> None:
     """Brings the schema to HEAD. Several processes may do so at once: one works, the others wait and find it done."""
-    if _revision(engine) == HEAD:
+    if revision(engine) == HEAD:
         return
     from alembic import command  # 0.3 s that only a new or old database costs
     from alembic.config import Config
@@ -101,13 +101,29 @@ def migrate(engine: Engine) -> None:
         command.upgrade(config, "head")
 
 
-def _revision(engine: Engine) -> str | None:
+def prepare(engine: Engine) -> None:
+    """For an ordinary command: makes an empty database, and brings a one-machine one up to date. LedgerError when a
+    studio's is older than this program: others work on it, so somebody has to say when (`dailies migrate`)."""
+    there = revision(engine)
+    if there is not None and there != HEAD and engine.dialect.name != "sqlite":
+        raise LedgerError(
+            f"the database is at revision {there}, this program needs {HEAD}. Stop workers and review app, back the "
+            "database up, and run: dailies migrate"
+        )
+    migrate(engine)
+
+
+def revision(engine: Engine) -> str | None:
+    """Of the schema; None while there is none. LedgerError when a newer program made it: there is no way back."""
     with engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
         found = connection.scalar(text("SELECT version_num FROM alembic_version"))
     if found is not None and found > HEAD:
-        raise LedgerError(f"the database is at revision {found}, this program knows {HEAD}; use the newer program")
+        raise LedgerError(
+            f"the database is at revision {found}, this program knows {HEAD}; use the newer program, or restore a "
+            "backup: there is no downgrade"
+        )
     return found
 
 

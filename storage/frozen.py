@@ -41,6 +41,12 @@ if TYPE_CHECKING:  # SQLAlchemy and boto3 cost half of the time that `dailies ch
     from storage.ledger import Ledger
     from storage.objects import Store
 
+TABLES = {
+    "csv": ("csv", "text/csv"),
+    "xlsx": ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+}
+"""Ending of a table -> ending and media type in the store."""
+
 
 class Files(Protocol):
     """Where the files that a manifest names are."""
@@ -180,7 +186,8 @@ def freeze(looked: Looked, *, store: Store, ledger: Ledger, submitted_by: str = 
         key = store.put_content("sources", looked.data[path], extension=ending, media_type=media_type)
         files[path] = frozen.model_copy(update={"key": key})
     for path, data in reading.beside.items():
-        key = store.put_content("manifests", data, extension="csv", media_type="text/csv")
+        ending, media_type = TABLES["xlsx" if path.lower().endswith(".xlsx") else "csv"]
+        key = store.put_content("manifests", data, extension=ending, media_type=media_type)
         files[path] = FrozenFile(digest=hashlib.sha256(data).hexdigest(), key=key, width=0, height=0)
     ending = "json" if reading.name.lower().endswith(".json") else "yaml"
     key = store.put_content("manifests", reading.data, extension=ending, media_type=f"application/{ending}")

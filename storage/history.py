@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, literal, or_, select, tuple_
+from sqlalchemy import Select, and_, exists, func, literal, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from schemas.errors import LedgerError
-from schemas.records import Decision, Delivery, Image, InboxEntry, Spec, Submission
+from schemas.records import Decision, Delivery, Image, InboxEntry, Retake, Spec, Submission
 from schemas.review import Verdict
 from storage.transaction import Transactions, values_of
 
@@ -116,6 +116,26 @@ class History(Transactions):
                 if last is None:
                     raise LedgerError(f"there is no decision {before}")
                 query = query.where(place < tuple_(literal(last.decided_at), literal(last.id)))
+            return [Decided(row[0], row[1], row[2], row[3], bool(row[4])) for row in session.execute(query)]
+
+    def undoable(self, reviewer: str, *, limit: int = 50) -> list[Decided]:
+        """This reviewer's newest decisions that can be taken back, newest first: nobody decided on the image since, and
+        no retake of it was planned. The guard at deciding has the last word."""
+        query = (
+            select(Decision, Decision.project, Image.asset, Spec.variant, InboxEntry.decision == Decision.id)
+            .join(Image, Image.digest == Decision.image)
+            .join(Spec, Spec.digest == Decision.image)
+            .join(InboxEntry, InboxEntry.image == Decision.image)
+            .where(
+                Decision.reviewer == reviewer,
+                Decision.verdict != Verdict.UNDO.value,
+                Decision.revision == InboxEntry.revision,
+                ~exists().where(Retake.decision == Decision.id, Retake.child.is_not(None)),
+            )
+            .order_by(Decision.decided_at.desc(), Decision.id.desc())
+            .limit(limit)
+        )
+        with self.reading() as session:
             return [Decided(row[0], row[1], row[2], row[3], bool(row[4])) for row in session.execute(query)]
 
     def assets(self, project: str | None = None) -> list[AssetCount]:

@@ -4,13 +4,15 @@ Each method is one short transaction (`plan` is several) and returns detached ro
 is appended; states follow from it. By room:
 `submissions` (sent in, planned), `work` (leases, failures), `keeping` (images), `review` (inbox, conflicts),
 `decisions`, `watching` (who has what in hand, the reviewers' pace), `images` (everything about one), `history`
-(assets, the trail), `outcomes` (retakes, deliveries), `nights`, `evidence`, `library`, `upkeep` (contradictions).
+(assets, the trail), `outcomes` (retakes, deliveries), `nights`, `evidence`, `library`, `upkeep` (contradictions),
+`gauges` (figures for monitoring).
 """
 
 from __future__ import annotations
 
 from storage.decisions import Decisions
 from storage.evidence import Evidence, Judged
+from storage.gauges import Gauges
 from storage.history import AssetCount, Decided, Frame, History
 from storage.images import Images, Picture
 from storage.keeping import Keeping, Keepings
@@ -57,5 +59,7 @@ __all__ = [
 ]
 
 
-class Ledger(Outcomes, Work, Keepings, Review, Decisions, History, Nights, Watching, Evidence, Library, Images, Upkeep):
+class Ledger(
+    Outcomes, Work, Keepings, Review, Decisions, History, Nights, Watching, Evidence, Library, Images, Upkeep, Gauges
+):
     """`Ledger(open_database(url))`. Threads may share one."""

@@ -63,7 +63,8 @@ class Library(Transactions):
         wanted: list[ColumnElement[bool]] = [InboxEntry.verdict == Verdict.APPROVE.value] if approved else []
         for word in words:
             places = (Spec.asset, Spec.variant, Spec.body["prompt"].as_string())
-            wanted.append(or_(*(place.icontains(word, autoescape=True) for place in places)))
+            forms = word_forms(word)
+            wanted.append(or_(*(place.icontains(form, autoescape=True) for place in places for form in forms)))
         found: list[Found] = []
         distances: dict[str, float] = {}
         with self.reading() as session:
@@ -104,6 +105,33 @@ class Library(Transactions):
         query = _pictures(*columns).where(Image.digest.in_(self.listed(images)), *wanted)
         rows = {row[0]: Found(*row) for row in session.execute(query)}
         return [rows[image] for image in images if image in rows]
+
+
+SPELLINGS = (
+    ("grey", "gray"), ("colour", "color"), ("armour", "armor"), ("centre", "center"), ("mould", "mold"),
+    ("jewell", "jewel"), ("fibre", "fiber"), ("sceptre", "scepter"), ("axe", "ax"), ("plough", "plow"),
+)  # fmt: skip
+"""British and American."""
+
+
+def word_forms(word: str) -> list[str]:
+    """A word in the ways in which people write it: its singular (which a plural contains) and the other spelling."""
+    forms = [word]
+    low = word.lower()
+    if len(low) > 3 and low.endswith("s") and not low.endswith("ss"):
+        forms.append(word[:-1])
+        if low.endswith("ies"):
+            forms.append(word[:-3] + "y")
+        elif low.endswith(("xes", "shes", "ches", "sses", "zes")):
+            forms.append(word[:-2])
+        elif low.endswith("ves"):
+            forms += [word[:-3] + "f", word[:-3] + "fe"]
+    elif len(low) > 3 and low.endswith("y"):
+        forms.append(word[:-1] + "ies")
+    for pair in SPELLINGS:
+        for one, other in (pair, pair[::-1]):
+            forms += [form.lower().replace(one, other) for form in list(forms) if one in form.lower()]
+    return list(dict.fromkeys(forms))
 
 
 def _newest(session: Session, project: str | None, *, approved: bool) -> Iterator[list[str]]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 
-from schemas.errors import LedgerError
+from schemas.errors import LedgerError, NightRunning
 from schemas.pace import PaceKey, pace_key
 from schemas.records import Failure, FindingRow, Image, InboxEntry, Job, ModelPin, Night, Spec
 from schemas.review import Result, Verdict
@@ -58,13 +59,68 @@ class NightSummary:
 
 
 class Nights(Transactions):
-    def start_night(self, started_by: str, flow_run: str | None = None) -> int:
-        """Returns the night's id."""
+    def start_night(
+        self, started_by: str, flow_run: str | None = None, *, holder: str | None = None, seconds: float = 0
+    ) -> int:
+        """Returns the night's id. A `holder` has it for so many seconds: NightRunning while another has one."""
+        at = now()
         with self.writing("start_night") as session:
-            night = Night(started_at=now(), started_by=started_by, flow_run=flow_run, planned=0, totals={})
+            if holder is not None:
+                self.alone(session, "night")
+                running = session.scalar(select(Night).where(_held(at)).limit(1))
+                if running is not None:
+                    raise NightRunning(as_sentence(running))
+            night = Night(
+                started_at=at,
+                started_by=started_by,
+                flow_run=flow_run,
+                planned=0,
+                totals={},
+                held_by=holder,
+                held_until=at + timedelta(seconds=seconds) if holder is not None else None,
+            )
             session.add(night)
             session.flush()
             return night.id
+
+    def take_night(self, night: int, *, holder: str, seconds: float) -> None:
+        """Goes on with a night whose process is gone. NightRunning while another process runs this one, or another
+        one; LedgerError when it has ended."""
+        at = now()
+        with self.writing("take_night") as session:
+            self.alone(session, "night")
+            running = session.scalar(select(Night).where(_held(at), Night.held_by != holder).limit(1))
+            if running is not None:
+                raise NightRunning(as_sentence(running))
+            row = session.get(Night, night)
+            if row is None or row.ended_at is not None:
+                raise LedgerError(f"there is no night {night} that could go on")
+            row.held_by, row.held_until = holder, at + timedelta(seconds=seconds)
+
+    def renew_night(self, night: int, *, holder: str, seconds: float) -> bool:
+        """Prolongs the hold. False: it is another's by now, or the night has ended."""
+        values = {"held_until": now() + timedelta(seconds=seconds)}
+        with self.writing("renew_night") as session:
+            held = update(Night).where(Night.id == night, Night.held_by == holder, Night.ended_at.is_(None))
+            statement = held.values(values).returning(Night.id).execution_options(synchronize_session=False)
+            return session.scalar(statement) is not None
+
+    def release_nights(self, holder: str) -> None:
+        """Its nights, if they have not ended, are anybody's to go on with."""
+        with self.writing("release_nights") as session:
+            session.execute(update(Night).where(Night.held_by == holder, _held(now())).values(held_until=now()))
+
+    def running_night(self) -> Night | None:
+        """The night that some process runs now."""
+        with self.reading() as session:
+            return session.scalar(select(Night).where(_held(now())).limit(1))
+
+    def dead_nights(self) -> list[Night]:
+        """Nights that have not ended and that nobody runs, oldest first."""
+        at = now()
+        gone = or_(Night.held_until.is_(None), Night.held_until <= at)
+        with self.reading() as session:
+            return list(session.scalars(select(Night).where(Night.ended_at.is_(None), gone).order_by(Night.id)))
 
     def end_night(
         self,
@@ -195,3 +251,15 @@ class Nights(Transactions):
         """New weights under an old alias, on purpose. What was planned with the old ones keeps their digest."""
         with self.writing("repin") as session:
             session.merge(ModelPin(alias=alias, digest=digest, pinned_at=now()))
+
+
+def _held(at: datetime) -> ColumnElement[bool]:
+    return and_(Night.ended_at.is_(None), Night.held_until > at)
+
+
+def as_sentence(night: Night) -> str:
+    """Of a night that is running."""
+    since = f"{night.started_at:%Y-%m-%d %H:%M} UTC"
+    return (
+        f"night {night.id} is running since {since}, begun by {night.started_by}; it makes what is submitted now, too"
+    )

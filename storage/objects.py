@@ -263,6 +263,22 @@ class S3Store:
             "get_object", Params={"Bucket": self.bucket, "Key": self._name(key)}, ExpiresIn=seconds
         )
 
+    def refuses_wrong_checksum(self, key: str) -> bool:
+        """Whether the server compares bytes with their checksum; some S3-alikes ignore the header. Puts an
+        object only where the server does not."""
+        from botocore.exceptions import ClientError
+
+        wrong = b64encode(hashlib.sha256(b"other bytes").digest()).decode()
+        with self._translated(key):
+            try:
+                self._client.put_object(Bucket=self.bucket, Key=self._name(key), Body=b"bytes", ChecksumSHA256=wrong)
+            except ClientError as error:
+                status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+                if status >= 500:
+                    raise
+                return True
+        return False
+
     def make_bucket(self, *, region: str) -> None:
         """Makes the bucket when there is none; one that is there, or may not be looked for, is left alone."""
         from botocore.exceptions import ClientError

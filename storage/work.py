@@ -93,6 +93,12 @@ class Work(Transactions):
             bodies: dict[str, Any] = {digest: body for digest, body in rows}  # noqa: C416
         return [ImageSpec.model_validate(bodies[digest]) for digest in dict.fromkeys(wanted) if digest in won]
 
+    def claimable(self, digests: Iterable[str]) -> set[str]:
+        """Those of `digests` that nobody made or holds."""
+        query = select(Job.spec).where(Job.spec.in_(self.listed(digests)), _claimable(now(), by_key=True))
+        with self.reading() as session:
+            return set(session.scalars(query))
+
     def renew(self, digests: Iterable[str], *, worker: str, seconds: float) -> set[str]:
         """Prolongs `worker`'s leases; returns those that it still has."""
         with self.writing("renew") as session:

@@ -3,7 +3,7 @@
 Reads everything and changes nothing, unless it is asked to repair. Then it writes what follows from other rows, and
 nothing else: bytes that are gone or damaged come from a backup, or from `dailies reproduce`. May run beside a night:
 what is put or kept meanwhile is looked at again before it is called missing. Objects that no record names are notes and
-no damage: a killed worker leaves some, and `dailies gc` removes them.
+no damage: a killed worker leaves some.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from schemas.errors import RenderError
-from schemas.manifest import BrandGuide, Manifest
+from schemas.errors import ModelError, RenderError, UnfitWeights
+from schemas.manifest import Manifest
 from schemas.records import Image
 from schemas.review import Criterion, Finding, Result
 from schemas.spec import ImageSpec
@@ -137,7 +137,8 @@ class Keeper:
         for spec, reason in wrong:
             self.fail(spec, reason)
 
-    def fail(self, spec: ImageSpec, reason: RenderError) -> None:
+    def fail(self, spec: ImageSpec, reason: RenderError | ModelError) -> None:
+        hopeless = isinstance(reason, UnfitWeights)  # the same file cannot get better
         aside = patiently(
             lambda: self._parts.ledger.fail(
                 spec.digest,
@@ -145,7 +146,7 @@ class Keeper:
                 message=f"{spec.asset} {spec.variant}: {reason}",
                 worker=self._parts.worker,
                 night=self._night,
-                max_attempts=self._parts.settings.max_attempts,
+                max_attempts=1 if hopeless else self._parts.settings.max_attempts,
             )
         )
         failpoint("keep.after_failure")
@@ -164,7 +165,7 @@ class Keeper:
             previews = [preview(done.pixels, longest) for longest in (PREVIEW, THUMB)]
             encoded = time.perf_counter()
             # 2. What the checks say.
-            findings, phash, colours = self._examine(spec, done.pixels, manifest.brand, criteria)
+            findings, phash, colours = self._examine(spec, done.pixels, manifest, criteria)
             checked = time.perf_counter()
         except Exception as error:
             log.exception("%s %s could not be kept", spec.asset, spec.variant)
@@ -224,7 +225,7 @@ class Keeper:
         return key
 
     def _examine(
-        self, spec: ImageSpec, pixels: Any, guide: BrandGuide, criteria: Sequence[Criterion]
+        self, spec: ImageSpec, pixels: Any, manifest: Manifest, criteria: Sequence[Criterion]
     ) -> tuple[list[Finding], str | None, str | None]:
         """Findings, perceptual hash, main colours."""
         if not self._parts.settings.checks:
@@ -236,8 +237,9 @@ class Keeper:
 
             settings = self._parts.settings
             findings = examine(
-                pixels, spec, guide, criteria=criteria, siblings=dict(siblings), hand_model=settings.hand_model
-            )
+                pixels, spec, manifest.brand, criteria=criteria, siblings=dict(siblings),
+                hand_model=settings.hand_model, text_request=manifest.text_request(manifest.asset(spec.asset)),
+            )  # fmt: skip
             siblings[spec.digest] = perceptual_hash(pixels)
             colours = main_colours(pixels)
         except Exception as error:  # no check may keep an image from a person, and none that crashed is silent

@@ -35,7 +35,7 @@ class Leases:
         self._alive: IO[str] | None = None
 
     def __enter__(self) -> Leases:
-        self._alive = _hold(self._folder, self._worker)
+        self._alive = hold_alive(self._folder, self._worker)
         self._beat.start()
         return self
 
@@ -95,12 +95,14 @@ def free_dead(ledger: Ledger, *, folder: Path) -> int:
             worker = file.read_text(encoding="utf-8").strip()
             held = ledger.leased(worker)
             ledger.release(held, worker=worker)
+            ledger.release_nights(worker)
             freed += len(held)
             file.unlink(missing_ok=True)
     return freed
 
 
-def _hold(folder: Path, worker: str) -> IO[str]:
+def hold_alive(folder: Path, worker: str) -> IO[str]:
+    """The file that says that `worker` lives, locked until it is closed or its process is gone."""
     folder.mkdir(parents=True, exist_ok=True)
     file = (folder / f"{worker.replace(':', '-')}.alive").open("a+", encoding="utf-8")
     if not _try_lock(file):

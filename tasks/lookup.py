@@ -9,8 +9,9 @@ from engine.model_files import ModelFiles
 from schemas.errors import ModelError
 from schemas.manifest import Manifest
 from schemas.model_names import named_models
+from schemas.resolved import Resolved, list_tiers
 from schemas.spec import Tier
-from tasks.plan import Models, tier_loras
+from tasks.plan import Models
 
 
 @dataclass
@@ -41,12 +42,12 @@ def models_for(manifest: Manifest, catalogue: ModelFiles, pins: Mapping[str, str
     for _, alias, _ in named_models(manifest):
         askers.setdefault(alias, manifest.project)
     for asset in manifest.assets:
-        wanted = set(asset.tier or manifest.defaults.tier or (Tier.FINAL,))
+        wanted = set(list_tiers(manifest, asset))
         if manifest.promotion.when != "never" and Tier.DRAFT in wanted:
             wanted.add(Tier.FINAL)
         for model in asset.model or (manifest.model,):
             for tier in wanted:
-                askers |= dict.fromkeys(tier_loras(manifest, tier, model, known), asset.name)
+                askers |= dict.fromkeys(Resolved(manifest, asset, tier).tier_loras(model, known), asset.name)
             for control in asset.controls:
                 if control.model is None:
                     alias = catalogue.controlnet(model, control.type, asker=asset.name).alias

@@ -23,10 +23,6 @@ LOST = 2
 """A spec may lose this many times `max_attempts` leases with nothing said before it is set aside."""
 
 
-SPENT = " is spent"
-"""How a reason ends that a budget gives."""
-
-
 @dataclass
 class Agenda:
     """What may be made next. `shifts`: (key in the object store, affinity, images), most urgent first."""
@@ -34,6 +30,8 @@ class Agenda:
     shifts: list[tuple[str, str, int]] = field(default_factory=list)
     waits: dict[str, str] = field(default_factory=dict)
     """spec digest -> why it waits"""
+    over_budget: set[str] = field(default_factory=set)
+    """Those of `waits` for which the budget has no more"""
 
 
 @task(name="plan", cache_policy=NO_CACHE, persist_result=False)
@@ -112,7 +110,8 @@ def look_ahead(night: int, stopped: dict[str, str], loaded: str = "") -> Agenda:
         seconds = seconds_for(pace_key(spec), pace, rows=predictions(spec))[0]
         wanted.append((item.digest, item.project, seconds if spec.model.alias in known else None))
     fits, dear = spent_so_far(parts, night=night).choose(wanted)
-    agenda.waits |= {digest: f"{reason}{SPENT}" for digest, reason in dear.items()}
+    agenda.waits |= {digest: f"{reason} is spent" for digest, reason in dear.items()}
+    agenda.over_budget = set(dear)
     # 4. Shifts, kept where any worker can read them.
     chosen = set(fits)
     affordable = [item for item in waiting if item.digest in chosen]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from engine.model_files import ModelFiles, open_model_files
 from schemas.settings import Settings
-from storage.database import migrate, open_database
+from storage.database import open_database, prepare
 from storage.ledger import Ledger
 from storage.objects import Store, open_store
 
@@ -62,7 +62,7 @@ def open_parts(settings: Settings, *, told: Told | None = None) -> Parts:
     """Opens (and, the first time, makes) the database and the store of these settings."""
     settings.home.mkdir(parents=True, exist_ok=True)
     database = open_database(settings.database)
-    migrate(database)
+    prepare(database)
     return Parts(settings, Ledger(database), open_store(settings), open_model_files(settings), told)
 
 

@@ -12,26 +12,22 @@ from string import Template
 from typing import Any
 
 from schemas.catalogue import TierDefaults
-from schemas.fewstep import FewStep, few_of
+from schemas.fewstep import FewStep
 from schemas.fields import pixels
 from schemas.manifest import (
-    HOUSE_PAG_LAYERS,
-    HOUSE_SIZE,
-    HOUSE_STRENGTH,
-    HOUSE_TIERS,
     AnyAsset,
     FromPictures,
     FrozenFile,
     Manifest,
-    RenderAsset,
     Repair,
-    Sampling,
     Style,
     TextureVariants,
 )
-from schemas.matrix import WHOLE, Combination, Matrix, sampling
+from schemas.matrix import WHOLE, Combination, Matrix
 from schemas.prompt_syntax import unescape
-from schemas.repairs import RECIPES, mask_file, mask_name
+from schemas.recipes import RECIPES
+from schemas.repairs import mask_file, mask_name
+from schemas.resolved import SAMPLING, Resolved, resolve_tiers
 from schemas.review import Changes, retaken
 from schemas.schedulers import resolve
 from schemas.spec import (
@@ -49,6 +45,7 @@ from schemas.spec import (
 )
 from schemas.words import named
 
+_STEPS_AND_GUIDANCE = ("num_inference_steps", "guidance_scale")
 _AS_SAID = ("guidance_rescale", "guidance_start", "guidance_end", "clip_skip", "pag_scale")
 _SEAMLESS = {"none": "", "x": "x", "y": "y", "both": "xy"}
 
@@ -100,40 +97,29 @@ def expand_asset(
     """The images of one asset, in the order of its matrix; or only those of some of its combinations."""
     plain = Style()
     refs = {alias: models.ref(alias) for alias in models.digests}
-    shared = {**manifest.defaults.values, **asset.values}
-    negative = asset.negative_prompt or manifest.defaults.negative_prompt or ("",)
+    at_tier = {resolved.tier: resolved for resolved in resolve_tiers(manifest, asset)}
     for combination in Matrix(manifest, asset) if combinations is None else combinations:
         at = combination.at
         tier, model = at["tier"], at["model"]
+        resolved = at_tier[tier]
         style = manifest.styles.get(at["style"], plain)
 
         # 1. Words
         words = {"asset": asset.name, "project": manifest.project}
-        words |= {name: at.get(f"values.{name}", texts[0]) for name, texts in shared.items()}
+        words |= {name: at.get(f"values.{name}", texts[0]) for name, texts in resolved.values.items()}
         asked = _filled(at["prompt"], words)
-        avoided = [_filled(style.negative_prompt, words), _filled(at.get("negative_prompt", negative[0]), words)]
+        avoided = [_filled(style.negative_prompt, words), _filled(at.get("negative_prompt", ""), words)]
 
-        # 2. Sampling, from the manifest or else from the model, its few-step weights or the house
-        loras: dict[str, float] = tier_loras(manifest, tier, model, models) | style.loras
-        loras |= {path.removeprefix("loras."): at[path] for path in at if path.startswith("loras.")}
-        few = _few(model, loras, models)
-        settings = {
-            name: _setting(name, at, tier, model, models, few) for name in ("num_inference_steps", "guidance_scale")
-        }
-        scheduler, scheduler_options = _scheduler(
-            _setting("scheduler", at, tier, model, models, few),
-            sampling(manifest, asset, tier, "scheduler_options") or {},
-            few,
-        )
+        # 2. Sampling
+        loras = resolved.loras(at, models)
+        settings = {name: resolved.setting(name, at, models, loras=loras).value for name in _STEPS_AND_GUIDANCE}
+        scheduler, scheduler_options = _scheduler(resolved, at, models, loras)
         settings |= {name: at[name] for name in _AS_SAID if name in at}
         if settings.get("pag_scale"):
-            layers = sampling(manifest, asset, tier, "pag_applied_layers")
-            settings["pag_applied_layers"] = tuple(layers or HOUSE_PAG_LAYERS)
-        width, height = pixels(at.get("size") or _own_size(model, models))
-
-        settings["storage_dtype"] = asset.storage_dtype or manifest.defaults.storage_dtype or ""
-        hires = None if isinstance(asset, Repair) else asset.hires or manifest.defaults.hires
-        if hires is not None and tier is Tier.FINAL:
+            settings["pag_applied_layers"] = tuple(resolved.setting("pag_applied_layers", at, models).value)
+        width, height = pixels(resolved.setting("size", at, models).value)
+        settings["storage_dtype"] = resolved.get("storage_dtype") or ""
+        if (hires := resolved.get("hires")) is not None:
             first = pixels(hires.first_size)
             settings["hires"] = Hires(
                 width=first[0],
@@ -143,9 +129,7 @@ def expand_asset(
                 upscaler=refs[hires.upscaler] if hires.upscaler else None,
                 tile=hires.tile,
             )
-
-        refiner = asset.refiner or manifest.defaults.refiner
-        if refiner is not None and tier is Tier.FINAL and isinstance(asset, RenderAsset):
+        if (refiner := resolved.get("refiner")) is not None:
             settings["refiner"] = Refiner(
                 model=refs[refiner.model],
                 denoising_start=refiner.denoising_start,
@@ -156,7 +140,7 @@ def expand_asset(
         # 3. Pictures
         if isinstance(asset, FromPictures):
             source = files[at["sources"]]
-            settings |= {"source": source.digest, "strength": at.get("strength", HOUSE_STRENGTH)}
+            settings |= {"source": source.digest, "strength": resolved.setting("strength", at, models).value}
         if isinstance(asset, TextureVariants):
             settings |= {"seamless": _SEAMLESS[at["seamless"]], "keep_colour": asset.keep_colour}
             if asset.seam_repair is not None:
@@ -168,7 +152,6 @@ def expand_asset(
             mask = mask_file(files, at["mask"] if asset.region is None else mask_name(asset.region, source))
             context = recipe.padding_mask_crop if asset.padding_mask_crop is None else asset.padding_mask_crop
             settings |= {"mask": mask.digest, "padding_mask_crop": context}
-            settings["strength"] = at.get("strength", recipe.strength)
             asked = ", ".join(text for text in (recipe.prompt, asked) if text)
             avoided = [recipe.negative_prompt, *avoided]
         settings["controls"] = _controls(asset, at, files, models, refs)
@@ -206,7 +189,7 @@ def expand_asset(
             loras=_lora_refs(loras, models),
             embeddings=tuple(
                 EmbeddingRef(alias=alias, digest=models.digests[alias], token=models.tokens[alias])
-                for alias in sorted(asset.embeddings or manifest.defaults.embeddings or ())
+                for alias in sorted(resolved.get("embeddings") or ())
                 if any(named(models.tokens[alias], text) for text in texts.values() if text)
             ),
             **settings,
@@ -221,18 +204,20 @@ def promoted(
     Sampling and LoRAs are those that the manifest gives this asset's finals; everything else stays the draft's, but for
     what `changes` says.
     """
-    asset, model = manifest.asset(spec.asset), spec.model.alias
+    resolved, model = Resolved(manifest, manifest.asset(spec.asset), tier), spec.model.alias
     kept = changes.model_copy(update={"tier": None, "keep_seed": changes.seed is None})
     final = retaken(spec, kept, picture=picture)
-    said = {name: sampling(manifest, asset, tier, name) for name in Sampling.model_fields}
-    at = {name: values[0] for name, values in said.items() if values and name not in WHOLE}
-    options = said["scheduler_options"] or {}
     loras = {lora.alias: lora.weight for lora in spec.loras}
-    for alias in tier_loras(manifest, spec.tier, model, models):
+    for alias in Resolved(manifest, resolved.asset, spec.tier).tier_loras(model, models):
         loras.pop(alias, None)
-    loras = tier_loras(manifest, tier, model, models) | loras
-    few = _few(model, loras, models)
-    scheduler, scheduler_options = _scheduler(_setting("scheduler", at, tier, model, models, few), options, few)
+    loras = resolved.tier_loras(model, models) | loras
+    at: dict[str, Any] = {"model": model}
+    at |= {name: values[0] for name in SAMPLING if name not in WHOLE and (values := resolved.get(name))}
+
+    def setting(name: str) -> Any:
+        return resolved.setting(name, at, models, loras=loras).value
+
+    scheduler, scheduler_options = _scheduler(resolved, at, models, loras)
     update = {
         "tier": tier,
         "source": picture,
@@ -240,16 +225,10 @@ def promoted(
         "strength": changes.strength or manifest.promotion.strength,
         "scheduler": scheduler,
         "scheduler_options": scheduler_options,
-        "num_inference_steps": changes.num_inference_steps
-        or _setting("num_inference_steps", at, tier, model, models, few),
-        "guidance_scale": _setting("guidance_scale", at, tier, model, models, few)
-        if changes.guidance_scale is None
-        else changes.guidance_scale,
-        "guidance_rescale": at.get("guidance_rescale", 0.0),
-        "guidance_start": at.get("guidance_start", 0.0),
-        "guidance_end": at.get("guidance_end", 1.0),
-        "pag_scale": at.get("pag_scale", 0.0),
-        "pag_applied_layers": tuple(said["pag_applied_layers"] or HOUSE_PAG_LAYERS) if at.get("pag_scale") else (),
+        "num_inference_steps": changes.num_inference_steps or setting("num_inference_steps"),
+        "guidance_scale": setting("guidance_scale") if changes.guidance_scale is None else changes.guidance_scale,
+        **{name: setting(name) for name in ("guidance_rescale", "guidance_start", "guidance_end", "pag_scale")},
+        "pag_applied_layers": tuple(setting("pag_applied_layers")) if setting("pag_scale") else (),
         "loras": _lora_refs(loras, models),
     }
     return ImageSpec.model_validate(final.model_copy(update=update).model_dump())
@@ -283,38 +262,13 @@ def _controls(
     return tuple(made)
 
 
-def _setting(name: str, at: Mapping[str, Any], tier: Tier, model: str, models: Models, few: FewStep | None) -> Any:
-    """The manifest's, or the model's for this tier where its few-step weights allow it, or theirs, or the house's."""
-    if name in at:
-        return at[name]
-    own = getattr(models.tiers.get(model, {}).get(tier), name, None)
-    if few is not None:
-        return few.usual(name) if own is None or few.allowed(name, own) else own
-    return getattr(HOUSE_TIERS[tier], name)[0] if own is None else own
-
-
-def _few(model: str, loras: Mapping[str, float], models: Models) -> FewStep | None:
-    return few_of([model, *(alias for alias in sorted(loras) if loras[alias])], models.few)
-
-
-def _scheduler(name: str, options: Mapping[str, Any], few: FewStep | None) -> Any:
+def _scheduler(resolved: Resolved, at: Mapping[str, Any], models: Models, loras: Mapping[str, float]) -> Any:
     """diffusers' class and its options, with those that few-step weights need."""
+    name = resolved.setting("scheduler", at, models, loras=loras).value
+    options = resolved.get("scheduler_options") or {}
+    few = resolved.few(at["model"], loras, models)
     whole = few.completed(name, options) if few is not None else options
-    return _resolved(name, tuple(sorted(whole.items())))
-
-
-def _own_size(model: str, models: Models) -> str:
-    side = models.sizes.get(model)
-    return f"{side}x{side}" if side else HOUSE_SIZE
-
-
-def tier_loras(manifest: Manifest, tier: Tier, model: str, models: Models) -> dict[str, float]:
-    """alias -> weight: what the manifest says of this tier, or else the model's catalogue entry."""
-    said = manifest.tiers.get(tier)
-    if said is not None and said.loras is not None:
-        return dict(said.loras)
-    own = models.tiers.get(model, {}).get(tier)
-    return dict(own.loras) if own else {}
+    return _resolve(name, tuple(sorted(whole.items())))
 
 
 def _lora_refs(loras: Mapping[str, float], models: Models) -> tuple[LoraRef, ...]:
@@ -327,7 +281,7 @@ def _lora_refs(loras: Mapping[str, float], models: Models) -> tuple[LoraRef, ...
 
 
 @lru_cache(maxsize=1024)
-def _resolved(name: str, options: tuple[tuple[str, Any], ...]) -> Any:
+def _resolve(name: str, options: tuple[tuple[str, Any], ...]) -> Any:
     return resolve(name, dict(options))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from engine.model_files import ModelFiles
 from schemas.catalogue import Entry
+from schemas.compatibility import Faults
 from schemas.errors import ModelError
 from schemas.settings import Settings
 from schemas.spec import ControlSpec, ImageSpec, ModelRef
@@ -45,11 +46,24 @@ def obstacles(
 
         return missing(control, condition_models, asker=asker)
 
+    faults = Faults(catalogue)
+
+    def unfit(spec: ImageSpec, asker: str) -> str | None:
+        """Weights that would not load, or not apply: counted in their headers."""
+        if spec.model.alias not in catalogue.entries:
+            return None
+        for ref in spec.models():
+            if ref.alias in catalogue.entries and (fault := faults.worn(ref.alias, spec.model.alias)):
+                return f"{asker} asks for {ref.alias}: {fault}"
+        return None
+
     def first(spec: ImageSpec) -> str | None:
         asker = f"{spec.project}/{spec.asset}"
         for ref in spec.models():
             if reason := model(ref.alias, ref.digest, asker):
                 return reason
+        if reason := unfit(spec, asker):
+            return reason
         for digest in sorted(spec.digests_needed()):
             if reason := picture(digest):
                 return f"{asker}: picture {digest[:12]} {reason}"

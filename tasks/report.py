@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from storage.nights import NightSummary
 from storage.work import SetAside, Waiting
 from tasks.parts import Parts, here
 from tasks.webhook import notify
+
+log = logging.getLogger(__name__)
 
 UNREACHED = {
     "window closed": "the working window closed",
@@ -39,6 +42,8 @@ class Morning:
     """Retakes that were not planned, a sentence each."""
     stopped: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    recovered: list[str] = field(default_factory=list)
+    """What went away during the night, and did not keep it from going on."""
     notes: Counter[str] = field(default_factory=Counter)
     """What the engine said of batches (no room for so many at once), and of how many images."""
     waits: dict[str, str] = field(default_factory=dict)
@@ -73,9 +78,21 @@ def write_report(morning: Morning) -> str:
     folder = settings.home / "reports"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"night-{morning.night:04}.md").write_text(text, encoding="utf-8")
-    create_markdown_artifact(text, key="morning-report", description=f"Night {morning.night}: {morning.outcome}")
+    try:
+        create_markdown_artifact(text, key="morning-report", description=f"Night {morning.night}: {morning.outcome}")
+    except Exception as error:  # Prefect's server only shows it; the report is kept
+        log.warning("the report of night %d is not shown in Prefect: %s", morning.night, type(error).__name__)
     announce(parts, morning, event=f"night {'failed' if morning.outcome == 'failed' else 'ended'}", summary=summary)
     return key
+
+
+def close_dead_nights(parts: Parts, *, but: int) -> None:
+    """Nights whose process went away, and that nobody went on with, end with a report of their own."""
+    for night in parts.ledger.dead_nights():
+        if night.id != but:
+            heard = f" at about {night.held_until:%Y-%m-%d %H:%M} UTC" if night.held_until else ""
+            problem = f"its process went away{heard} without an end; night {but} makes what it left"
+            write_report(Morning(night.id, problems=[problem]))
 
 
 def announce(
@@ -154,6 +171,7 @@ def markdown(
     lines += _waiting(waiting, morning.waits, UNREACHED.get(morning.outcome, "the night ended before them"))
     lines += _list("Not made again", morning.refused)
     lines += _list("Trouble", morning.problems)
+    lines += _list("Recovered from", morning.recovered)
     lines += _list("Notes", [f"{note} ({count} images)" for note, count in morning.notes.items()])
     if summary.by_asset:
         lines += ["## Made", ""]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -20,6 +20,10 @@ TURN = 16
 
 LONGEST = 64
 """Batches in one shift at most: an affinity with more is shared between GPUs, and priorities are looked at again."""
+
+SHARED = 3
+"""Batches not begun from which on a second worker, which must load the weights first, is given a part of a shift: the
+first worker claims one of them ahead."""
 
 SUSPECT = 2
 """Leases after which a spec is made alone and last: whatever ended the process twice may be this image."""
@@ -87,6 +91,19 @@ def make_shifts(waiting: Iterable[Queued], *, batch_size: int, loaded: str = "")
                     shifts.append(Shift(affinity, tuple(batches[start : start + longest])))
                 loaded = affinity
     return shifts
+
+
+def second_half(shift: Shift, free: Container[str]) -> Shift | None:
+    """What a second worker can take of a shift, though it is another's: the batches of which something is `free`, from
+    their middle on and then the first ones, last to first. None when there are fewer than `SHARED` of them.
+
+    Both claim batch by batch, so none is made twice and both end within a batch of each other.
+    """
+    open_batches = [batch for batch in shift.batches if any(digest in free for digest in batch)]
+    if len(open_batches) < SHARED:
+        return None
+    middle = len(open_batches) // 2
+    return Shift(shift.affinity_key, (*open_batches[middle:], *reversed(open_batches[:middle])))
 
 
 def _take_turns(items: Sequence[Queued], *, size: int, loaded: str) -> list[Queued]:

@@ -23,9 +23,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from engine.model_files import ModelFiles
 from schemas.errors import InputError
-from schemas.fewstep import FewStep, few_of
+from schemas.fewstep import FewStep
 from schemas.fields import Size, pixels
-from schemas.manifest import HOUSE_SIZE, HOUSE_TIERS
+from schemas.manifest import Manifest, RenderAsset
+from schemas.resolved import FEW_STEP_FIELDS, Resolved
 from schemas.schedulers import resolve
 from schemas.spec import ImageSpec, LoraRef, ModelRef, Tier
 
@@ -76,34 +77,30 @@ def tier_named(name: str) -> Tier:
         raise InputError(f"--tier: got {name!r}; one of {', '.join(Tier)} is allowed") from None
 
 
-def base_of(catalogue: ModelFiles, model: str, *, size: str | None, tier: Tier) -> dict[str, Any]:
-    """What a manifest that says nothing gets from this model at this tier, as an ImageSpec's fields."""
-    entry = catalogue.entry(model, asker="sweep", kind="checkpoint")
-    own, house = entry.tiers.get(tier), HOUSE_TIERS[tier]
-    worn = sorted((own.loras if own else {}).items())
-    few = few_in(catalogue, model, dict(worn))
-    wanted = size or (f"{entry.size}x{entry.size}" if entry.size else HOUSE_SIZE)
+def base_of(
+    catalogue: ModelFiles, model: str, *, size: str | None, tier: Tier
+) -> tuple[dict[str, Any], FewStep | None]:
+    """What a manifest that says nothing gets from this model at this tier, as an ImageSpec's fields; and the few-step
+    weights among its own, if any."""
+    catalogue.entry(model, asker="sweep", kind="checkpoint")
+    asset = RenderAsset(name="sweep", prompt="sweep")
+    resolved, facts = Resolved(Manifest(project="sweep", model=model, assets=(asset,)), asset, tier), catalogue.facts
+    at = {"model": model}
+    worn = resolved.loras(at, facts)
+    wanted = size or resolved.setting("size", at, facts).value
     try:
         width, height = pixels(SIZE.validate_python(int(wanted) if re.fullmatch(r"[0-9]{1,5}", wanted) else wanted))
     except ValidationError as wrong:
         raise InputError(f"--size: {wrong.errors()[0]['msg']}") from None
     fields: dict[str, Any] = {"project": "sweep", "tier": tier, "width": width, "height": height}
-    for name in ("scheduler", STEPS, "guidance_scale"):
-        said = getattr(own, name, None)
-        usual = few.usual(name) if few is not None else getattr(house, name)[0]
-        fields[name] = usual if said is None else said
+    fields |= {name: resolved.setting(name, at, facts).value for name in FEW_STEP_FIELDS}
     fields["model"] = ModelRef(alias=model, digest=catalogue.digest(model, asker="sweep"))
     fields["loras"] = tuple(
-        LoraRef(alias=alias, digest=catalogue.digest(alias, asker="sweep"), weight=weight) for alias, weight in worn
+        LoraRef(alias=alias, digest=catalogue.digest(alias, asker="sweep"), weight=weight)
+        for alias, weight in sorted(worn.items())
+        if weight
     )
-    return fields
-
-
-def few_in(catalogue: ModelFiles, model: str, loras: Mapping[str, float]) -> FewStep | None:
-    """The few-step weights among a checkpoint and the LoRAs it wears."""
-    worn = [model, *(alias for alias, weight in loras.items() if weight)]
-    entries = ((alias, catalogue.entry(alias, asker="sweep").few) for alias in worn)
-    return few_of(worn, {alias: few for alias, few in entries if few is not None})
+    return fields, resolved.few(model, worn, facts)
 
 
 def grid(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from review_app.addresses import BOUND, linked_image, warn_unknown
 from review_app.frames import lines_of, opened, tile_of
 from review_app.look import plain
 from review_app.sheet import sheet
@@ -21,13 +22,21 @@ if not projects:
 
 project = projects[0]
 if len(projects) > 1:
-    wanted = st.query_params.get("project", projects[0])
-    start = projects.index(wanted) if wanted in projects else 0
-    project = st.selectbox("Project", projects, index=start, width=360)
+    warn_unknown("project", projects)
+    project = st.selectbox("Project", projects, width=360, key="project", **BOUND)
 counts = ledger.assets(project)
 if not counts:
     st.info("Its manifest waits for the next night, which plans it.")
     st.stop()
+
+
+def _linked_row() -> int:
+    """Of the asset that the address names; the first where it names none."""
+    names = [count.asset for count in counts]
+    warn_unknown("asset", names)
+    asked = st.query_params.get("asset", "")
+    return names.index(asked) if asked in names else 0
+
 
 left, right = st.container(key="assets").columns([5, 7], gap="medium")
 with left:
@@ -48,7 +57,7 @@ with left:
         table,
         hide_index=True,
         selection_mode="single-row",
-        selection_default={"selection": {"rows": [0]}},
+        selection_default={"selection": {"rows": [_linked_row()]}},
         on_select="rerun",
         height=min(640, 38 + 35 * len(table)),
         key=f"assets-{project}",
@@ -56,11 +65,15 @@ with left:
     )
 rows = event.selection.rows or [0]
 count = counts[min(rows[0], len(counts) - 1)]
+st.query_params["asset"] = count.asset
 with right:
     st.subheader(plain(count.asset), anchor=False)
     frames = ledger.contact_sheet(project, count.asset, limit=SHOWN)
     lines = [[tile_of(frame) for frame in line] for line in lines_of(frames)]
     if count.asked > SHOWN:
         st.caption(f"The first {SHOWN} of {count.asked} are shown.")
+    if (image := linked_image()) and st.session_state.get("linked") != image:
+        st.session_state["linked"] = image
+        opened(image)
     for digest in sheet([{"title": "", "lines": lines}], key=f"sheet-{project}-{count.asset}"):
         opened(digest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from review_app.addresses import linked_image
 from review_app.look import ago, picture, plain
 from review_app.studio import studio
 from review_app.who import role_of, someone
@@ -24,6 +25,11 @@ def main() -> None:
     if not conflicts:
         st.info("Nobody disagrees. Images that two people review come here when they judge differently.")
         return
+    if image := linked_image():
+        there = [one for one in conflicts if one.image == image]
+        if not there:
+            st.warning("The image that the link names is in no conflict now; it was settled, or never was in one.")
+        conflicts = there or conflicts
     if not person.leads:
         st.caption(f"A lead settles these; you are {person.role}.")
         conflicts = [one for one in conflicts if any(d.reviewer == person.name for d in one.decisions)]

@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from review_app.addresses import BOUND, linked_image, warn_unknown
 from review_app.export import as_csv, as_json
 from review_app.frames import opened
 from review_app.studio import studio
@@ -46,10 +47,16 @@ ledger = studio().ledger
 person = someone() or st.stop()
 st.title("Decisions")
 projects, reviewers = ledger.projects(), ledger.reviewers()
+verdicts = [str(name) for name in Verdict]
+for name, options in (("project", projects), ("reviewer", reviewers), ("verdict", verdicts)):
+    warn_unknown(name, options)
+if (image := linked_image()) and st.session_state.get("linked") != image:
+    st.session_state["linked"] = image
+    opened(image)
 one, two, three, four = st.columns(4)
-project = one.selectbox("Project", projects, index=None, placeholder="All")
-reviewer = two.selectbox("Reviewer", reviewers, index=None, placeholder="All")
-verdict = three.selectbox("Verdict", [str(name) for name in Verdict], index=None, placeholder="All")
+project = one.selectbox("Project", projects, index=None, placeholder="All", key="project", **BOUND)
+reviewer = two.selectbox("Reviewer", reviewers, index=None, placeholder="All", key="reviewer", **BOUND)
+verdict = three.selectbox("Verdict", verdicts, index=None, placeholder="All", key="verdict", **BOUND)
 days = four.date_input("Days", value=(), max_value=date.today() + timedelta(days=1))
 
 given = list(days) if isinstance(days, tuple) else [days]
@@ -60,12 +67,17 @@ shown: dict[str, Any] = wanted | {"blind_to": person.blind_to}
 rows = [row_of(one) for one in ledger.decisions(**shown, limit=PAGE)]
 
 if not rows:
-    st.info("No decisions yet." if not any(wanted.values()) else "No decisions match.")
+    some = any(wanted.values())
+    st.info(
+        "No decisions match. Choose All above to see the rest."
+        if some
+        else "No decisions yet. Each one that is taken in the Inbox, the Grid or Conflicts is listed here."
+    )
     st.stop()
 if len(rows) == PAGE:
     st.caption(f"The newest {PAGE} are shown; the exports hold the newest {EXPORTED:,} that match.")
 event = st.dataframe(
-    rows,
+    [row | {"seconds": "–" if row["seconds"] is None else f"{row['seconds']:.1f}"} for row in rows],
     hide_index=True,
     selection_mode="single-row",
     on_select="rerun",
@@ -74,7 +86,7 @@ event = st.dataframe(
     column_config={
         "when": st.column_config.DatetimeColumn("When (UTC)", format="YYYY-MM-DD HH:mm:ss"),
         "stands": st.column_config.CheckboxColumn("Stands", help="The decision that holds now"),
-        "seconds": st.column_config.NumberColumn("Seconds", help="How long the image was looked at", format="%.1f"),
+        "seconds": st.column_config.Column("Seconds", help="How long the image was looked at"),
         **{
             name: name.capitalize()
             for name in ("project", "asset", "variant", "verdict", "reviewer", "reasons", "marks", "note")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from review_app.addresses import BOUND, warn_unknown
 from review_app.contest import Contest
 from review_app.frames import tile_of
 from review_app.look import picture, plain
@@ -28,15 +29,18 @@ def main() -> None:
         return tournament(st.session_state["contest"], person)
     counts = ledger.inbox_counts()
     if not counts:
-        st.info("Nothing waits.")
+        st.info("Nothing waits. The next night fills this page; Submit orders one, Nights shows when it ran.")
         return
     first, second, third = st.columns(3)
-    project = first.selectbox("Project", sorted({c.project for c in counts}), index=None, placeholder="All")
+    projects = sorted({c.project for c in counts})
+    warn_unknown("project", projects)
+    project = first.selectbox("Project", projects, index=None, placeholder="All", key="project", **BOUND)
     assets = sorted({c.asset for c in counts if project in (None, c.project)})
-    asset = second.selectbox("Asset", assets, index=None, placeholder="All")
-    check = third.selectbox(
-        "Flagged by", [str(name) for name in Criterion], index=None, placeholder="Any check or none"
-    )
+    warn_unknown("asset", assets)
+    asset = second.selectbox("Asset", assets, index=None, placeholder="All", key="asset", **BOUND)
+    checks = [str(name) for name in Criterion]
+    warn_unknown("check", checks)
+    check = third.selectbox("Flagged by", checks, index=None, placeholder="Any check or none", key="check", **BOUND)
     waiting = ledger.inbox(project=project, asset=asset, check=check, reviewer=person.name, limit=MOST)
     groups: dict[tuple[str, str], list[InboxItem]] = {}
     for item in waiting:

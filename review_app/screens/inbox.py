@@ -8,8 +8,10 @@ from typing import Any
 
 import streamlit as st
 
+from review_app.addresses import why_not
 from review_app.answers import Desk
 from review_app.deck import item_of
+from review_app.look import ago
 from review_app.retake_preview import preview
 from review_app.studio import studio
 from review_app.viewer import viewer
@@ -41,7 +43,8 @@ def screen() -> None:
         )
 
     # 2. Look at what waits now.
-    wanted = {name: value or None for name, value in (sync.get("filter") or _asked_for()).items()}
+    asked = sync.get("filter") or _asked_for()
+    wanted = {name: value or None for name, value in asked.items() if not _unknown(name, value)}
     have = sync.get("have", [])
     skipped = sync.get("skipped", [])
     limit = min(MOST, IN_HAND + len(have) - sync.get("ahead", 0) + len(skipped))
@@ -51,14 +54,15 @@ def screen() -> None:
         ledger.take_over(person.name)
     waiting = [item.digest for item in ledger.inbox(**wanted, reviewer=person.name, limit=limit)]
     queue = desk.take_in_hand(waiting, skipped, ledger=ledger, reviewer=person.name) if person.may_decide else waiting
-    if not sync and (named := st.query_params.get("image")):  # a link from another page
+    named, told = _linked(sync)
+    if named:
         queue = [named, *(digest for digest in queue if digest != named)]
     answers = desk.since(sync.get("answered", 0))
     fresh = [answer["image"] for answer in answers if not answer["ok"] and answer["image"]]
     known = set(have)
     lacking = [digest for digest in queue if digest not in known]
 
-    items = _items(list(dict.fromkeys([*fresh, *lacking])), person)
+    items = _items(list(dict.fromkeys([*fresh, *([named] if named else []), *lacking])), person)
 
     # 3. Tell the screen.
     viewer(
@@ -76,9 +80,50 @@ def screen() -> None:
             "elsewhere": _elsewhere(person) if not queue else [],
             "reasons": [str(reason) for reason in Reason],
             "preview": _preview(sync.get("preview")),
+            "link": told,
+            "older": _older(person) if sync.get("recall") else None,
         },
         key=KEY,
     )
+
+
+def _linked(sync: dict[str, Any]) -> tuple[str, list[str]]:
+    """The image to show first, which a link names or an undo brought back; and what of the link cannot be followed."""
+    if sync:
+        back = str(sync.get("want") or "")
+        return ("" if back and why_not(back) else back), []
+    told = [text for name, value in _asked_for().items() if (text := _unknown(name, value))]
+    named = st.query_params.get("image", "")
+    if named and (why := why_not(named)):
+        return "", [*told, why]
+    return named, told
+
+
+def _unknown(name: str, value: str | None) -> str:
+    """A sentence where a filter names what there is none of; empty otherwise."""
+    if not value:
+        return ""
+    if name == "check":
+        known = value in [str(criterion) for criterion in Criterion]
+    elif name == "project":
+        known = value in studio().ledger.projects()
+    else:
+        return ""
+    return "" if known else f"The link asks for the {name} “{value[:80]}”, and there is none; all are shown."
+
+
+def _older(person: Person) -> list[dict[str, Any]]:
+    """What this reviewer can still take back, wherever she decided it."""
+    return [
+        {
+            "image": one.decision.image,
+            "revision": one.decision.revision,
+            "name": f"{one.asset}, {one.variant}",
+            "verdict": str(one.decision.verdict),
+            "when": ago(one.decision.decided_at),
+        }
+        for one in studio().ledger.undoable(person.name)
+    ]
 
 
 def _asked_for() -> dict[str, str]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
+from review_app.addresses import BOUND, warn_unknown
 from review_app.insight import ASPECTS, foresight, kappa, paces, rates, suggestions
 from review_app.look import plain
 from review_app.studio import studio
@@ -25,16 +26,22 @@ def evidence(days: int, project: str | None) -> tuple[list[Judged], list[tuple[V
     return ledger.judged(since=since, project=project, limit=MOST), ledger.judged_twice(since=since, limit=MOST)
 
 
+def share(part: float | None) -> str:
+    return "–" if part is None else f"{part:.0%}"
+
+
 def main() -> None:
     st.title("Insights")
     one, two, three = st.columns(3)
-    project = one.selectbox("Project", ledger.projects(), index=None, placeholder="All")
-    days = DAYS[two.selectbox("Decided in", list(DAYS), index=1)]
+    projects = ledger.projects()
+    warn_unknown("project", projects)
+    project = one.selectbox("Project", projects, index=None, placeholder="All", key="project", **BOUND)
+    days = DAYS[two.selectbox("Decided in", list(DAYS), index=1, key="days", **BOUND)]
     judged, pairs = evidence(days, project)
     if not judged:
-        st.info("No decisions in this time.")
+        st.info("No decisions in this time. Choose a longer one, or another project.")
         return
-    name = three.selectbox("Approved, by", list(ASPECTS))
+    name = three.selectbox("Approved, by", list(ASPECTS), key="by", **BOUND)
     st.caption(f"From those of the newest {MOST:,} decisions that stand: {len(judged):,}.")
 
     left, right = st.columns([3, 2], gap="large")
@@ -58,7 +65,10 @@ def main() -> None:
         reasons = Counter((one.decided_at.date(), reason) for one in judged for reason in one.reasons)
         if reasons:
             rows = [{"Day": day, "Reason": reason, "Images": count} for (day, reason), count in sorted(reasons.items())]
-            st.bar_chart(rows, x="Day", y="Images", color="Reason", height=260)
+            if len({row["Day"] for row in rows}) > 1:
+                st.bar_chart(rows, x="Day", y="Images", color="Reason", height=260)
+            else:  # a single day would be one thin bar
+                st.bar_chart(rows, x="Reason", y="Images", horizontal=True, height=60 + 40 * len(rows))
         else:
             st.caption("No reasons were given.")
     with right:
@@ -74,24 +84,26 @@ def main() -> None:
                 {
                     "Check": str(row.check),
                     "Flagged": row.flagged,
-                    "Precision": row.precision,
-                    "Recall": row.recall,
+                    "Precision": share(row.precision),
+                    "Recall": share(row.recall),
                     "Not checked": row.unchecked,
                 }
                 for row in foresight(judged)
             ],
             hide_index=True,
             column_config={
-                "Precision": st.column_config.NumberColumn(format="percent", help="Of the flagged, not approved"),
-                "Recall": st.column_config.NumberColumn(format="percent", help="Of the not approved, flagged"),
+                "Precision": st.column_config.Column(help="Of the flagged, not approved"),
+                "Recall": st.column_config.Column(help="Of the not approved, flagged"),
             },
         )
         st.subheader("Reviewers", anchor=False)
         st.dataframe(
-            [{"Reviewer": who, "Images": n, "Seconds an image": s, "Approved": p} for who, n, s, p in paces(judged)],
+            [
+                {"Reviewer": who, "Images": n, "Seconds an image": "–" if s is None else f"{s:.1f}", "Approved": p}
+                for who, n, s, p in paces(judged)
+            ],
             hide_index=True,
             column_config={
-                "Seconds an image": st.column_config.NumberColumn(format="%.1f"),
                 "Approved": st.column_config.NumberColumn(format="percent"),
             },
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from review_app.addresses import BOUND, linked_image, warn_unknown
 from review_app.frames import opened
 from review_app.look import plain
 from review_app.sheet import sheet
@@ -14,13 +15,28 @@ MOST = 120
 ledger = studio().ledger
 
 st.title("Library")
+projects = ledger.projects()
+warn_unknown("project", projects)
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    words = st.text_input("Words", placeholder="in the name or the prompt", icon=":material/search:", width=300)
-    project = st.selectbox("Project", ledger.projects(), index=None, placeholder="All", width=220)
-    every = st.toggle("All, not only approved", width="content")
-    by_colour = st.toggle("By colour", width="content")
-    colour = st.color_picker("Colour", "#c0392b", disabled=not by_colour, label_visibility="collapsed", width="content")
-like = st.query_params.get("like")
+    words = st.text_input(
+        "Words", placeholder="in the name or the prompt", icon=":material/search:", width=300, key="words", **BOUND
+    )
+    project = st.selectbox("Project", projects, index=None, placeholder="All", width=220, key="project", **BOUND)
+    every = st.toggle("All, not only approved", width="content", key="every", **BOUND)
+    by_colour = st.toggle("By colour", width="content", key="by_colour", **BOUND)
+    colour = st.color_picker(
+        "Colour",
+        "#c0392b",
+        disabled=not by_colour,
+        label_visibility="collapsed",
+        width="content",
+        key="colour",
+        **BOUND,
+    )
+if (image := linked_image()) and st.session_state.get("linked") != image:
+    st.session_state["linked"] = image
+    opened(image)
+like = linked_image("like")
 phash = ledger.picture(like).image.phash if like else None
 if like:
     left, right = st.columns([4, 1], vertical_alignment="center")
@@ -29,7 +45,7 @@ if like:
     else:
         left.caption(plain("That image has no perceptual hash: its checks were switched off."))
     if right.button("Show all again"):
-        st.query_params.clear()
+        del st.query_params["like"]
         st.rerun()
 found = ledger.library(
     words.split(), project=project, approved=not every, like=phash, colour=colour if by_colour else None, limit=MOST
@@ -46,7 +62,10 @@ lines = [
     ]
     for one in found
 ]
-empty = "Nothing was approved yet." if not (words or project or every or by_colour) else "Nothing matches."
+if words or project or every or by_colour:
+    empty = "Nothing matches. Fewer words, another colour or all projects find more."
+else:
+    empty = "Nothing was approved yet. What is approved in the Inbox is found here."
 for digest in sheet([{"title": "", "lines": lines}], key="library", empty=empty):
     opened(digest)
 if len(found) == MOST:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
+from review_app.addresses import BOUND, warn_unknown
 from review_app.look import ago, figure, figures, plain
 from review_app.studio import studio
 from review_app.who import role_of, someone
@@ -24,37 +25,48 @@ def main() -> None:
         st.info("No night has run yet. `dailies night` runs one now; a schedule runs them by themselves.")
         return
     names = {night.id: _name(night) for night in nights}
-    chosen = st.selectbox("Night", list(names), format_func=names.__getitem__, width=480)
-    night = next(night for night in nights if night.id == chosen)
+    warn_unknown("night", [str(number) for number in names])
+    chosen = st.selectbox(
+        "Night", [str(number) for number in names], format_func=lambda n: names[int(n)], width=480, key="night", **BOUND
+    )
+    night = next(night for night in nights if str(night.id) == chosen)
     if night.ended_at is None:
         running(night.id)
     else:
         show(night.id)
+    columns = {
+        name: TOTALS.get(name, name.replace("_", " ").capitalize())
+        for night in nights
+        for name, value in night.totals.items()
+        if isinstance(value, int | float)
+    }
     st.subheader("All nights", anchor=False)
     st.dataframe(
         [
             {
                 "Night": night.id,
                 "Started": night.started_at,
-                "Minutes": ((night.ended_at or datetime.now(UTC)) - night.started_at).total_seconds() / 60,
+                "Took": _duration(night),
                 "Outcome": night.outcome or "running",
                 "By": night.started_by,
                 "Planned": night.planned,
-                **{
-                    TOTALS.get(name, name.replace("_", " ").capitalize()): value
-                    for name, value in night.totals.items()
-                    if isinstance(value, int | float)
-                },
+                **{label: night.totals.get(name) or 0 for name, label in columns.items()},
             }
             for night in nights
         ],
         hide_index=True,
         column_config={
             "Started": st.column_config.DatetimeColumn("Started (UTC)", format="YYYY-MM-DD HH:mm"),
-            "Minutes": st.column_config.NumberColumn(format="%.1f"),
             "GPU seconds": st.column_config.NumberColumn(format="%.0f"),
         },
     )
+
+
+def _duration(night: Night) -> str:
+    seconds = ((night.ended_at or datetime.now(UTC)) - night.started_at).total_seconds()
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _name(night: Night) -> str:

@@ -31,7 +31,7 @@ assets:
     prompt: a $colour potion
     values: {colour: [red, blue]}
 """
-ENDINGS = ["yaml", "yml", "json", "csv", "png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "exr"]
+ENDINGS = ["yaml", "yml", "json", "csv", "xlsx", "png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "exr"]
 at = studio()
 
 

@@ -28,12 +28,13 @@ function act(view, name, event) {
     difference: () => compare(view, view.look.mode === "difference" ? "" : "difference"),
     note: () => view.parts.note.focus(),
     undo: () => undo(view),
+    link: () => copyAddress(view),
     help: () => (open(view, "help"), view.parts.help.querySelector("button").focus()),
     grid: () => showGrid(view),
     cancel: () => close(view),
     takeover: () => ((view.over = Date.now()), (view.missing = 1), show(view), flush(view.outbox)),
   };
-  if (item || ["undo", "help", "grid", "cancel", "prev", "takeover"].includes(name)) acts[name]?.();
+  if (item || ["undo", "help", "grid", "cancel", "prev", "takeover", "link"].includes(name)) acts[name]?.();
 }
 
 function grounded(view, item) {
@@ -98,6 +99,7 @@ function onChange(view, event) {
   view.deck.order = view.deck.order.filter((id) => view.deck.done.has(id) || kept.has(id));
   view.deck.at = view.deck.order.length;
   view.missing = 1;
+  addressOfFilter(view);
   view.parts.stage.focus();
   show(view);
   flush(view.outbox);

@@ -7,7 +7,7 @@ const KEYS = [
   ["t", "retake", "T", "Send back: made again tonight"],
   ["p", "promote", "P", "Approve a draft and make its final"],
   ["s", "skip", "S", "Later: behind the others"],
-  ["u", "undo", "U", "Take your last decision back"],
+  ["u", "undo", "U", "Take a decision back: on this image, or your last 50"],
   ["1", "", "1 – 9", "Criterion: once for bad, twice for ok"],
   ["n", "note", "N", "Write a note; Esc leaves it"],
   ["arrowright", "next", "→", "Next, leaving this one undecided"],
@@ -18,11 +18,24 @@ const KEYS = [
   ["z", "zoom", "Z", "100 % and back; the wheel zooms, dragging moves"],
   ["b", "boxes", "B", "Boxes of the findings on or off"],
   ["g", "grid", "G", "Images in hand, side by side"],
+  ["l", "link", "L", "Copy a link to this image under this filter"],
   ["h", "help", "H", "This list"],
   ["", "", "drag", "Marks a region; it goes with the criterion marked last"],
 ];
 const ACT_OF = Object.fromEntries(KEYS.filter(([key, act]) => key && act).map(([key, act]) => [key, act]));
 const HELD = new Set(["next", "prev"]); // may repeat while the key is down
+
+/** 1 to 9 from the digit row or the number pad, whatever the layout puts there (AZERTY has letters); else 0. */
+function digitOf(event) {
+  const placed = /^(?:Digit|Numpad)([1-9])$/.exec(event.code || "");
+  return Number(placed?.[1] || (/^[1-9]$/.test(event.key) ? event.key : 0));
+}
+
+/** The act of the key's place, where the layout has no Latin letter on it (Cyrillic, Greek, Hebrew). */
+function actAt(event) {
+  const placed = /^Key([A-Z])$/.exec(event.code || "");
+  return placed && !/^[a-z]$/i.test(event.key) && event.key.length === 1 ? ACT_OF[placed[1].toLowerCase()] : undefined;
+}
 
 function typing(event) {
   const at = event.composedPath()[0];
@@ -41,11 +54,13 @@ function onKey(view, event) {
   const button = event.composedPath()[0];
   const pressed = button instanceof HTMLButtonElement && view.root.contains(button);
   if (pressed && (key === " " || key === "enter")) return; // a focused button is pressed, as everywhere
-  if (/^[1-9]$/.test(key)) {
-    cycleMark(view, onScreen(view.deck)?.criteria[Number(key) - 1]);
-  } else if (ACT_OF[key]) {
-    if (event.repeat && !HELD.has(ACT_OF[key])) return event.preventDefault();
-    act(view, ACT_OF[key], event);
+  const digit = digitOf(event);
+  const name = ACT_OF[key] || actAt(event);
+  if (digit) {
+    cycleMark(view, onScreen(view.deck)?.criteria[digit - 1]);
+  } else if (name) {
+    if (event.repeat && !HELD.has(name)) return event.preventDefault();
+    act(view, name, event);
   } else if (key === "escape") {
     if (view.look.zoom) zoomTo(view, 0);
     compare(view, "");
@@ -62,9 +77,10 @@ function dialogKey(view, event, key) {
   if (key === "tab") return keepInside(view, event);
   if (typing(event) || view.dialog !== "ask") return;
   const at = event.composedPath()[0];
-  if (/^[1-9]$/.test(key) && view.data.reasons[key - 1]) {
+  const digit = digitOf(event);
+  if (digit && view.data.reasons[digit - 1]) {
     event.preventDefault();
-    toggleReason(view, view.data.reasons[key - 1]);
+    toggleReason(view, view.data.reasons[digit - 1]);
   } else if (key === "enter" && !event.repeat && at.dataset?.act !== "cancel") {
     event.preventDefault();
     answer(view);

@@ -70,7 +70,7 @@ function showEmpty(view, item) {
     nodes.push(make("button", { type: "button", "data-act": "takeover", text: "Take them over" }));
   } else if (filtered) say("Nothing waits under this filter", "Choose All above to see the rest.");
   else if (view.deck.done.size) say("All looked at", "Every image has its decision. U takes the last one back.");
-  else say("Nothing waits", "The next night fills this page.");
+  else say("Nothing waits", "The next night fills this page. Submit orders images; Nights shows what ran.");
   empty.replaceChildren(...nodes);
 }
 

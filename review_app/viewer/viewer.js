@@ -69,13 +69,16 @@ function take(view, data) {
   view.outbox.reviewer = data.reviewer;
   const answers = settle(view.outbox, data.answers);
   const renewed = new Set(answers.filter((answer) => !answer.ok).map((answer) => answer.image));
-  for (const item of data.items) if (!view.deck.items.has(item.id) || renewed.has(item.id)) view.deck.items.set(item.id, item);
+  for (const item of data.items) if (!view.deck.items.has(item.id) || renewed.has(item.id) || item.id === view.want) view.deck.items.set(item.id, item);
   const pending = new Set(view.outbox.waiting.map((event) => event.image));
   for (const answer of answers) if (!answer.ok) refused(view, answer);
   const missing = merge(view.deck, [], data.queue, { pending });
   if (!onScreen(view.deck)) advance(view.deck);
   view.missing = missing.length;
   showPreview(view, data.preview);
+  if (data.older && view.recalling) setTimeout(() => recalled(view, data.older), 0);
+  showWanted(view);
+  for (const text of (first && data.link) || []) notice(view, { title: "Link:", text, kind: "bad" });
   if (missing.length) setTimeout(() => flush(view.outbox), 30);
   if (onScreen(view.deck)?.id !== before?.id || first) show(view);
   else refresh(view);
@@ -87,7 +90,7 @@ function sync(view) {
   const have = deck.order.filter(open);
   const ahead = deck.order.slice(deck.at).filter(open).length;
   const { client, attempt, answered, waiting } = outbox;
-  view.set?.("sync", { client, attempt, answered, outbox: waiting, have, ahead, skipped: [...deck.skipped].filter(open), over: view.over, filter, preview: wishOf(view) });
+  view.set?.("sync", { client, attempt, answered, outbox: waiting, have, ahead, skipped: [...deck.skipped].filter(open), over: view.over, filter, preview: wishOf(view), recall: view.recalling || 0, want: view.want || "" });
 }
 
 function wishOf(view) {
@@ -140,17 +143,72 @@ function undo(view) {
   const here = view.deck.order[view.deck.at];
   const found = view.mine.findLastIndex((decision) => decision.id === here);
   const [last] = view.mine.splice(found >= 0 ? found : view.mine.length - 1, 1);
-  if (!last) return notice(view, { title: "Nothing to undo:", text: "you have decided nothing since this page was opened. Older decisions are on the Decisions page." });
+  if (!last) return recall(view);
   const item = view.deck.items.get(last.id);
   view.deck.done.delete(last.id);
   bringBack(view.deck, last.id);
-  const event = { image: last.id, revision: item.revision, verdict: "undo", undoes: last.seq, marks: {}, reasons: [], regions: [], note: "", changes: null, seconds: null };
+  takeBack(view, { image: last.id, revision: item.revision, undoes: last.seq });
   item.revision += 1;
-  view.undone.push(performance.now());
   show(view);
-  post(view.outbox, event);
-  showProgress(view); // "all saved" must not stand there while this one is on its way
   say(view, `Taken back: ${item.asset}, ${item.variant}`);
+}
+
+/** Posts the undo of one decision. */
+function takeBack(view, { image, revision, undoes }) {
+  view.undone.push(performance.now());
+  post(view.outbox, { image, revision, verdict: "undo", undoes, marks: {}, reasons: [], regions: [], note: "", changes: null, seconds: null });
+  showProgress(view); // "all saved" must not stand there while this one is on its way
+}
+
+/** Decisions from before this page was opened, or from another page: the server knows them. */
+function recall(view) {
+  if (!view.data.may_decide) return notice(view, { title: "Nothing to undo:", text: "your role does not decide." });
+  if (!view.older) {
+    view.recalling = (view.recalling || 0) + 1;
+    return flush(view.outbox);
+  }
+  const last = view.older.shift();
+  if (!last) return notice(view, { title: "Nothing to undo:", text: "nothing of yours can be taken back any more. Older decisions are on the Decisions page." });
+  view.want = last.image;
+  takeBack(view, last);
+  const known = view.deck.items.get(last.image);
+  if (known) known.revision = last.revision + 1;
+  notice(view, { title: "Taken back:", text: `${last.name} (${VERDICT_WORD[last.verdict].toLowerCase()}, ${last.when})`, image: last.image });
+}
+
+/** The server's list of what can be taken back; each U that waited for it takes one. */
+function recalled(view, older) {
+  if (!older || !view.recalling) return;
+  const mine = new Set(view.outbox.waiting.map((event) => event.image));
+  view.older = older.filter((one) => !mine.has(one.image));
+  for (; view.recalling > 0; view.recalling -= 1) recall(view);
+  flush(view.outbox);
+}
+
+/** What was asked for by an undo comes on screen when it has arrived. */
+function showWanted(view) {
+  if (!view.want || !view.deck.items.has(view.want) || view.outbox.waiting.some((event) => event.image === view.want)) return;
+  view.deck.done.delete(view.want);
+  bringBack(view.deck, view.want);
+  view.want = "";
+}
+
+/** The filter is in the address, so that a reload or another person sees the same. */
+function addressOfFilter(view) {
+  history.replaceState(history.state, "", addressOf(view, ""));
+}
+
+function addressOf(view, image) {
+  const address = new URL(location.href);
+  address.search = "";
+  for (const [name, value] of Object.entries({ ...view.filter, image })) if (value) address.searchParams.set(name, value);
+  return address.href;
+}
+
+async function copyAddress(view) {
+  const text = addressOf(view, onScreen(view.deck)?.id || "");
+  const copied = await navigator.clipboard?.writeText(text).then(() => true, () => false);
+  notice(view, copied ? { title: "Link copied", text: "" } : { title: "Link:", text });
 }
 
 function keepNote(view) {

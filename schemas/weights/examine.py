@@ -28,7 +28,7 @@ def examine(path: Path) -> Identity:
         if path.suffix == ".safetensors":
             return identify(header_at(path), name=str(path), sidecar=sidecar_of(path))
         if path.suffix in PICKLED:
-            refusal = f"it is a pickle, which can run code; write `dailies models convert {path}`"
+            refusal = "it is a pickle, which can run code; safetensors are read"
             return Identity("unknown", layout="pickle", size=path.stat().st_size, refusal=refusal)
         return Identity("unknown", refusal=f"it is a {path.suffix or 'file without a suffix'}; safetensors are read")
     if (path / "model_index.json").is_file():

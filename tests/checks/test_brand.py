@@ -84,3 +84,42 @@ def test_drawings_on_a_ground_of_the_palette_tell_on_brand_from_off_brand() -> N
     blue = [look(p.image, RED, "#f5f5f0", "#8c9096", "#262626").score for p in things if p.about.colour == "blue"]
     assert len(red) >= 2 and len(blue) >= 2
     assert np.mean(blue) > np.mean(red) + 0.1
+
+
+def disc(colour: str, ground: str, radius: int = 40) -> np.ndarray:
+    pixels = flat(rgb(ground), 200).copy()
+    y, x = np.mgrid[:200, :200]
+    pixels[np.hypot(y - 100, x - 100) < radius] = rgb(colour)
+    return pixels
+
+
+def test_a_flat_ground_is_left_out_whether_it_is_on_the_palette_or_not() -> None:
+    on_white = look(disc("#20a040", "#ffffff"), RED, "#ffffff")
+    assert on_white.result is Result.FLAG and on_white.score > 0.9
+    assert "0% of the subject" in on_white.sentence and on_white.data["ground"] == "#ffffff"
+    on_grey = look(disc(RED, "#808080"), RED, "#ffffff")
+    assert on_grey.result is Result.PASS and on_grey.data["on_palette_share"] == pytest.approx(1, abs=0.03)
+    assert on_grey.data["subject_share"] == pytest.approx(np.pi * 40**2 / 200**2, abs=0.02)
+
+
+def test_a_hole_in_the_grounds_colour_belongs_to_the_subject() -> None:
+    ring = np.maximum(disc(RED, "#ffffff"), disc("#ffffff", "#000000", 20))
+    assert look(ring, RED).data["subject_share"] == pytest.approx(np.pi * 40**2 / 200**2, abs=0.02)
+
+
+def test_a_scene_or_a_texture_has_no_flat_ground_and_is_compared_whole() -> None:
+    for picture in (photo("coffee"), halves(RED, BLUE, 0.5), flat(rgb(RED), 100)):
+        found = look(picture, RED)
+        assert found.data["subject_share"] == 1 and "ground" not in found.data and "of the picture" in found.sentence
+
+
+def test_a_forbidden_colour_of_the_subject_is_flagged_and_that_of_the_ground_is_not() -> None:
+    guide = BrandGuide(forbidden_colours=("#20a040",))
+    found = brand.look(disc("#20a040", "#ffffff"), spec(), guide)
+    assert (
+        found.result is Result.FLAG
+        and found.score == 1
+        and "forbidden colour in the subject: #20a040" in found.sentence
+    )
+    assert [region.label for region in found.regions] == ["forbidden colour"]
+    assert brand.look(disc(RED, "#20a040"), spec(), guide).result is Result.PASS

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from checks import text
-from schemas.manifest import BrandGuide
+from checks import reader, spelling, text
+from schemas.manifest import BrandGuide, TextRequest
 from schemas.review import Result
 from tests.checks.pictures import drawings, flat, lettered, photo, spec
 
@@ -19,7 +19,7 @@ def look(pixels: np.ndarray, **guide: object) -> text.Finding:
 
 def test_no_text_is_expected_unless_the_guide_says_so() -> None:
     found = look(lettered("SUPER COLA"))
-    assert found.result is Result.FLAG and found.score >= text.SURE
+    assert found.result is Result.FLAG and found.score >= reader.SURE
     assert '"SUPER COLA"' in found.sentence and "no text is expected" in found.sentence
     assert look(lettered("SUPER COLA"), text_expected="any").result is Result.PASS
 
@@ -83,7 +83,7 @@ def test_small_drawn_signs_are_read_and_gems_and_crowns_are_not_text() -> None:
 
 def test_without_the_reader_nothing_is_called_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rapidocr", None)
-    text._reader.cache_clear()
+    reader._reader.cache_clear()
     found = look(lettered("SUPER COLA"))
     assert found.result is Result.NOT_CHECKED and "rapidocr is not installed" in found.sentence
 
@@ -95,3 +95,87 @@ def test_several_threads_may_look_at_once() -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda word: look(lettered(word, side=256, height=40)), words))
     assert [word in one.sentence for word, one in zip(words, found, strict=True)] == [True] * 4
+
+
+def ask(pixels: np.ndarray, words: str, where: str = "", **guide: object) -> text.Finding:
+    request = TextRequest(must_read=words, where=where)
+    return text.look(pixels, spec(), BrandGuide.model_validate(guide), request=request)
+
+
+def test_words_that_must_be_read_pass_when_they_are_there_and_need_no_other_permission() -> None:
+    found = ask(lettered("SUPER COLA"), "Super Cola", "the can")
+    assert found.result is Result.PASS and found.sentence == 'read "SUPER COLA" on the can, as it must be'
+    assert found.data["must_read"]["distance"] == 0  # type: ignore[index]
+
+
+def test_a_misspelt_word_is_named_letter_by_letter() -> None:
+    found = ask(lettered("SUPER CQLAA"), "SUPER COLA", "the can")
+    assert found.result is Result.FLAG and found.score == pytest.approx(0.5 + 0.5 * 2 / 10)
+    assert "must read 'SUPER COLA' on the can: read \"SUPER CQLAA\"; letter 8 is Q, expected O" in found.sentence
+    assert len(found.regions) == 1
+
+
+def test_an_absent_word_is_flagged() -> None:
+    found = ask(flat((240, 240, 240)), "SHOP")
+    assert found.result is Result.FLAG and found.score == 1 and "nothing was read" in found.sentence
+    assert found.data["must_read"]["distance"] == 4  # type: ignore[index]
+
+
+def test_other_words_beside_the_right_ones_are_still_unwanted() -> None:
+    picture = np.concatenate([lettered("SUPER COLA", side=384), lettered("WHISKY", side=384)])
+    found = ask(picture, "SUPER COLA")
+    assert found.result is Result.FLAG and '"WHISKY": no other text is expected' in found.sentence
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_turned_words_are_read_and_their_boxes_are_those_of_the_picture(turns: int) -> None:
+    picture = lettered("HELLO", side=384)
+    (upright,) = [line.box for line in reader.read(picture) if line.counts]
+    turned = np.rot90(picture, -turns)
+    assert ask(turned, "HELLO").result is Result.PASS
+    (box,) = [line.box for line in reader.read(turned, quarter_turns=turns) if line.counts]
+    corners = np.array([[upright.x, upright.y], [upright.x + upright.width, upright.y + upright.height]]) - 0.5
+    for _ in range(turns):
+        corners = np.stack([-corners[:, 1], corners[:, 0]], axis=1)
+    low, high = corners.min(0) + 0.5, corners.max(0) + 0.5
+    assert (box.x, box.y, box.x + box.width, box.y + box.height) == pytest.approx((*low, *high), abs=0.03)
+
+
+def garble(word: str, seed: int) -> np.ndarray:
+    """A drawn sign whose letters are cut into stripes that are shuffled: marks like letters, and no letters."""
+    rng = np.random.default_rng(seed)
+    picture = np.full((128, 128, 3), 230, np.uint8)
+    board = lettered(word, side=128, height=34)[20:62, 8:120]
+    order = rng.permutation(len(board[0]) // 4)
+    picture[40:82, 8:120] = np.concatenate([np.flipud(board[:, 4 * k : 4 * k + 4]) for k in order], axis=1)
+    return picture
+
+
+def test_marks_that_cannot_be_read_are_flagged_and_never_pass() -> None:
+    found = [look(garble(word, seed), text_expected="any") for seed, word in enumerate(["MAGIC", "SHOP", "BANKS"])]
+    assert sum("unread mark" in one.sentence for one in found) >= 2
+    for one in found:
+        if one.data["unread_marks"]:
+            assert one.result is Result.FLAG and one.score >= reader.MARK and one.regions
+
+
+@pytest.mark.parametrize(
+    ("reading", "differences"),
+    [
+        ("SHOP", ()),
+        ("shop", ()),
+        ("SHOF", ("letter 4 is F, expected P",)),
+        ("SHP", ("letter 3, O, is missing",)),
+        ("SHHOP", ("H before letter 3 is too much",)),
+        ("S HOP", ("a space before letter 2 is too much",)),
+    ],
+)
+def test_differences_are_counted_in_letters_of_what_must_be_read(reading: str, differences: tuple[str, ...]) -> None:
+    assert spelling.explain("SHOP", reading) == differences
+
+
+def test_the_nearest_reading_may_reach_over_lines() -> None:
+    box = {"x": 0, "y": 0, "width": 1, "height": 0.1}
+    lines = [reader.Line(word, 0.9, reader.Region(**box)) for word in ("NEW", "SUPER", "COLA")]
+    assert spelling.compare("super cola", lines).distance == 0
+    assert [line.text for line in spelling.compare("super cola", lines).lines] == ["SUPER", "COLA"]

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from engine.diffuse import Engine
 from engine.model_files import ModelFiles
 from models.studio_tiny.export import checkpoint
-from schemas.errors import ModelMissing
+from schemas.errors import UnfitWeights
 from schemas.spec import LoraRef, ModelRef
 
 
@@ -84,5 +84,5 @@ def test_another_autoencoder_is_put_in_and_taken_out(engine, studio, shelf):
 
 def test_without_configs_the_error_says_what_to_give(studio, shelf):
     row = Engine(shelf, device="cpu").render([studio.spec(0, model=ref(shelf, "bare"))])[0]
-    assert isinstance(row.error, ModelMissing)
-    assert re.match(r"test/asset-0 asks for bare: a single file needs .* give `config:`", str(row.error))
+    assert isinstance(row.error, UnfitWeights)
+    assert re.match(r"test/asset-0 asks for bare: .* have another shape: .* give `config:`", str(row.error))

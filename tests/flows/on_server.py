@@ -77,8 +77,20 @@ class Studio:
         self.start("server", command)
         self.until(self.answers, "the server to answer")
 
-    def start_workers(self) -> None:
-        self.start("gpu0", [sys.executable, "-m", "flows", "worker", "--gpu", "0", "--name", "one of the test"])
+    def start_workers(self, *, gpus: int = 1) -> None:
+        """Named so that nobody could tell from a name what a worker does."""
+        for gpu in range(gpus):
+            command = [
+                sys.executable,
+                "-m",
+                "flows",
+                "worker",
+                "--gpu",
+                str(gpu),
+                "--name",
+                f"number {gpu} of the test",
+            ]
+            self.start(f"gpu{gpu}", command)
         self.start("nights", [sys.executable, "-m", "flows", "worker"])
 
     def dailies(self, *arguments: str) -> str:

@@ -211,3 +211,22 @@ def test_retakes_stop_at_the_cap(plain: Parts) -> None:
             night(plain)
     assert "and 1 are allowed" in retakes.refused[0]
     assert plan_retakes(plain).refused == [], "it is answered once"
+
+
+def test_a_dead_night_is_closed_with_a_report_by_the_next(plain: Parts) -> None:
+    dead = plain.ledger.start_night("schedule", holder="gone:1", seconds=60)
+    assert night(plain)["outcome"] == "running", "as far as the ledger can know"
+    plain.ledger.release_nights("gone:1")
+    result = night(plain)
+    assert (result["outcome"], result["made"]) == ("complete", 4)
+    closed = plain.ledger.night(dead)
+    assert closed.outcome == "failed" and closed.ended_at is not None and closed.report_key is not None
+    assert f"night {result['night']} makes what it left" in plain.store.get(closed.report_key).decode()
+    assert "Trouble" not in report(plain, result)
+
+
+def test_what_is_submitted_while_a_night_runs_is_made_in_it(plain: Parts, tmp_path: Path) -> None:
+    later = write_manifest(tmp_path / "later", PLAIN.replace("seeds: 4", "seeds: [7, 8]"))
+    Breaking(plain, lambda spec: submit_to(plain, later) and None)
+    result = night(plain)
+    assert (result["outcome"], result["made"], result["planned"]) == ("complete", 6, 6)

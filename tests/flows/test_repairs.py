@@ -10,7 +10,7 @@ from PIL import Image
 
 from schemas.errors import ManifestError
 from schemas.manifest import FrozenFile, Manifest
-from schemas.repairs import RECIPES
+from schemas.recipes import RECIPES
 from schemas.review import Changes
 from schemas.spec import ImageSpec, Kind, Task, Tier
 from storage.pictures import decode

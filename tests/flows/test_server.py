@@ -34,6 +34,7 @@ def test_a_night_on_a_server(studio_stack: Stack, tmp_path: Path) -> None:
         assert f"next night: {local}" in deployed and f"next night: {local}" in server.dailies("status")
         deployments = {d["name"]: d for d in server.ask("deployments")}
         assert deployments.keys() == {"nightly", "gpu", "retake", "deliver"}
+        assert not any(one["global_concurrency_limit"] for one in deployments.values()), "their leases can be lost"
         schedule = deployments["nightly"]["schedules"][0]["schedule"]
         assert (schedule["cron"], schedule["timezone"]) == (f"{opens.minute} {opens.hour} * * *", "Europe/Berlin")
         assert len(deployments["nightly"]["schedules"]) == 1

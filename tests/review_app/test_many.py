@@ -35,7 +35,7 @@ def test_the_best_of_an_asset_in_one_act(led: House, visit):  # type: ignore[no-
     expect(tiles).to_have_count(5)
     tiles.nth(2).click()
     page.get_by_role("button", name="Best of 5").click()
-    expect(page.get_by_text("Nothing waits.")).to_be_visible()
+    expect(page.get_by_text("Nothing waits. ")).to_be_visible()
     found = newest(led, "Best")
     assert found == {spec.digest: "approve" if spec is specs[2] else "reject" for spec in specs}
 
@@ -51,7 +51,7 @@ def test_the_best_of_an_asset_in_one_act(led: House, visit):  # type: ignore[no-
     page.get_by_text("By colour").click()
     page.get_by_label("Words").fill("no such thing")
     page.keyboard.press("Enter")
-    expect(page.locator(".sheet .empty")).to_have_text("Nothing matches.")
+    expect(page.locator(".sheet .empty")).to_contain_text("Nothing matches.")
     page.goto(f"{led.url}/insights")
     expect(page.get_by_text("What the checks would have told")).to_be_visible()
 
@@ -73,7 +73,7 @@ def test_a_tournament_decides_all_in_one_act_and_is_taken_back(led: House, visit
     expect(page.get_by_text("Axe: 3 of 4 are out")).to_be_visible()
     assert newest(led, "Cup") == {}
     page.get_by_role("button", name="Approve it and reject the other 3").click()
-    expect(page.get_by_text("Nothing waits.")).to_be_visible()
+    expect(page.get_by_text("Nothing waits. ")).to_be_visible()
     won = {spec.digest: "approve" if spec is specs[1] else "reject" for spec in specs}
     assert newest(led, "Cup") == won
     page.get_by_role("button", name="Take the last act back (4)").click()

@@ -237,7 +237,7 @@ def test_a_wrong_cell_is_told_by_row_and_column() -> None:
         read_manifest(
             b"project: P\nmodel: m\nassets: rows.csv\n", "folder/m.yaml", LIMITS, beside=lambda _: rows.encode()
         )
-    assert str(caught.value).startswith("folder/rows.csv:4:3: assets[1].seeds: came 'many'; ")
+    assert str(caught.value).startswith("folder/rows.csv:4:3: cell C4: assets[1].seeds: came 'many'; ")
 
 
 def test_no_number_is_silently_changed() -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from schemas.errors import LedgerError
+from schemas.errors import LedgerError, NightRunning
 from schemas.review import Criterion, Result
 from storage.ledger import Ledger, pace_key
 from tests.making import a_choice, a_finding, a_keeping, a_spec, planned
@@ -76,3 +78,38 @@ def test_an_alias_is_pinned_by_its_first_use(ledger: Ledger) -> None:
     assert ledger.pin("studio-tiny", "b" * 64) == "a" * 64
     ledger.repin("studio-tiny", "c" * 64)
     assert ledger.pins() == {"studio-tiny": "c" * 64}
+
+
+def test_one_night_at_a_time_and_a_dead_one_is_noticed(ledger: Ledger) -> None:
+    first = ledger.start_night("schedule", holder="a:1", seconds=60)
+    with pytest.raises(NightRunning, match=f"night {first} is running since"):
+        ledger.start_night("ana", holder="b:1", seconds=60)
+    with pytest.raises(NightRunning):
+        ledger.take_night(first, holder="b:1", seconds=60)
+    running = ledger.running_night()
+    assert running is not None and running.id == first and ledger.dead_nights() == []
+    ledger.take_night(first, holder="a:1", seconds=60)  # its own process, become a new one
+
+    ledger.release_nights("a:1")
+    assert ledger.running_night() is None and [night.id for night in ledger.dead_nights()] == [first]
+    ledger.take_night(first, holder="b:1", seconds=60)
+    assert not ledger.renew_night(first, holder="a:1", seconds=60), "it is another's by now"
+    assert ledger.renew_night(first, holder="b:1", seconds=0), "as when its process stands still"
+    second = ledger.start_night("ana", holder="c:1", seconds=60)
+    assert [night.id for night in ledger.dead_nights()] == [first]
+    for night in (first, second):
+        ledger.end_night(night, outcome="complete", report_key=None, totals={})
+    assert ledger.running_night() is None and ledger.dead_nights() == []
+    with pytest.raises(LedgerError, match="could go on"):
+        ledger.take_night(first, holder="a:1", seconds=60)
+
+
+def test_of_many_that_start_a_night_at_once_one_does(ledger: Ledger) -> None:
+    def start(number: int) -> int | None:
+        try:
+            return ledger.start_night("x", holder=f"{number}:1", seconds=60)
+        except NightRunning:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(night is not None for night in pool.map(start, range(8))) == 1

@@ -171,6 +171,7 @@ def test_the_command_says_so_in_lines_of_json_and_its_exit_code(
     assert CliRunner().invoke(app, ["fsck", "--quick"]).exit_code == 0  # it is there, and was not read
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_ledger(sqlite_ledger: Ledger, tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "objects")
     stocked(sqlite_ledger, store, images=8)

@@ -8,7 +8,7 @@ from datetime import date
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.shift import LONGEST, TURN, Shift, make_shifts
+from tasks.shift import LONGEST, TURN, Shift, make_shifts, second_half
 
 
 @dataclass(frozen=True)
@@ -97,3 +97,12 @@ def test_a_hundred_thousand_are_ordered_in_seconds() -> None:
     shifts = make_shifts(waiting, batch_size=8)
     assert sum(shift.images for shift in shifts) == 100_000
     assert time.process_time() - began < 10
+
+
+def test_a_second_worker_takes_what_the_first_has_not_begun_from_its_middle_on() -> None:
+    shift = Shift("a", tuple((f"{number}x", f"{number}y") for number in range(8)))
+    free = {digest for batch in shift.batches[2:] for digest in batch} - {"3x"}
+    half = second_half(shift, free)
+    assert half is not None and half.affinity_key == "a"
+    assert [batch[0][0] for batch in half.batches] == list("567" + "432"), "they meet, and nothing is left out"
+    assert second_half(shift, {"6x", "7x"}) is None, "too little to load a model for"

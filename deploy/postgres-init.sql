@@ -1,0 +1,2 @@
+-- Prefect's server keeps its own state beside ours, in a database of its own.
+CREATE DATABASE prefect;

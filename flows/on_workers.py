@@ -1,0 +1,182 @@
+"""Shifts -> flow runs on the workers of a Prefect server, one worker a GPU.
+
+No limit of Prefect's is needed for that: a worker takes one shift at a time. What is on which worker is Prefect's to
+say; whether anything of it is alive is the ledger's, by leases and images. So a flow run that Prefect believes to run,
+but of which the ledger has seen nothing for a while, is given up, and what it had in hand is made by another.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from flows.dispatch import POLL, Ended
+from flows.server import SAID_EACH, patiently
+from schemas.errors import DailiesError
+from tasks.parts import Parts, here
+from tasks.shift import Shift, second_half
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import State
+
+log = logging.getLogger(__name__)
+
+NIGHT_POOL, GPU_POOL = "dailies", "dailies-gpu"
+"""Work pools of the server. Workers are told apart by their pool, whatever they are called."""
+RENDER = "render/gpu"
+"""Flow and deployment that workers make shifts with."""
+
+NO_WORKER = 1800.0
+"""Seconds that a night waits for the first GPU worker to be there, before it gives up."""
+
+
+class NoWorker(DailiesError):
+    """A night has work, and there is nobody to give it to."""
+
+
+@dataclass
+class Night:
+    """The shifts of one round: which wait, and which are with the server."""
+
+    parts: Parts
+    client: SyncPrefectClient
+    night: int
+    until: datetime | None
+    queue: deque[tuple[str, str]]
+    """(key of a Shift in the object store, affinity)"""
+    running: dict[UUID, tuple[str, str]] = field(default_factory=dict)
+    last_sign: float = field(default_factory=time.monotonic)
+    """When the ledger last showed that somebody works."""
+    progress: tuple[int, int] = (0, 0)
+    no_worker_since: float | None = None
+    said: float = 0.0
+
+    @property
+    def closed(self) -> bool:
+        return self.until is not None and datetime.now(UTC) >= self.until
+
+    def send(self, key: str, affinity: str) -> None:
+        from prefect.deployments import run_deployment
+
+        parameters = {"shift": key, "night": self.night, "until": self.until and self.until.isoformat()}
+        once = str(uuid4())  # an answer that was lost must not make two of it
+        run = patiently(
+            "dispatching a shift",
+            lambda: run_deployment(RENDER, parameters=parameters, timeout=0, as_subflow=False, idempotency_key=once),
+        )
+        self.running[run.id] = (key, affinity)
+
+    def steal(self) -> bool:
+        """Gives an idle worker what another has not begun yet: the later half of it. False when that is too little."""
+        for key, affinity in self.running.values():
+            shift = Shift.load(self.parts.store.get(key))
+            free = self.parts.ledger.claimable([digest for batch in shift.batches for digest in batch])
+            if (half := second_half(shift, free)) is None:
+                continue
+            data = half.dump()
+            stolen = self.parts.store.put_content("shifts", data, extension="json", media_type="application/json")
+            if stolen not in {other for other, _ in self.running.values()}:
+                self.send(stolen, affinity)
+                return True
+        return False
+
+    def look(self) -> None:
+        """Whether the ledger shows a sign of life."""
+        progress = self.parts.ledger.night_progress(self.night)
+        if progress != self.progress or self.parts.ledger.in_hand():
+            self.progress, self.last_sign = progress, time.monotonic()
+
+    @property
+    def silent(self) -> bool:
+        return time.monotonic() - self.last_sign > self.parts.settings.lease_seconds + 60
+
+
+def on_workers(shifts: list[tuple[str, str, int]], *, night: int, until: datetime | None) -> Iterator[Ended]:
+    """Never many more flow runs than there are workers, for order's sake; none idle while another has work to share."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        work = Night(here(), client, night, until, deque((key, affinity) for key, affinity, _ in shifts))
+        while work.queue or work.running:
+            # 1. As many as there are workers, and one to follow; then the rest of what others have begun.
+            workers = patiently("counting workers", lambda: online(client))
+            if work.closed:
+                work.queue.clear()
+            while work.queue and len(work.running) < max(1, workers) + 1:
+                work.send(*work.queue.popleft())
+            while not work.queue and not work.closed and len(work.running) < workers and work.steal():
+                pass
+            if _no_worker(work, workers):
+                raise NoWorker(f"no GPU worker was online for {NO_WORKER / 60:.0f} minutes; the night gave up")
+            # 2. Those that are over. What became of images is the ledger's to say; this is only whether to go on.
+            time.sleep(POLL)
+            work.look()
+            for identity, (_, affinity) in list(work.running.items()):
+                state = patiently("asking for a shift", lambda identity=identity: client.read_flow_run(identity).state)  # type: ignore[misc]
+                ended = _ended(work, identity, affinity, state)
+                if ended is not None:
+                    yield ended
+
+
+def online(client: SyncPrefectClient) -> int:
+    """Workers of the GPU pool that have been heard of lately."""
+    workers = client.read_workers_for_work_pool(GPU_POOL)
+    return sum(worker.status is not None and worker.status.value == "ONLINE" for worker in workers)
+
+
+def _ended(work: Night, identity: UUID, affinity: str, state: State | None) -> Ended | None:
+    """None while it runs, or when it was never taken; what is over is forgotten."""
+    if state is None or not state.is_final():
+        if state is not None and state.is_scheduled():
+            if work.closed:
+                del work.running[identity]  # nobody took it; when somebody does, it ends at once
+        elif work.silent:
+            del work.running[identity]
+            _give_up(work.client, identity)
+            return Ended(affinity, crashed="nothing was heard of it any more")
+        return None
+    del work.running[identity]
+    message = state.message or state.name or ""
+    if state.is_completed():
+        return Ended(affinity)
+    if "ShiftStopped" in message:
+        work.queue = deque(shift for shift in work.queue if shift[1] != affinity)
+        return Ended(affinity, stopped=message.split("ShiftStopped:", 1)[-1].strip())
+    lost = any(name in message for name in ("DeviceLost", "StoreUnavailable", "LedgerUnavailable"))
+    if state.is_failed() and not lost:
+        return Ended(affinity, failed=message)
+    return Ended(affinity, crashed=message)
+
+
+def _give_up(client: SyncPrefectClient, identity: UUID) -> None:
+    """Nobody holds it any more; Prefect must not count it as running."""
+    from prefect.states import Crashed
+
+    gone = Crashed(message="its process is gone")
+    patiently("ending a lost shift", lambda: client.set_flow_run_state(identity, gone, force=True))
+
+
+def _no_worker(work: Night, workers: int) -> bool:
+    """True when none came for too long. Says so each minute while it waits."""
+    at = time.monotonic()
+    if workers or work.parts.ledger.in_hand():
+        work.no_worker_since = None
+        return False
+    work.no_worker_since = work.no_worker_since or at
+    if at - work.said >= SAID_EACH:
+        work.said = at
+        log.warning(
+            "%d shifts wait for a GPU worker since %.0f s, and none is online in the pool %s; start one with: "
+            "dailies worker --gpu 0",
+            len(work.running) + len(work.queue),
+            at - work.no_worker_since,
+            GPU_POOL,
+        )
+    return at - work.no_worker_since > NO_WORKER
