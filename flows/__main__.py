@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows import upkeep
+from flows import provenance, upkeep
 from schemas.errors import DailiesError
 
 if TYPE_CHECKING:
@@ -327,6 +327,7 @@ def deliver(
     from schemas.fields import sound_delivery_name
     from tasks.deliver import deliver
     from tasks.parts import open_parts
+    from tasks.signing import Signing
 
     parts = open_parts(settings())
     try:
@@ -334,7 +335,10 @@ def deliver(
     except ValueError as wrong:
         raise InputError(f"--template: {wrong}") from None
     folder = parts.settings.delivery_folder
-    done = deliver(parts.ledger, parts.store, project=project, folder=folder, template=template, again=again)
+    signing = Signing.from_settings(parts.settings)
+    done = deliver(
+        parts.ledger, parts.store, project=project, folder=folder, template=template, again=again, signing=signing
+    )
     print(done)
     raise typer.Exit(done.exit_code)
 
@@ -380,6 +384,7 @@ def worker(
 
 
 upkeep.add_to(app)
+provenance.add_to(app)
 
 if __name__ == "__main__":
     main()

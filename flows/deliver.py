@@ -10,12 +10,19 @@ from prefect.cache_policies import NO_CACHE
 from schemas.errors import DailiesError
 from tasks.deliver import deliver as deliver_images
 from tasks.parts import here, opened
+from tasks.signing import Signing
 
 
 @task(name="deliver", cache_policy=NO_CACHE, persist_result=False)
 def deliver_approved(project: str | None) -> tuple[list[str], list[str]]:
     parts = here()
-    done = deliver_images(parts.ledger, parts.store, project=project, folder=parts.settings.delivery_folder)
+    done = deliver_images(
+        parts.ledger,
+        parts.store,
+        project=project,
+        folder=parts.settings.delivery_folder,
+        signing=Signing.from_settings(parts.settings),
+    )
     return list(done.names), [str(failure) for failure in done.failures]
 
 

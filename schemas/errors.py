@@ -10,6 +10,7 @@
     │   ├── ModelChanged          weights differ from the digest that was pinned
     │   ├── UnsafeWeights         not safetensors
     │   └── UnfitWeights          a damaged file, or one some of whose keys would not apply; trying again is no use
+    ├── ProvenanceError           a file cannot be signed, or its signature does not hold
     ├── RenderError               about one image or batch
     │   ├── ConditionError        a control's condition cannot be computed
     │   ├── NotFinite             NaN or infinity before the uint8 cast
@@ -110,6 +111,10 @@ class UnsafeWeights(ModelError):
 
 
 class UnfitWeights(ModelError):
+    pass
+
+
+class ProvenanceError(DailiesError):
     pass
 
 

@@ -415,6 +415,10 @@ class DeliverySettings(Section):
         examples=["{project}/{asset}.png"],
     )
     licence: Text = Field("", description="put into the sidecar", examples=["all rights reserved, Potion Shop Ltd"])
+    metadata: Literal["full", "label", "none"] = Field(
+        "full",
+        description="what files and sidecars say: full; label: no prompts, no spec; none: only that a model made them",
+    )
 
 
 class Manifest(Section):

@@ -63,6 +63,11 @@ class Settings(BaseSettings):
     condition_models: Path | None = Field(None, description="folder of detector weights for depth, pose, hed, ...")
     hand_model: Path | None = Field(None, description="local hand or pose model for the hands check")
     delivery_folder: Path | None = Field(None, description="deliver here too, beside delivery/ in the object store")
+    signing: Literal["auto", "required", "off"] = Field(
+        "auto", description="C2PA in what is delivered: auto signs where there is a certificate; required never without"
+    )
+    signing_certificate: Path | None = Field(None, description="PEM chain; else that of `dailies provenance init`")
+    signing_key: Path | None = Field(None, description="PEM, of the certificate (ES256)")
 
     # how to render
     device: str = Field("auto", description="auto, cpu, cuda, cuda:0, mps")

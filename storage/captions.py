@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -17,6 +17,11 @@ from schemas.spec import ENGINE_VERSION, ControlSpec, ImageSpec, Kind, canonical
 
 DIGITAL_SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's word for media made by a trained model (IPTC NewsCodes, Digital Source Type)."""
+COMPOSITE_SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+"""And for a given picture that such a model changed."""
+
+Detail = Literal["full", "label", "none"]
+"""What a delivered file says of itself: everything; that a model made it, which, and the digest; only the first."""
 
 NAMESPACE = "urn:dailies:1.0/"
 _SCHEDULES = dict(zip(SIGMAS, ("Karras", "Exponential", "Beta", "Lu", "Align Your Steps"), strict=True))
@@ -62,9 +67,28 @@ def parameters_text(spec: ImageSpec) -> str:
     return "\n".join(lines).replace("\0", "\ufffd")  # a text chunk ends at a zero
 
 
-def xmp_packet(spec: ImageSpec, *, with_spec: bool = False) -> bytes:
-    """XMP (ISO 16684-1): made by a trained model (IPTC's DigitalSourceType), by this tool; the whole spec if wanted."""
-    own = f"\n   <dailies:spec>{_xml(spec_text(spec))}</dailies:spec>" if with_spec else ""
+def digital_source(spec: ImageSpec) -> str:
+    """A texture or a repair starts from a picture that somebody gave; whatever else starts from one, from our own."""
+    return COMPOSITE_SOURCE if spec.kind in (Kind.TEXTURE, Kind.REPAIR) else DIGITAL_SOURCE
+
+
+def xmp_packet(spec: ImageSpec, *, with_spec: bool = False, detail: Detail = "full", prompt_writer: str = "") -> bytes:
+    """XMP (ISO 16684-1) with IPTC 2025.1's fields on AI; the whole spec if wanted. The source type always."""
+    fields = {"Iptc4xmpExt:DigitalSourceType": digital_source(spec)}
+    if detail != "none":
+        fields |= {
+            "Iptc4xmpExt:AISystemUsed": spec.model.alias,
+            "Iptc4xmpExt:AISystemVersionUsed": spec.model.digest,
+            "xmp:CreatorTool": f"Dailies engine {spec.engine_version}",
+            "dailies:digest": spec.digest,
+        }
+    if detail == "full":
+        fields["Iptc4xmpExt:AIPromptInformation"] = spec.prompt
+        if prompt_writer:
+            fields["Iptc4xmpExt:AIPromptWriterName"] = prompt_writer
+    if with_spec and detail == "full":
+        fields["dailies:spec"] = spec_text(spec)
+    lines = "\n".join(f"   <{name}>{_xml(text)}</{name}>" for name, text in fields.items())
     return f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
  <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -72,9 +96,7 @@ def xmp_packet(spec: ImageSpec, *, with_spec: bool = False) -> bytes:
     xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
     xmlns:xmp="http://ns.adobe.com/xap/1.0/"
     xmlns:dailies="{NAMESPACE}">
-   <Iptc4xmpExt:DigitalSourceType>{DIGITAL_SOURCE}</Iptc4xmpExt:DigitalSourceType>
-   <xmp:CreatorTool>Dailies engine {spec.engine_version}</xmp:CreatorTool>
-   <dailies:digest>{spec.digest}</dailies:digest>{own}
+{lines}
   </rdf:Description>
  </rdf:RDF>
 </x:xmpmeta>
@@ -209,5 +231,5 @@ def _quoted(value: Any) -> str:
 
 
 def _xml(text: str) -> str:
-    """Escaped, without the control characters that XML 1.0 forbids (JSON keeps those as \\uXXXX already)."""
-    return re.sub(r"[\ud800-\udfff\ufffe\uffff]", "\ufffd", escape(text, quote=False))
+    """Escaped, without the characters that XML 1.0 forbids."""
+    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", "\ufffd", escape(text, quote=False))

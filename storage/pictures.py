@@ -55,7 +55,7 @@ class Encoded:
 def encode(pixels: Picture, spec: ImageSpec, *, image_format: Literal["png", "webp", "jxl"] = "png") -> Encoded:
     """uint8 [height, width, 3] -> a lossless file that carries its spec. SettingsError for jxl without imagecodecs."""
     if image_format == "webp":
-        exif, xmp = _exif(spec), xmp_packet(spec, with_spec=True)
+        exif, xmp = exif_block(spec), xmp_packet(spec, with_spec=True)
         return Encoded(
             _saved(pixels, "WEBP", lossless=True, quality=0, method=0, exif=exif, xmp=xmp), "image/webp", "webp"
         )
@@ -111,7 +111,7 @@ def read_spec(data: bytes) -> ImageSpec:
     text: str | None = None
     try:
         if data[:12] == JXL_HEADER:
-            text = _spec_in_xmp(next((body for kind, body in _boxes(data) if kind == b"xml "), b""))
+            text = _spec_in_xmp(next((body for kind, body in jxl_boxes(data) if kind == b"xml "), b""))
         else:
             with Image.open(io.BytesIO(data), formats=("PNG", "WEBP")) as picture:
                 text = picture.info.get("dailies") or _spec_in_xmp(picture.info.get("xmp", b""))
@@ -167,12 +167,12 @@ def _with_texts(data: bytes, spec: ImageSpec) -> bytes:
         "dailies": spec_text(spec),
         "XML:com.adobe.xmp": xmp_packet(spec).decode(),
     }
-    chunks = b"".join(_text_chunk(name, text) for name, text in texts.items())
+    chunks = b"".join(text_chunk(name, text) for name, text in texts.items())
     ihdr_end = len(PNG_HEADER) + 25
     return data[:ihdr_end] + chunks + data[ihdr_end:]
 
 
-def _text_chunk(name: str, text: str) -> bytes:
+def text_chunk(name: str, text: str) -> bytes:
     try:
         if name.startswith("XML:"):  # XMP must be iTXt
             raise UnicodeError
@@ -182,7 +182,7 @@ def _text_chunk(name: str, text: str) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def _exif(spec: ImageSpec) -> bytes:
+def exif_block(spec: ImageSpec) -> bytes:
     exif = Image.Exif()
     exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + parameters_text(spec).encode("utf-16-be")
     return exif.tobytes()
@@ -198,17 +198,18 @@ def _spec_in_xmp(packet: bytes | str) -> str | None:
 
 
 def _jxl_file(stream: bytes, spec: ImageSpec) -> bytes:
-    exif = b"\0\0\0\0" + _exif(spec).removeprefix(b"Exif\0\0")
-    boxes = (
-        (b"ftyp", b"jxl \0\0\0\0jxl "),
-        (b"Exif", exif),
-        (b"xml ", xmp_packet(spec, with_spec=True)),
-        (b"jxlc", stream),
-    )
+    return jxl_container(stream, exif=exif_block(spec), xmp=xmp_packet(spec, with_spec=True))
+
+
+def jxl_container(stream: bytes, *, exif: bytes | None, xmp: bytes) -> bytes:
+    boxes = [(b"ftyp", b"jxl \0\0\0\0jxl ")]
+    if exif is not None:
+        boxes.append((b"Exif", b"\0\0\0\0" + exif.removeprefix(b"Exif\0\0")))
+    boxes += [(b"xml ", xmp), (b"jxlc", stream)]
     return JXL_HEADER + b"".join(struct.pack(">I", 8 + len(body)) + kind + body for kind, body in boxes)
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def jxl_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     at = 0
     while at + 8 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, at)
@@ -240,7 +241,7 @@ def _jxl_size(data: bytes) -> tuple[int, int]:
     """(width, height) from the codestream's SizeHeader (ISO/IEC 18181-1, 9.2), without decoding."""
     stream = data
     if data[:2] != JXL_STREAM:
-        stream = next((b if k == b"jxlc" else b[4:] for k, b in _boxes(data) if k in (b"jxlc", b"jxlp")), b"")
+        stream = next((b if k == b"jxlc" else b[4:] for k, b in jxl_boxes(data) if k in (b"jxlc", b"jxlp")), b"")
     if stream[:2] != JXL_STREAM:
         raise ValueError("no codestream")
     bits, at = int.from_bytes(stream[2:18], "little"), 0

@@ -8,8 +8,8 @@ it again does nothing. What a newer order calls otherwise is told, and leaves a 
 The bytes of an image are compared with its digest before they leave. What is wrong with one image (damaged bytes, a
 name that is taken) is that image's failure and holds up no other; names are compared before the first file is written.
 The image's own bytes leave, with everything in them that storage/pictures.py put there; nothing is re-encoded, so an
-ending in the template gives way to the file's own. There is no C2PA signature (c2pa-python is not among the pinned
-packages).
+ending in the template gives way to the file's own. What a file says of itself follows the manifest (`metadata`), and
+where the studio signs, it is signed last (tasks/signing.py): read back and found sound before it is put anywhere.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from storage.objects import Store
 from storage.pictures import decode
 from tasks.parcel import Parcel, collisions, pack
 from tasks.sidecar import is_own_sidecar, sidecar
+from tasks.signing import Signing
 from tasks.target import read_file, write_file
 
 AWAY = 3
@@ -97,6 +98,7 @@ def deliver(
     folder: Path | None = None,
     template: str | None = None,
     again: bool = False,
+    signing: Signing | None = None,
 ) -> Delivered:
     """Delivers what is approved and has not left, into the store and, if given, the folder.
 
@@ -104,6 +106,7 @@ def deliver(
     order changed since. StoreUnavailable when the object store is away; what
     had left by then is recorded, and the rest leaves the next time.
     """
+    signing = signing or Signing()
     failures: list[Failure] = []
 
     # 1. What is to leave, under which names, and whose names are in each other's way
@@ -120,7 +123,7 @@ def deliver(
     free = []
     for parcel in parcels:
         try:
-            _refuse_strangers(parcel, store, folder)
+            _refuse_strangers(parcel, store, folder, signing)
             free.append(parcel)
         except NameCollision as taken:
             failures.append(_failure(parcel, taken))
@@ -130,7 +133,7 @@ def deliver(
     away = 0
     for parcel in free:
         try:
-            _send(parcel, ledger, store, folder)
+            _send(parcel, ledger, store, folder, signing)
             names.append(parcel.name)
             away = 0
         except LedgerUnavailable:
@@ -172,7 +175,7 @@ def _pack_all(
     return parcels
 
 
-def _send(parcel: Parcel, ledger: Ledger, store: Store, folder: Path | None) -> None:
+def _send(parcel: Parcel, ledger: Ledger, store: Store, folder: Path | None, signing: Signing) -> None:
     # 1. The bytes that were approved, and no others
     image = parcel.image
     data = store.get(image.object_key)
@@ -180,7 +183,8 @@ def _send(parcel: Parcel, ledger: Ledger, store: Store, folder: Path | None) -> 
         raise ObjectDamaged(f"{image.object_key}: its bytes are not those that were kept and approved")
     # 2. Everything that leaves, before the first of it does
     maps = _derived_maps(parcel, data) if parcel.maps else {}
-    text = sidecar(parcel)
+    data = _earlier(parcel, store, folder) or signing.finished(data, parcel, store)
+    text = sidecar(parcel, delivered=hashlib.sha256(data).hexdigest(), signed=signing.signer is not None)
     if folder is not None:
         for map_name, picture in maps.items():
             if read_file(folder, map_name) not in (None, picture):
@@ -219,7 +223,15 @@ def _derived_maps(parcel: Parcel, data: bytes) -> dict[str, bytes]:
     return {names[kind]: derived(pixels, kind, seamless=spec.seamless, digest=spec.digest) for kind in parcel.maps}
 
 
-def _refuse_strangers(parcel: Parcel, store: Store, folder: Path | None) -> None:
+def _earlier(parcel: Parcel, store: Store, folder: Path | None) -> bytes | None:
+    """What a run that was cut off put under its name: a signature is never the same twice, so that one leaves."""
+    key = f"delivery/{parcel.name}"
+    if store.exists(key):
+        return store.get(key)
+    return read_file(folder, parcel.name) if folder is not None else None
+
+
+def _refuse_strangers(parcel: Parcel, store: Store, folder: Path | None, signing: Signing) -> None:
     """Other bytes under one of its names, without a record: not ours to replace. Our own, from a run that was cut off,
     are. Maps are compared when they have been computed."""
     for name in (parcel.name, parcel.sidecar_name):
@@ -228,8 +240,8 @@ def _refuse_strangers(parcel: Parcel, store: Store, folder: Path | None) -> None
         if folder is not None and (data := read_file(folder, name)) is not None:
             there.append(data)
         for data in there:
-            own = hashlib.sha256(data).hexdigest() == parcel.image.sha256
-            if not (own if name == parcel.name else is_own_sidecar(data, parcel)):
+            own = signing.is_own(data, parcel, store) if name == parcel.name else is_own_sidecar(data, parcel)
+            if not own:
                 raise NameCollision(f"it would be {name}, where another file lies already")
 
 

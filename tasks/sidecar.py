@@ -6,12 +6,18 @@ import json
 from datetime import UTC
 from typing import Any
 
+from storage.captions import digital_source
 from storage.maps import METHOD
 from tasks.parcel import Parcel
 
+PROMPTS = {"prompt", "negative_prompt", "spec", "seed"}
+LEAST = {"name", "digest", "sha256", "licence", "maps", "digital_source_type", "delivered"}
+"""Fields that `metadata: label` leaves out, and that `none` keeps."""
 
-def sidecar(parcel: Parcel) -> bytes:
-    """What is known of the image, as JSON. No time of delivery in it, so that writing it again writes the same."""
+
+def sidecar(parcel: Parcel, *, delivered: str, signed: bool) -> bytes:
+    """What is known of the image, as JSON; less, where the manifest says so (`metadata`). `delivered`: SHA-256 of the
+    bytes that leave. No time of delivery in it, so that writing it again writes the same."""
     image, spec, decision = parcel.image, parcel.spec, parcel.decision
     body: dict[str, Any] = {
         "name": parcel.name,
@@ -50,9 +56,12 @@ def sidecar(parcel: Parcel) -> bytes:
             {"name": name, "kind": kind, "derived": True, "method": METHOD[kind]}
             for kind, name in parcel.map_names.items()
         ],
-        "digital_source_type": "trainedAlgorithmicMedia",
+        "digital_source_type": digital_source(spec).rpartition("/")[2],
+        "delivered": {"sha256": delivered, "signed": signed},
         "spec": spec.model_dump(mode="json", exclude_defaults=True) | {"engine_version": spec.engine_version},
     }
+    kept = {"full": set(body), "label": set(body) - PROMPTS, "none": LEAST}[parcel.manifest.delivery.metadata]
+    body = {name: value for name, value in body.items() if name in kept}
     return (json.dumps(body, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
 
 

@@ -81,7 +81,7 @@ def test_the_curve_is_the_distance_to_the_longest_run():
 def test_the_command_makes_a_sheet_and_the_curves(tmp_path):
     made = subprocess.run(
         [sys.executable, "-m", "flows", "sweep", "--prompt", "a red boat", "--prompt", "a green tree", "--seed", "5",
-         "--vary", "scheduler=Euler,UniPC", "--vary", "num_inference_steps=1,2,3", "--size", "64x48",
+         "--vary", "scheduler=Euler,UniPC", "--vary", "num_inference_steps=1,2,3", "--size", "96x72",
          "--out", str(tmp_path / "out")],
         cwd=ROOT, capture_output=True, text=True, check=False,
         env={**os.environ, "DAILIES_CATALOGUE": str(catalogue_path()), "DAILIES_HOME": str(tmp_path),
