@@ -19,6 +19,7 @@ from diffusers import AutoencoderKL
 from tqdm import tqdm
 
 from models.studio_tiny.draw import draw
+from models.studio_tiny.loop import half_precision
 
 
 def _drawn(seed: int, size: int, style: str | None) -> tuple[np.ndarray, np.ndarray, str, dict]:
@@ -72,7 +73,7 @@ def encode_all(folder: Path, vae: AutoencoderKL, *, size: int, device: torch.dev
         batch = images[i : i + 64]
         if size != batch.shape[1]:
             batch = np.stack([cv2.resize(b, (size, size), interpolation=cv2.INTER_AREA) for b in batch])
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with half_precision(device):
             mean = vae.encode(to_tensor(batch).to(device)).latent_dist.mean
         out[i : i + len(batch)] = (mean.float() * vae.config.scaling_factor).cpu().numpy()
     np.save(path, out)

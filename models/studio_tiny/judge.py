@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from models.studio_tiny.dataset import pictures, to_tensor
 from models.studio_tiny.draw import TEST_SEEDS, draw
-from models.studio_tiny.loop import Run, device
+from models.studio_tiny.loop import Run, device, half_precision
 from models.studio_tiny.world import CHARACTERS, FINGERS, MATERIALS, OBJECTS, WORDS, Attributes
 
 WEIGHTS = Path(__file__).parents[2] / "bench" / "judge.safetensors"
@@ -74,7 +74,7 @@ def train(folder: Path, *, minutes: float) -> None:
     for _ in run.steps():
         rows = np.sort(rng.integers(len(images), size=64))
         x, y = roughen(to_tensor(images[rows])).to(where), labels[rows].to(where)
-        with torch.autocast(where.type, dtype=torch.bfloat16):
+        with half_precision(where):
             logits = judge(x)
         losses = [F.cross_entropy(logits[k].float(), y[:, i], ignore_index=NOTHING) for i, k in enumerate(HEADS)]
         run.learn(torch.stack([loss for loss in losses if torch.isfinite(loss)]).sum())

@@ -14,6 +14,12 @@ from torch import distributed, nn
 from tqdm import tqdm
 
 
+def half_precision(where: torch.device) -> torch.autocast:
+    """bf16 autocast on an accelerator and on a CPU with AMX. On other CPUs it is 30 times slower than float32."""
+    pays = where.type != "cpu" or bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    return torch.autocast(where.type, dtype=torch.bfloat16, enabled=pays)
+
+
 def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 

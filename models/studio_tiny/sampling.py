@@ -11,6 +11,7 @@ from PIL import Image
 
 from models.studio_tiny.architecture import Parts, build_scheduler, load_tokenizers
 from models.studio_tiny.draw import sheet
+from models.studio_tiny.loop import half_precision
 
 PROMPTS = (
     "a red sword on a white background, outlined",
@@ -66,7 +67,7 @@ def sample(pipe: DiffusionPipeline, prompts: list[str], *, size: int = 128, step
         if not {"image", "strength"} <= dealt.keys():
             dealt |= {"height": size, "width": size}
         seeds = [torch.Generator("cpu").manual_seed(first_seed + i + k) for k in range(len(part))]
-        with torch.autocast(pipe.device.type, dtype=torch.bfloat16):
+        with half_precision(pipe.device):
             made += list(pipe(prompt=part, num_inference_steps=steps, guidance_scale=guidance, generator=seeds,
                               output_type="np", **dealt).images)  # fmt: skip
     return [(np.clip(m, 0, 1) * 255).round().astype(np.uint8) for m in made]

@@ -3,8 +3,8 @@
     python -m models.studio_tiny.train data|vae|decoder|text|unet|controlnet|lora|draft --training DIR --minutes N
 
 DIR holds the drawn pictures, the latents, a checkpoint (.pt), a loss curve (.csv) and sheets (.png) of each part.
-It runs on a GPU when there is one, otherwise on the CPU in bf16 autocast. On a busy machine the UNet trains faster as
-several processes of one thread, which wait for each other once a step and not once an operation:
+It runs on a GPU when there is one, otherwise on the CPU, in bf16 autocast where it has AMX. On a busy machine the UNet
+trains faster as several processes of one thread, which wait for each other once a step and not once an operation:
 
     torchrun --nproc-per-node 2 -m models.studio_tiny.train unet --training DIR --minutes N
 """

@@ -15,7 +15,7 @@ from torch import nn
 from models.studio_tiny.architecture import Parts, build_controlnet, encode_text, time_ids
 from models.studio_tiny.dataset import draw_all, encode_all, pictures
 from models.studio_tiny.draw import canny
-from models.studio_tiny.loop import Run, device, own_chance, processes
+from models.studio_tiny.loop import Run, device, half_precision, own_chance, processes
 from models.studio_tiny.train_unet import Captions, noise_schedule, trained
 from models.studio_tiny.train_vae import encode, trained_vae
 from models.studio_tiny.world import LORA_STYLE
@@ -77,7 +77,7 @@ def train_controlnet(folder: Path, *, condition: str, minutes: float) -> None:
         t = early_times(batch).to(where)
         signal = alphas[t][:, None, None, None]
         noisy = signal.sqrt() * clean + (1 - signal).sqrt() * noise
-        with torch.autocast(where.type, dtype=torch.bfloat16):
+        with half_precision(where):
             with torch.no_grad():
                 states, pooled = encode_text(parts, *captions(np.where(rng.random(batch) < 0.5, -1, rows)))
             added = {"text_embeds": pooled, "time_ids": time_ids(SIZE, batch=batch).to(where)}
@@ -122,7 +122,7 @@ def train_lora(folder: Path, *, minutes: float, rank: int = 8) -> None:
         noise = torch.randn_like(clean)
         t = early_times(batch).to(where)
         signal = alphas[t][:, None, None, None]
-        with torch.autocast(where.type, dtype=torch.bfloat16):
+        with half_precision(where):
             states, pooled = encode_text(parts, *captions(np.where(rng.random(batch) < 0.1, -1, rows)))
             made = parts.unet(signal.sqrt() * clean + (1 - signal).sqrt() * noise, t, states,
                               added_cond_kwargs={"text_embeds": pooled, "time_ids": added}).sample  # fmt: skip

@@ -14,7 +14,7 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from models.studio_tiny.architecture import encode_text, time_ids
-from models.studio_tiny.loop import Run, device, own_chance, processes
+from models.studio_tiny.loop import Run, device, half_precision, own_chance, processes
 from models.studio_tiny.train_adapters import BATCH, SIZE, Adapter, frozen
 from models.studio_tiny.train_unet import Captions, noise_schedule
 from models.studio_tiny.train_vae import encode
@@ -51,7 +51,7 @@ def train(folder: Path, *, minutes: float) -> None:
         place = torch.from_numpy(rng.integers(1, GRID + 1, batch)).to(where)
         t, s = place * STEP - 1, ((place - 1) * STEP - 1).clamp(min=0)
         noisy = mix(clean, noise, alphas, t)
-        with torch.autocast(where.type, dtype=torch.bfloat16):
+        with half_precision(where):
             states, pooled = encode_text(parts, *captions(rows))
             nothing, nothing_pooled = encode_text(parts, *captions(np.full(batch, -1)))
             with torch.no_grad():

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from models.studio_tiny import architecture
 from models.studio_tiny.architecture import LENGTH, TEXT_1, TEXT_2, Parts, encode_text
 from models.studio_tiny.judge import NAMES
-from models.studio_tiny.loop import Run, device
+from models.studio_tiny.loop import Run, device, half_precision
 from models.studio_tiny.world import BACKGROUNDS, COLOURS, FINGERS, STYLES, WORDS, Attributes, describe, imagine
 
 BATCH = 48
@@ -80,7 +80,7 @@ def train(folder: Path, *, minutes: float) -> None:
         truth = torch.tensor([[options.index(getattr(a, k)) for k, options in ASKED.items()] for _, a in batch]).to(
             where
         )
-        with torch.autocast(where.type, dtype=torch.bfloat16):
+        with half_precision(where):
             loss = lesson((ids[0], ids[1]), end, truth)
         run.learn(loss)
 

@@ -18,7 +18,7 @@ from torch import nn
 from models.studio_tiny import architecture
 from models.studio_tiny.architecture import FACTOR, SCHEDULE, Parts, encode_text, time_ids
 from models.studio_tiny.dataset import pictures
-from models.studio_tiny.loop import Run, device, own_chance, processes, rank
+from models.studio_tiny.loop import Run, device, half_precision, own_chance, processes, rank
 from models.studio_tiny.sampling import PROMPTS, pipeline, sample_sheet
 from models.studio_tiny.train_text import taught
 from models.studio_tiny.train_vae import encode, trained_vae
@@ -103,7 +103,7 @@ def train(folder: Path, *, minutes: float, size: int) -> None:
         t = ((torch.rand(()) + torch.arange(batch) / batch) % 1 * 1000).long().clamp(max=999).to(where)
         noisy = schedule.add_noise(clean, noise, t)
         # 3. predict v
-        with torch.autocast(where.type, dtype=torch.bfloat16):
+        with half_precision(where):
             states, pooled = encode_text(parts, *captions(told))
             made = modules["unet"](
                 noisy, t, states, added_cond_kwargs={"text_embeds": pooled, "time_ids": sizes}

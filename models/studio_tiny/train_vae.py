@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from models.studio_tiny.architecture import build_vae
 from models.studio_tiny.dataset import encode_all, pictures, to_images, to_tensor
 from models.studio_tiny.draw import sheet
-from models.studio_tiny.loop import Run, device
+from models.studio_tiny.loop import Run, device, half_precision
 
 CROP = 64  # pixels: the autoencoder is convolutional, so crops teach it as well as whole pictures
 BATCH = 16
@@ -51,7 +51,7 @@ def train(folder: Path, *, minutes: float, decoder_only: bool = False) -> None:
     rng = np.random.default_rng(run.step)
     for step in run.steps():
         true = crops(images, rng, BATCH).to(where)
-        with torch.autocast(where.type, dtype=torch.bfloat16):
+        with half_precision(where):
             posterior = vae.encode(true).latent_dist
             made = vae.decode(posterior.sample()).sample
         loss = reconstruction_loss(made.float(), true)
