@@ -3,8 +3,8 @@
     python -m bench.checkpoint                     about 200 pictures a line
     python -m bench.checkpoint --images 48 --only "right colour,draft"
 
-Prompts and seeds were not used in training. On a CPU with AMX the networks compute in bf16 autocast. Objects, fingers and
-words are judged by models/studio_tiny/judge.py, whose accuracy on drawn pictures is printed beside its verdicts.
+Prompts and seeds were not used in training. On a CPU with AMX the networks compute in bf16 autocast. Objects, fingers
+and words are judged by models/studio_tiny/judge.py, whose accuracy on drawn pictures is printed beside its verdicts.
 """
 
 from __future__ import annotations

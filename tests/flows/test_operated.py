@@ -47,9 +47,8 @@ def test_doctor_finds_a_sound_machine_sound(local: Stack) -> None:
 def test_doctor_names_what_is_wrong_and_goes_on(local: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     settings = local.settings.model_copy(update={"database_url": "postgresql://nobody@127.0.0.1:9/none"})
-    with temporary_settings(
-        {PREFECT_API_URL: "http://127.0.0.1:9/api"}
-    ):  # other tests' harness has set it in this process
+    # the harness of other tests has set the server of this process
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         states = {examined.part: examined for examined in examine(settings)}
     assert {part for part, examined in states.items() if examined.state == "wrong"} == {"database", "clock", "prefect"}
     assert "does not answer" in states["prefect"].detail

@@ -53,9 +53,8 @@ def process_of_the_night(server: Studio) -> psutil.Process:
 
 @pytest.mark.servers
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(
-    ("images", "restarts"), [(8, 1), pytest.param(15, 3, marks=pytest.mark.slow)], ids=["once", "three times"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("images", "restarts"), [(8, 1), (15, 3)], ids=["once", "three times"])
 def test_the_server_is_killed_in_a_night(studio_stack: Stack, tmp_path: Path, images: int, restarts: int) -> None:
     parts = parts_of(studio_stack.settings, studio_stack.ledger, studio_stack.store)
     ledger = parts.ledger
