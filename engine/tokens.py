@@ -14,8 +14,6 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from transformers import CLIPTokenizer
-
 from engine.model_files import ModelFiles
 from schemas.weights.components import VOCABULARY, shipped
 from schemas.weights.files import header_at
@@ -120,6 +118,8 @@ def tokenizer(config: Mapping[str, Any], *, folder: Path | None = None) -> Any:
     """The folder's, where it is there; else CLIP's, from the vocabulary that ships: `config` says what it pads with."""
     if folder is not None and folder.is_dir():
         return _from_folder(folder)
+    from transformers import CLIPTokenizer  # the light install has none, and reads weights all the same
+
     vocabulary, merges = _vocabulary()
     return CLIPTokenizer(
         vocab=dict(vocabulary), merges=list(merges), pad_token=config["pad_token"], model_max_length=77
@@ -127,6 +127,8 @@ def tokenizer(config: Mapping[str, Any], *, folder: Path | None = None) -> Any:
 
 
 def _from_folder(folder: Path) -> Any:
+    from transformers import CLIPTokenizer
+
     return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
 
 

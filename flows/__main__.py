@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows import provenance, upkeep
-from schemas.errors import DailiesError
+from schemas.errors import DailiesError, ManifestError
 
 if TYPE_CHECKING:
     from schemas.settings import Settings
@@ -28,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+JsonOption = Annotated[bool, typer.Option("--json", help="the same as JSON, for programs")]
 ManifestPath = Annotated[Path, typer.Argument(help="a manifest: YAML or JSON", metavar="MANIFEST", show_default=False)]
 
 
@@ -71,12 +72,27 @@ def settings() -> Settings:
 def check(
     manifest: ManifestPath,
     strict: Annotated[bool, typer.Option("--strict", help="warnings are errors")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="each asset's prompt, tokens, settings and where each comes from, file name")
+    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Say what a manifest would make, or everything that is wrong with it, line by line."""
-    from flows.tables import print_report
+    """Say what a manifest would make and cost, or everything that is wrong with it, line by line."""
+    from flows.tables import print_json, print_report, print_shown
     from tasks.submit import check
 
-    print_report(check(manifest, settings(), strict=strict))
+    try:
+        report = check(manifest, settings(), strict=strict, show=show)
+    except ManifestError as wrong:
+        if not as_json:
+            raise
+        print_json({"problems": [problem.as_json() for problem in wrong.problems]})
+        raise typer.Exit(wrong.exit_code) from None
+    if as_json:
+        print_json(report.as_json())
+        return
+    print_report(report)
+    print_shown(report)
 
 
 @app.command()
