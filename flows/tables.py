@@ -6,6 +6,7 @@ import json
 import shutil
 from typing import Any
 
+from tasks.difference import Difference
 from tasks.show import Tokens
 from tasks.submit import Report
 
@@ -13,6 +14,11 @@ from tasks.submit import Report
 def print_json(value: Any) -> None:
     """One JSON value on one line; dates and times as ISO 8601."""
     print(json.dumps(value, default=str, ensure_ascii=False))
+
+
+def counted(many: int, noun: str) -> str:
+    """ "1 image", "12 images"."""
+    return f"{many} {noun}{'s' * (many != 1)}"
 
 
 def print_report(report: Report) -> None:
@@ -98,6 +104,32 @@ def money(report: Report, gpu_seconds: float, guessed: bool = False) -> str:
     if 0 < amount < 0.01:
         return f"under 0.01 {report.currency}"
     return f"{'~' if guessed else ''}{amount:.2f} {report.currency}"
+
+
+def print_difference(difference: Difference) -> None:
+    """Asset by asset, without those in which nothing differs."""
+    names = ("same", "new", "changed", "dropped")
+    totals = ", ".join(f"{difference.total(name)} {_DIFFERS[name]}" for name in names if difference.total(name))
+    renamed = sum(len(asset.renamed) for asset in difference.assets)
+    print(f"{difference.old} -> {difference.new}: {totals or 'no image'}" + (f", {renamed} renamed" * bool(renamed)))
+    for asset in difference.assets:
+        if not (asset.new or asset.changed or asset.dropped or asset.renamed or asset.terms):
+            continue
+        counts = ", ".join(f"{getattr(asset, name)} {_DIFFERS[name]}" for name in names if getattr(asset, name))
+        print(f"\n{asset.asset}: {counts}")
+        if asset.formerly:
+            print(f"  as {asset.formerly} was; the asset's name is part of what fixes an image, so all are made anew")
+        for change in asset.changes:
+            print(f"  {change.field}: {change.old} -> {change.new} ({change.images})")
+        for old, new in asset.renamed[:3]:
+            print(f"  renamed: {old} -> {new}")
+        if len(asset.renamed) > 3:
+            print(f"  renamed: and {len(asset.renamed) - 3} more")
+        for sentence in asset.terms:
+            print(f"  {sentence}")
+
+
+_DIFFERS = {"same": "the same", "new": "new", "changed": "made again", "dropped": "dropped"}
 
 
 def duration(seconds: float, guessed: bool = False) -> str:

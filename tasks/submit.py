@@ -98,7 +98,7 @@ def check(path: Path, settings: Settings, *, strict: bool = False, show: bool = 
     said = report(manifest, looked.frozen, settings, catalogue)
     said.warnings = looked.reading.warnings
     if show:
-        ledger, _ = _history(settings)
+        ledger, _ = open_history(settings)
         models = models_for(manifest, catalogue, ledger.pins() if ledger else {}).models
         shows = Show(manifest, looked.frozen, models, looked.reading.tree, settings, catalogue)
         said.shown = shows.assets(said.rows)
@@ -109,7 +109,7 @@ def check(path: Path, settings: Settings, *, strict: bool = False, show: bool = 
 
 def report(manifest: Manifest, files: Mapping[str, FrozenFile], settings: Settings, catalogue: ModelFiles) -> Report:
     """The table for a sound manifest."""
-    ledger, notes = _history(settings)
+    ledger, notes = open_history(settings)
     pins = ledger.pins() if ledger else {}
     pace: Mapping[PaceKey, float] = ledger.pace() if ledger else {}
     lookup = models_for(manifest, catalogue, pins)
@@ -201,7 +201,7 @@ def planned_specs(
     return expand(manifest, files, lookup.models)
 
 
-def _history(settings: Settings) -> tuple[Ledger | None, list[str]]:
+def open_history(settings: Settings) -> tuple[Ledger | None, list[str]]:
     """The ledger, when there is one: a check must not make a database."""
     if settings.database.startswith("sqlite:///") and not Path(settings.database.removeprefix("sqlite:///")).exists():
         return None, []

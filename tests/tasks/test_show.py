@@ -78,7 +78,7 @@ def test_the_prompt_is_the_one_that_is_encoded_and_its_tokens_are_counted(shown:
     assert potion.file_name == "Shop/UI/Potion_Steps12Red01.png" and potion.images == 8
     assert [(one.text, one.windows, one.over) for one in potion.tokens] == [("prompt", 1, 0), ("negative_prompt", 1, 0)]
     first = long.tokens[0]
-    assert first.count > 100 and first.windows == 2 and first.over == first.count - 75
+    assert first.count > 150 and first.windows == 3 and first.over == first.count - 75
 
 
 def test_the_command_prints_it_and_gives_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
