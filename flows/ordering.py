@@ -1,4 +1,4 @@
-"""The commands of whoever orders images: check, diff, submit, plan.
+"""The commands of whoever orders images: check, diff, preview, submit, plan.
 
 As in flows/__main__.py, each imports what it needs in its own body.
 """
@@ -85,6 +85,46 @@ def diff(
         )
 
 
+def preview(
+    manifest: ManifestPath,
+    assets: Annotated[list[str] | None, typer.Argument(help="only these", metavar="[ASSET]...")] = None,
+    out: Annotated[Path, typer.Option(help="the contact sheet: .png or .pdf")] = Path("preview.png"),
+) -> None:
+    """Make one draft of each asset now, on this machine, into a contact sheet; nothing is kept in the ledger."""
+    import time
+
+    from engine.model_files import open_model_files
+    from flows.__main__ import settings
+    from flows.tables import counted
+    from tasks.contact_sheet import check_ending, write_sheet
+    from tasks.preview import make_drafts, plan_drafts, tiles
+    from tasks.submit import open_history, read_sound
+
+    began = time.monotonic()
+    check_ending(out)
+    given = settings()
+    catalogue = open_model_files(given)
+    looked, sound = read_sound(manifest, given, catalogue)
+    ledger, _ = open_history(given)
+    pins = ledger.pins() if ledger else {}
+    planned = plan_drafts(sound, looked, catalogue, pins=pins, names=assets or ())
+
+    from engine.diffuse import Engine
+    from engine.levers import Levers
+
+    engine = Engine(catalogue, device=given.device, dtype=given.dtype, pins=pins, levers=Levers.of(given))
+    drafts = make_drafts(
+        engine, planned, looked, given, told=lambda done, all_: print(f"{done} of {all_}", file=sys.stderr)
+    )
+    for file in write_sheet(out, [tiles(drafts)], title=f"{sound.project}: {manifest.name}", side=320):
+        print(file)
+    failed = [draft for draft in drafts if draft.made.error is not None]
+    for draft in failed:
+        print(f"{draft.spec.asset}: {draft.made.error}", file=sys.stderr)
+    print(f"{counted(len(drafts) - len(failed), 'draft')} in {time.monotonic() - began:.1f} s")
+    raise typer.Exit(int(bool(failed)))
+
+
 def submit(
     manifest: ManifestPath,
     submitted_by: Annotated[str, typer.Option("--by", help="who submits; else the manifest's asked_by")] = "",
@@ -135,5 +175,5 @@ def plan() -> None:
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (check, diff, submit, plan):
+    for command in (check, diff, preview, submit, plan):
         app.command()(command)
