@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 from engine.model_files import ModelFiles
 from schemas.errors import InputError, ModelMissing, RenderError
 from schemas.manifest import AnyAsset, Manifest
-from schemas.matrix import Combination, Matrix, axes
+from schemas.matrix import Combination, Matrix, list_axes
 from schemas.resolved import SAMPLING
-from schemas.rules import nearest
+from schemas.rules.consistency import suggest_names
 from schemas.settings import Settings
 from schemas.spec import ImageSpec, Tier
-from storage.frozen import Looked
+from storage.intake import Inspection
 from tasks.contact_sheet import Group, Tile
-from tasks.lookup import models_for
-from tasks.plan import Models, expand_asset
+from tasks.planning.lookup import look_up_models
+from tasks.planning.plan import PlannedModels, expand_asset
 
 if TYPE_CHECKING:
     from engine.diffuse import Engine
@@ -38,7 +38,7 @@ class Draft:
 
 
 def plan_drafts(
-    manifest: Manifest, looked: Looked, catalogue: ModelFiles, *, pins: dict[str, str], names: Sequence[str] = ()
+    manifest: Manifest, looked: Inspection, catalogue: ModelFiles, *, pins: dict[str, str], names: Sequence[str] = ()
 ) -> list[tuple[ImageSpec, int]]:
     """The draft of each asset, or of those that are named, and how many images the manifest asks for of it.
 
@@ -47,10 +47,10 @@ def plan_drafts(
     known = [asset.name for asset in manifest.assets]
     for name in names:
         if name not in known:
-            raise InputError(f"got the asset {name!r}; {nearest(name, known)}")
+            raise InputError(f"got the asset {name!r}; {suggest_names(name, known)}")
     wanted = [asset for asset in manifest.assets if not names or asset.name in names]
     drafts = manifest.model_copy(update={"assets": tuple(as_draft(manifest, asset)[0] for asset in wanted)})
-    lookup = models_for(drafts, catalogue, pins)
+    lookup = look_up_models(drafts, catalogue, pins)
     if lookup.missing:
         raise ModelMissing("; ".join(lookup.missing))
     return [(_spec(manifest, asset, looked, lookup.models), Matrix(manifest, asset).count()) for asset in wanted]
@@ -70,12 +70,12 @@ def as_draft(manifest: Manifest, asset: AnyAsset) -> tuple[AnyAsset, Combination
     draft = asset.model_copy(update=update)
     at = {
         path: first.at[path] if path in first.at and path not in SAMPLING else values[0]
-        for path, values in axes(manifest, draft, Tier.DRAFT).items()
+        for path, values in list_axes(manifest, draft, Tier.DRAFT).items()
     }
     return draft, Combination(at | {"tier": Tier.DRAFT}, first.variant)
 
 
-def _spec(manifest: Manifest, asset: AnyAsset, looked: Looked, models: Models) -> ImageSpec:
+def _spec(manifest: Manifest, asset: AnyAsset, looked: Inspection, models: PlannedModels) -> ImageSpec:
     draft, combination = as_draft(manifest, asset)
     (spec,) = expand_asset(manifest, draft, looked.frozen, models, combinations=[combination])
     return spec
@@ -84,7 +84,7 @@ def _spec(manifest: Manifest, asset: AnyAsset, looked: Looked, models: Models) -
 def make_drafts(
     engine: Engine,
     planned: Sequence[tuple[ImageSpec, int]],
-    looked: Looked,
+    looked: Inspection,
     settings: Settings,
     *,
     told: Callable[[int, int], object] | None = None,
@@ -92,7 +92,7 @@ def make_drafts(
     """The drafts, in order. Pictures and conditions are in a folder that is gone afterwards. `told`: how many of how
     many are made."""
     from storage.objects import FolderStore
-    from tasks.gather import Gatherer
+    from tasks.shift.gather import Gatherer
 
     with tempfile.TemporaryDirectory(prefix="dailies-preview-") as folder:
         store = FolderStore(Path(folder))

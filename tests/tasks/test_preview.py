@@ -14,9 +14,9 @@ from schemas.errors import InputError
 from schemas.manifest import FrozenFile, Manifest
 from schemas.settings import Settings
 from schemas.spec import ImageSpec, Tier
-from tasks.plan import expand
+from tasks.planning.plan import expand_manifest
+from tasks.planning.submit import read_sound_manifest
 from tasks.preview import as_draft, batches, make_drafts, plan_drafts
-from tasks.submit import read_sound
 from tests.flows.studio import engine, write_manifest
 from tests.tasks.test_plan import MODELS, PICTURES
 
@@ -30,7 +30,7 @@ def draft(asset: dict, **shared: object) -> ImageSpec:  # type: ignore[type-arg]
 
 
 def _expand(manifest: Manifest, asset: object, combination: object) -> list[ImageSpec]:
-    from tasks.plan import expand_asset
+    from tasks.planning.plan import expand_asset
 
     files: dict[str, FrozenFile] = PICTURES
     return list(expand_asset(manifest, asset, files, MODELS, combinations=[combination]))  # type: ignore[arg-type, list-item]
@@ -54,7 +54,7 @@ def test_zip_and_exclude_are_kept() -> None:
 def test_a_draft_that_the_manifest_asks_for_is_that_very_image() -> None:
     body = {"project": "P", "model": "hero", "assets": [{"name": "A", "prompt": "x", "tier": ["final", "draft"]}]}
     manifest = Manifest.model_validate(body)
-    asked = {spec.digest for spec in expand(manifest, PICTURES, MODELS)}
+    asked = {spec.digest for spec in expand_manifest(manifest, PICTURES, MODELS)}
     one, combination = as_draft(manifest, manifest.assets[0])
     (spec,) = _expand(manifest, one, combination)
     assert spec.tier is Tier.DRAFT and spec.digest in asked
@@ -63,7 +63,7 @@ def test_a_draft_that_the_manifest_asks_for_is_that_very_image() -> None:
 def test_every_kind_of_asset_is_drafted_by_the_engine_and_nothing_is_kept(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home", device="cpu", batch_size=4)
     catalogue = open_model_files(settings)
-    looked, manifest = read_sound(write_manifest(tmp_path / "sent"), settings, catalogue)
+    looked, manifest = read_sound_manifest(write_manifest(tmp_path / "sent"), settings, catalogue)
     planned = plan_drafts(manifest, looked, catalogue, pins={})
     assert sorted(len(batch) for batch in batches([spec for spec, _ in planned], most=4)) == [1, 1, 2]
     drafts = make_drafts(engine(), planned, looked, settings)
@@ -92,6 +92,6 @@ def test_the_command_writes_the_sheet_of_one_asset(tmp_path: Path, monkeypatch: 
 def test_an_unknown_asset_is_named(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home")
     catalogue: ModelFiles = open_model_files(settings)
-    looked, manifest = read_sound(write_manifest(tmp_path / "sent"), settings, catalogue)
+    looked, manifest = read_sound_manifest(write_manifest(tmp_path / "sent"), settings, catalogue)
     with pytest.raises(InputError, match=r"got the asset 'Poton'.*Potion"):
         plan_drafts(manifest, looked, catalogue, pins={}, names=["Poton"])
