@@ -356,5 +356,6 @@ def _plan() -> Iterable[tuple[str, str, str, str | None, bool, Plain, dict[str, 
     yield "upscale_models/esrgan.safetensors", "upscaler", "", "esrgan", False, ESRGAN, {}
     yield "clip_vision/vit_h.safetensors", "image_encoder", "", None, False, VISION, {}
     yield "clip/clip_l.safetensors", "text_encoder", "", "clip_l", False, {
-        f"text_model.{n}": s for n, s in list_component_shapes(load_shipped("sdxl"))["text_encoder"].items()}, {}  # fmt: skip
+        f"text_model.{n}": s
+        for n, s in list_component_shapes(load_shipped("sdxl"))["text_encoder"].items()}, {}  # fmt: skip
     yield "loras/empty.safetensors", "unknown", "", None, True, {}, {}

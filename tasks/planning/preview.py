@@ -3,6 +3,7 @@ engine, but is neither checked nor kept."""
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -49,14 +50,14 @@ def plan_drafts(
         if name not in known:
             raise InputError(f"got the asset {name!r}; {suggest_names(name, known)}")
     wanted = [asset for asset in manifest.assets if not names or asset.name in names]
-    drafts = manifest.model_copy(update={"assets": tuple(as_draft(manifest, asset)[0] for asset in wanted)})
+    drafts = manifest.model_copy(update={"assets": tuple(convert_to_draft(manifest, asset)[0] for asset in wanted)})
     lookup = look_up_models(drafts, catalogue, pins)
     if lookup.missing:
         raise ModelMissing("; ".join(lookup.missing))
     return [(_spec(manifest, asset, looked, lookup.models), Matrix(manifest, asset).count()) for asset in wanted]
 
 
-def as_draft(manifest: Manifest, asset: AnyAsset) -> tuple[AnyAsset, Combination]:
+def convert_to_draft(manifest: Manifest, asset: AnyAsset) -> tuple[AnyAsset, Combination]:
     """The asset at the draft tier, and the first combination of its matrix there.
 
     An asset that has no drafts takes everything from its first final but the sampling, which is that of drafts: its own
@@ -76,9 +77,19 @@ def as_draft(manifest: Manifest, asset: AnyAsset) -> tuple[AnyAsset, Combination
 
 
 def _spec(manifest: Manifest, asset: AnyAsset, looked: Inspection, models: PlannedModels) -> ImageSpec:
-    draft, combination = as_draft(manifest, asset)
+    draft, combination = convert_to_draft(manifest, asset)
     (spec,) = expand_asset(manifest, draft, looked.frozen, models, combinations=[combination])
-    return spec
+    return with_a_step(spec)
+
+
+def with_a_step(spec: ImageSpec) -> ImageSpec:
+    """With as many steps as its weakest pass over a picture needs to run one: the few steps of a draft, times a small
+    strength, may come to none."""
+    strengths = [spec.strength, spec.seam_repair.strength if spec.seam_repair else None]
+    least = max((math.ceil(1 / strength) for strength in strengths if strength), default=1)
+    if spec.source is None or spec.num_inference_steps >= least:
+        return spec
+    return ImageSpec.model_validate(spec.model_dump() | {"num_inference_steps": least})
 
 
 def make_drafts(
@@ -101,7 +112,7 @@ def make_drafts(
             store.put_content("sources", data, extension=ending, media_type=media_type)
         gatherer = Gatherer(store, limits=settings.limits, condition_models=settings.condition_models)
         made: dict[str, Rendered] = {}
-        for batch in batches([spec for spec, _ in planned], most=settings.batch_size):
+        for batch in group_batches([spec for spec, _ in planned], most=settings.batch_size):
             inputs = gatherer.gather(batch)
             if inputs.failed:
                 raise RenderError("; ".join(str(reason) for _, reason in inputs.failed))
@@ -114,7 +125,7 @@ def make_drafts(
     return [Draft(spec, images, made[spec.digest]) for spec, images in planned]
 
 
-def batches(specs: Sequence[ImageSpec], *, most: int) -> list[list[ImageSpec]]:
+def group_batches(specs: Sequence[ImageSpec], *, most: int) -> list[list[ImageSpec]]:
     """Specs of one batch key together, `most` at once; what needs the same weights comes one after the other."""
     together: dict[tuple[str, str], list[ImageSpec]] = defaultdict(list)
     for spec in specs:
@@ -122,7 +133,7 @@ def batches(specs: Sequence[ImageSpec], *, most: int) -> list[list[ImageSpec]]:
     return [many[start : start + most] for _, many in sorted(together.items()) for start in range(0, len(many), most)]
 
 
-def tiles(drafts: Sequence[Draft]) -> Group:
+def make_tiles(drafts: Sequence[Draft]) -> Group:
     """For tasks/contact_sheet.py."""
     from PIL import Image
 
