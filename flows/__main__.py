@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows import ordering
-from flows.commands import provenance, upkeep
+from flows.commands import ordering, provenance, upkeep
 from schemas.errors import DailiesError
 
 if TYPE_CHECKING:
