@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import streamlit as st
 
 from review_app.addresses import BOUND, warn_unknown
 from review_app.appearance import escape_markdown, show_picture
 from review_app.auth import Person, current_user, find_role
-from review_app.frames import make_tile
+from review_app.frames import show_dialog
+from review_app.grid_order import Act, Order, find_order
+from review_app.light_table import PAGE, light_table
 from review_app.resources import open_resources
-from review_app.sheet import sheet
 from review_app.tournament import Tournament
 from schemas.errors import NotAllowed, StaleDecision
 from schemas.review import Choice, Criterion, Reason, Verdict
-from storage.ledger import Frame, InboxItem
+from storage.ledger import InboxItem
 
-MOST = 300
+KEY = "grid"
+SLOW = 25
+"""Decisions between two steps of the progress bar; fewer than that need none."""
+FEW = 6
+"""Refusals that are spelt out."""
 ledger = open_resources().ledger
 
 
@@ -41,60 +49,92 @@ def main() -> None:
     checks = [str(name) for name in Criterion]
     warn_unknown("check", checks)
     check = third.selectbox("Flagged by", checks, index=None, placeholder="Any check or none", key="check", **BOUND)
-    waiting = ledger.inbox(project=project, asset=asset, check=check, reviewer=person.name, limit=MOST)
-    groups: dict[tuple[str, str], list[InboxItem]] = {}
-    for item in waiting:
-        groups.setdefault((item.project, item.asset), []).append(item)
-    bar = st.container(horizontal=True, vertical_alignment="bottom")
-    titled = len(waiting) >= 4 * len(groups)  # a heading over every single image would only take room
-    shown = [{"title": name[1], "lines": [[_tile(item)] for item in items]} for name, items in groups.items()]
-    chosen = sheet(
-        shown if titled else [{"title": "", "lines": [[_tile(item, named=True)] for item in waiting]}],
-        key="grid",
-        many=True,
-        empty="Nothing waits under this filter, or others have it in hand.",
+    known = st.session_state.get("order")
+    st.session_state["order"] = find_order(
+        ledger, known, reviewer=person.name, project=project, asset=asset, check=check
     )
-    picked = [item for item in waiting if item.digest in set(chosen)]
-    if len(waiting) == MOST:
-        st.caption(f"The first {MOST} are shown.")
-    with bar:
-        if person.may_decide:
-            acts(picked, waiting, person)
+    table()
+
+
+@st.fragment
+def table() -> None:
+    person, order = current_user(), st.session_state.get("order")
+    if person is None or not isinstance(order, Order):
+        return
+    if not order.places:
+        st.info("Nothing waits under this filter, or others have it in hand. Choose All above to see the rest.")
+        return
+    assets = {(place.project, place.asset) for place in order.places}
+    asked = (st.session_state.get(KEY) or {}).get("window") or {}
+    pages = asked.get("pages", []) if asked.get("order") == order.name else [0]
+    found = light_table(
+        {
+            "order": order.name,
+            "total": len(order.places),
+            "page": PAGE,
+            "sections": [{"title": title, "images": images} for title, images in order.sections],
+            "one_asset": len(assets) == 1,
+            "pages": list_tiles(order, pages),
+            "reasons": [str(reason) for reason in Reason],
+            "may_decide": person.may_decide,
+        },
+        key=KEY,
+    )
+    for sent, answer in ((found.open, open_one), (found.act, act)):
+        if not sent:
+            continue
+        if sent["order"] != order.name:
+            st.warning("What waits has changed since. Nothing was recorded; choose again.")
         else:
-            st.caption("Your role does not decide.")
+            answer(order, sent, person)
 
 
-def _tile(item: InboxItem, *, named: bool = False) -> dict[str, str]:
-    flags = [str(check) for check, result in item.results.items() if result == "flag"]
-    tile = make_tile(
-        Frame(item.digest, item.variant, item.tier, item.take, None, item.thumb_key, item.preview_key, None, True, None)
-    )
-    name = item.asset if named else item.variant
-    return tile | {"name": f"{name}: {', '.join(flags)}?" if flags else name}
+def list_tiles(order: Order, pages: Sequence[int]) -> dict[str, list[dict[str, str]]]:
+    """Page number -> its tiles. The number is text, as in JSON."""
+    tiles = {}
+    for page in [page for page in pages if isinstance(page, int) and page >= 0][:8]:
+        window = [place.digest for place in order.places[page * PAGE : (page + 1) * PAGE]]
+        tiles[str(page)] = [make_grid_tile(item, named=not order.sections[0][0]) for item in ledger.inbox_items(window)]
+    return tiles
 
 
-def acts(picked: list[InboxItem], waiting: list[InboxItem], person: Person) -> None:
-    many = len(picked)
-    if st.button(f"Approve {many or ''}", type="primary", disabled=not many):
-        decide([(item, Verdict.APPROVE, ()) for item in picked], person)
-    reason = st.selectbox("Reason", [str(one) for one in Reason], index=None, placeholder="Why rejected", width=220)
-    if st.button(f"Reject {many or ''}", disabled=not (many and reason)):
-        decide([(item, Verdict.REJECT, (Reason(reason),)) for item in picked], person)
-    assets = {(item.project, item.asset) for item in picked}
-    rest = [item for item in waiting if (item.project, item.asset) in assets and item not in picked]
-    label = f"Best of {many + len(rest)}" if many == 1 and rest else "Best of its asset"
-    help_text = "Approves the chosen one and rejects the asset's others that are shown, as too like another"
-    if st.button(label, disabled=not (many == 1 and rest), help=help_text):
-        losers = [(item, Verdict.REJECT, (Reason.DUPLICATE,)) for item in rest]
-        decide([(picked[0], Verdict.APPROVE, ()), *losers], person)
-    several = picked if many > 1 else waiting
-    one_asset = len(several) > 1 and len({(item.project, item.asset) for item in several}) == 1
-    help_text = "Two at a time: of the chosen images of one asset, or of all that are shown when they are of one asset"
-    if st.button("A or B", disabled=not one_asset, help=help_text, icon=":material/compare:"):
-        st.session_state["contest"] = Tournament.among(several)
+def make_grid_tile(item: InboxItem, *, named: bool) -> dict[str, str]:
+    return {
+        "id": item.digest,
+        "thumb": open_resources().links.to(item.thumb_key),
+        "name": f"{item.asset} · {item.variant}" if named else item.variant,
+        "flags": ", ".join(str(check) for check, result in item.results.items() if result == "flag"),
+        "about": f"{item.asset} · {item.variant} · {item.tier}" + (f", take {item.take}" if item.take > 1 else ""),
+    }
+
+
+def open_one(order: Order, sent: dict[str, Any], person: Person) -> None:
+    del person  # the dialog asks for itself
+    if 0 <= sent["place"] < len(order.places):
+        show_dialog(order.places[sent["place"]].digest)
+
+
+def act(order: Order, sent: dict[str, Any], person: Person) -> None:
+    """One act on the chosen images: approve, reject, retake, the best of an asset, or two at a time."""
+    chosen = order.list_chosen(sent["ranges"])
+    name, note = sent["name"], str(sent["note"])
+    reasons = tuple(Reason(reason) for reason in sent["reasons"])
+    if name == "contest":
+        several = chosen if len(chosen) > 1 else order.places
+        if len(several) < 2 or len({(place.project, place.asset) for place in several}) > 1:
+            st.warning("A or B is for two or more images of one asset.")
+            return
+        st.session_state["contest"] = Tournament.among(ledger.inbox_items([place.digest for place in several]))
         st.rerun()
-    if many:
-        st.caption(f"{many} chosen")
+    if name == "best":
+        (best,) = chosen
+        rest = order.list_rivals(best)
+        if not rest:
+            st.warning("No other image of its asset waits here; approve it instead.")
+            return
+        losers = [Act(place, Verdict.REJECT, (Reason.DUPLICATE,)) for place in rest]
+        decide([Act(best, Verdict.APPROVE), *losers], person)
+    decide([Act(place, Verdict(name), reasons, note) for place in chosen], person)
 
 
 def tournament(contest: Tournament, person: Person) -> None:
@@ -119,8 +159,8 @@ def tournament(contest: Tournament, person: Person) -> None:
             label = f"Approve it and reject the other {len(contest.out)}"
             if st.button(label, type="primary", shortcut="Enter"):
                 del st.session_state["contest"]
-                losers = [(item, Verdict.REJECT, (Reason.DUPLICATE,)) for item in contest.out]
-                decide([(contest.left, Verdict.APPROVE, ()), *losers], person)
+                losers = [Act(item, Verdict.REJECT, (Reason.DUPLICATE,)) for item in contest.out]
+                decide([Act(contest.left, Verdict.APPROVE), *losers], person)
         if st.button("One step back", disabled=contest.before is None, shortcut="u"):
             st.session_state["contest"] = contest.before
             st.rerun()
@@ -131,36 +171,51 @@ def tournament(contest: Tournament, person: Person) -> None:
 
 def take_back(person: Person) -> None:
     """The last act on this page, whole: an undo for each of its decisions."""
-    last: list[tuple[InboxItem, int]] = st.session_state.get("last_act", [])
+    last: list[Act] = st.session_state.get("last_act", [])
     if not last or "contest" in st.session_state:
         return
-    if st.button(f"Take the last act back ({len(last)})", icon=":material/undo:"):
+    if st.button(f"Take the last act back ({len(last):,})", icon=":material/undo:"):
         del st.session_state["last_act"]
-        refused = []
-        for item, revision in last:
-            choice = Choice(image=item.digest, revision=revision, verdict=Verdict.UNDO)
-            try:
-                ledger.decide(choice, reviewer=person.name, role=find_role(person.name))
-            except (StaleDecision, NotAllowed) as wrong:
-                refused.append(f"{item.asset} {item.variant}: {wrong}")
-        st.session_state["refused"] = refused
+        record(last, person)
         st.rerun()
 
 
-def decide(choices: list[tuple[InboxItem, Verdict, tuple[Reason, ...]]], person: Person) -> None:
+def decide(acts: list[Act], person: Person) -> None:
     """One decision an image, each guarded by the revision that was shown; what is refused is named."""
-    refused, done = [], []
-    for item, verdict, reasons in choices:
-        choice = Choice(image=item.digest, revision=item.revision, verdict=verdict, reasons=reasons)
-        try:
-            done.append((item, ledger.decide(choice, reviewer=person.name, role=find_role(person.name))))
-        except (StaleDecision, NotAllowed) as wrong:
-            refused.append(f"{item.asset} {item.variant}: {wrong}")
-    st.session_state["refused"], st.session_state["last_act"] = refused, done
-    st.toast(f"{len(choices) - len(refused)} decided")
+    done = record(acts, person)
+    st.session_state["last_act"] = [one.reverse(revision) for one, revision in done]
+    st.toast(f"{len(done):,} decided")
     st.rerun()
 
 
-for sentence in st.session_state.pop("refused", []):
-    st.error(escape_markdown(f"Not recorded. {sentence}"))
+def record(acts: list[Act], person: Person) -> list[tuple[Act, int]]:
+    """Writes the acts one by one; those that were taken, with the revision that each made. The role is looked up at
+    every one."""
+    refused, done = [], []
+    bar = st.progress(0.0) if len(acts) > SLOW else None
+    for number, one in enumerate(acts):
+        place = one.place
+        choice = Choice(
+            image=place.digest, revision=place.revision, verdict=one.verdict, reasons=one.reasons, note=one.note
+        )
+        try:
+            revision = ledger.decide(choice, reviewer=person.name, role=find_role(person.name))
+            done.append((one, revision))
+        except (StaleDecision, NotAllowed) as wrong:
+            refused.append(f"{place.asset}, {place.digest[:12]}: {wrong}")
+        if bar is not None and number % SLOW == 0:
+            bar.progress(number / len(acts), text=f"{number:,} of {len(acts):,}")
+    st.session_state["refused"] = refused
+    return done
+
+
+def say_refused() -> None:
+    refused = st.session_state.pop("refused", [])
+    for sentence in refused[:FEW]:
+        st.error(escape_markdown(f"Not recorded. {sentence}"))
+    if len(refused) > FEW:
+        st.error(f"{len(refused) - FEW:,} more were not recorded; they wait still.")
+
+
+say_refused()
 main()

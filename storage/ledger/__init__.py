@@ -22,7 +22,7 @@ from storage.ledger.library import Library, LibraryPage
 from storage.ledger.new_images import NewImage, NewImages
 from storage.ledger.nights import AssetMade, FailureCause, Nights, NightSummary, PaceKey, make_pace_key
 from storage.ledger.outcomes import Outcomes
-from storage.ledger.review import Conflict, InboxCount, InboxItem, Review
+from storage.ledger.review import Conflict, InboxCount, InboxItem, InboxPlace, Review
 from storage.ledger.reviewers import InHand, Reviewers
 from storage.ledger.submissions import Brief, PlanCount, Submissions
 from storage.ledger.upkeep import Upkeep
@@ -41,6 +41,7 @@ __all__ = [
     "InHand",
     "InboxCount",
     "InboxItem",
+    "InboxPlace",
     "Jobs",
     "Judged",
     "Ledger",

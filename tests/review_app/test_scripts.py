@@ -13,20 +13,21 @@ import pytest
 from deno import find_deno_bin
 from playwright.sync_api import Browser
 
-from review_app import sheet, viewer
+from review_app import light_table, sheet, viewer
 from schemas.settings import ROOT
 
 CONFIG = ROOT / "review_app" / "deno.json"
 FILES = [viewer.HERE / name for name in viewer.SCRIPTS]
+TABLE = [light_table.HERE / name for name in light_table.SCRIPTS]
 
 
 def joined(files: list[Path]) -> str:
     return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
 
-def place_of(line: int) -> str:
+def place_of(line: int, files: list[Path]) -> str:
     """FILE:LINE of a line of the joined module."""
-    for file in FILES:
+    for file in files:
         length = file.read_text(encoding="utf-8").count("\n") + 1
         if line <= length:
             return f"{file.relative_to(ROOT)}:{line}"
@@ -36,16 +37,21 @@ def place_of(line: int) -> str:
 
 @pytest.mark.parametrize("command", [["lint", "--compact"], ["check"]], ids=["lint", "types"])
 def test_the_scripts_are_clean(tmp_path: Path, command: list[str]):
-    module = tmp_path / "viewer.js"
-    module.write_text(joined(FILES), encoding="utf-8")
+    modules = {"viewer": FILES, "light_table": TABLE, "sheet": [sheet.HERE / "sheet.js"]}
+    for name, files in modules.items():
+        (tmp_path / f"{name}.js").write_text(joined(files), encoding="utf-8")
     quiet = {"DENO_DIR": str(tmp_path / "deno"), "DENO_NO_UPDATE_CHECK": "1", "NO_COLOR": "1"}
     done = subprocess.run(
-        [find_deno_bin(), *command, f"--config={CONFIG}", str(module), str(sheet.HERE / "sheet.js")],
+        [find_deno_bin(), *command, f"--config={CONFIG}", *(str(tmp_path / f"{name}.js") for name in modules)],
         env=os.environ | quiet,
         capture_output=True,
         text=True,
     )
-    said = re.sub(r"\S*/viewer\.js:(\d+)", lambda found: place_of(int(found[1])), done.stdout + done.stderr)
+    said = re.sub(
+        r"\S*/(\w+)\.js:(\d+)",
+        lambda found: place_of(int(found[2]), modules[found[1]]) if found[1] in modules else found[0],
+        done.stdout + done.stderr,
+    )
     assert done.returncode == 0, said
 
 
@@ -68,6 +74,58 @@ def run(browser: Browser) -> Iterator[Callable[..., Any]]:
     page.add_script_tag(content=joined(FILES).replace("export default", ""))
     yield page.evaluate
     page.close()
+
+
+@pytest.fixture(scope="module")
+def on_table(browser: Browser) -> Iterator[Callable[..., Any]]:
+    """As `run`, with the functions of the light table."""
+    page = browser.new_page()
+    page.add_script_tag(content=joined(TABLE).replace("export default", ""))
+    yield page.evaluate
+    page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    "steps, ranges",
+    [
+        ("pick(s, 3); pick(s, 7, { extend: true })", [[3, 7]]),
+        ("pick(s, 7); pick(s, 3, { extend: true }); pick(s, 9, { extend: true })", [[7, 9]]),
+        ("pick(s, 2); pick(s, 5, { keep: true }); pick(s, 2, { keep: true })", [[5, 5]]),
+        ("addRange(s, 1, 3); pick(s, 6, { keep: true }); pick(s, 8, { keep: true, extend: true })", [[1, 3], [6, 8]]),
+        ("pickAll(s); pick(s, 40, { keep: true })", [[0, 39], [41, 99]]),
+        ("pick(s, 500)", [[99, 99]]),
+    ],
+)  # fmt: skip
+def test_choosing_is_a_file_managers(on_table: Callable[..., Any], steps: str, ranges: list[list[int]]):
+    assert on_table(f"() => {{ const s = newSelection(100); {steps}; return rangesIn(s); }}") == ranges
+
+
+@pytest.mark.browser
+def test_every_tile_has_one_place_and_is_found_there(on_table: Callable[..., Any]):
+    """Sections of 1, 7, 0-remainder and many images, at every scroll height: what is in view is what is drawn."""
+    wrong = on_table(
+        """() => {
+            const rows = rowsFor([1, 7, 10, 400, 3].map((images) => ({ title: "t", images })), 800);
+            const wrong = [];
+            const tops = Array.from({ length: 421 }, (_, place) => tileAt(rows, place));
+            for (let top = 0; top < rows.height; top += 37) {
+                const bottom = Math.min(rows.height - 1, top + 600);
+                const [first, last] = placesBetween(rows, top, bottom);
+                tops.forEach((tile, place) => {
+                    const inView = tile.top + TILE.height > top && tile.top < bottom;
+                    if (inView && (place < first || place > last)) wrong.push([top, place]);
+                });
+                if (last - first > 8 * rows.columns) wrong.push([top, first, last]);
+            }
+            for (let place = 0; place < 421; place += 1) {
+                const down = placeInRow(rows, place, 1);
+                if (down !== place && tops[down].top <= tops[place].top) wrong.push(["down", place, down]);
+            }
+            return wrong;
+        }"""
+    )
+    assert wrong == []
 
 
 DECK = """const item = (id) => ({ id });
