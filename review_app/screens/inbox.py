@@ -22,6 +22,8 @@ from storage.ledger import Brief, ImageDetails, InboxCount
 
 IN_HAND = 40
 MOST = 400
+SIBLINGS = 12
+"""Of an image's asset, for looking at side by side."""
 KEY = "viewer"
 
 
@@ -81,6 +83,7 @@ def screen() -> None:
             "reasons": [str(reason) for reason in Reason],
             "preview": _preview(sync.get("preview")),
             "link": told,
+            "kin": _kin(sync.get("kin")),
             "older": _older(person) if sync.get("recall") else None,
         },
         key=KEY,
@@ -172,6 +175,28 @@ def _preview(wish: dict[str, Any] | None) -> dict[str, Any] | None:
     cap = cap_retakes(at.settings.max_retakes, brief.max_retakes if brief is not None else None)
     left = max(0, cap - (picture.spec.take - 1))
     return {"number": wish["number"]} | preview_retake(picture, wish["changes"], retakes_left=left)
+
+
+def _kin(wish: object) -> dict[str, Any] | None:
+    """Other pictures of an image's asset, for looking at side by side. No verdict is among what is told."""
+    at = open_resources()
+    found = at.ledger.pictures([wish]) if isinstance(wish, str) and wish else {}
+    if not found:
+        return None
+    digest, picture = next(iter(found.items()))
+    frames = at.ledger.contact_sheet(picture.spec.project, picture.spec.asset, limit=SIBLINGS + 2)
+    others = [one for one in frames if one.preview_key and one.digest not in (digest, picture.spec.parent)][:SIBLINGS]
+    return {
+        "id": digest,
+        "pictures": [
+            {
+                "label": one.variant + (f", take {one.take}" if one.take > 1 else ""),
+                "url": at.links.to(str(one.preview_key)),
+                "thumb": at.links.to(str(one.thumb_key)),
+            }
+            for one in others
+        ],
+    }
 
 
 def _elsewhere(person: Person) -> list[dict[str, Any]]:

@@ -12,7 +12,10 @@ from typing import Any
 import streamlit as st
 
 HERE = Path(__file__).parent
-SCRIPTS = ("types.js", "deck.js", "outbox.js", "stage.js", "panel.js", "ask.js", "keys.js", "acts.js", "viewer.js")
+SCRIPTS = (
+    "types.js", "deck.js", "outbox.js", "stage.js", "looking.js", "inspect.js", "panes.js", "pointers.js", "panel.js",
+    "ask.js", "keys.js", "acts.js", "viewer.js",
+)  # fmt: skip
 
 
 def _joined(*names: str) -> str:

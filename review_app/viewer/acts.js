@@ -21,7 +21,19 @@ function act(view, name, event) {
     skip: () => (skip(view.deck), show(view), flush(view.outbox)),
     next: () => move(view, 1),
     prev: () => move(view, -1),
-    zoom: () => zoomTo(view, view.look.zoom ? 0 : 1),
+    zoom: () => zoomTo(view, view.look.zoom ? 0 : event?.shiftKey ? 2 : 1),
+    fit: () => zoomTo(view, 0),
+    closer: () => zoomBy(view, 1.25),
+    farther: () => zoomBy(view, 0.8),
+    tiles: () => toggleTiles(view),
+    looking: () => toggleLooking(view),
+    backdrop: () => cycleLook(view, "backdrop"),
+    channel: () => cycleLook(view, "channel"),
+    plain: () => resetTone(view),
+    inspect: () => toggleInspect(view),
+    panes: () => cyclePanes(view),
+    draw: () => toggleDrawing(view),
+    overlay: () => compare(view, view.look.mode === "overlay" ? "" : "overlay"),
     boxes: () => toggleBoxes(view),
     blink: () => item.beside.length && compare(view, event?.type === "click" && view.look.mode === "blink" ? "" : "blink"),
     wipe: () => compare(view, view.look.mode === "wipe" ? "" : "wipe"),
@@ -66,7 +78,7 @@ function onClick(view, event) {
   if (event.target === view.parts.shade) return close(view);
   const button = event.target.closest("button");
   if (!button || !view.root.contains(button)) return;
-  const { act: name, mark, go, drop, reason, way, beside } = button.dataset;
+  const { act: name, mark, go, drop, reason, way, beside, pane } = button.dataset;
   if (name === "dismiss") button.parentElement.remove();
   else if (name && name !== "blink") act(view, name, event);
   else if (name === "blink" && event.detail === 0) act(view, name, event);
@@ -78,7 +90,8 @@ function onClick(view, event) {
     draftOf(view.deck, onScreen(view.deck).id).regions.splice(Number(drop), 1);
     refresh(view);
     drawBoxes(view);
-  } else if (reason) toggleReason(view, reason);
+  } else if (pane) choosePane(view, Number(pane));
+  else if (reason) toggleReason(view, reason);
   else if (way) chooseWay(view, way);
   else if (beside) {
     view.beside = Number(beside);
@@ -91,6 +104,7 @@ function onClick(view, event) {
 }
 
 function onChange(view, event) {
+  if (event.target.dataset.look) return onLook(view, event.target);
   const name = event.target.dataset.filter;
   if (!name) return;
   view.filter = { ...view.filter, [name]: event.target.value };
@@ -103,73 +117,4 @@ function onChange(view, event) {
   view.parts.stage.focus();
   show(view);
   flush(view.outbox);
-}
-
-/** Dragging draws a region, or moves the picture when it is larger than its room (Shift draws then). */
-function onPointers(view, on) {
-  const { stage, canvas } = view.parts;
-  let drag = null;
-  const fraction = (event) => {
-    const edge = canvas.getBoundingClientRect();
-    const clamp = (part) => Math.min(1, Math.max(0, part));
-    return { x: clamp((event.clientX - edge.left) / edge.width), y: clamp((event.clientY - edge.top) / edge.height) };
-  };
-  stage.addEventListener("pointerdown", (event) => {
-    const item = onScreen(view.deck);
-    if (!item || event.button !== 0 || event.target.closest("button")) return;
-    const pans = stage.classList.contains("pans") && !event.shiftKey;
-    if (!pans && (view.deck.done.has(item.id) || !canvas.contains(event.target))) return;
-    drag = { pans, from: fraction(event), last: [event.clientX, event.clientY], frame: null };
-    stage.setPointerCapture(event.pointerId);
-    event.preventDefault();
-    stage.focus({ preventScroll: true });
-  }, on);
-  stage.addEventListener("pointermove", (event) => {
-    if (view.look.mode === "wipe" && !drag) {
-      view.look.split = fraction(event).x;
-      compare(view, "wipe");
-    }
-    if (!drag) return;
-    if (drag.pans) {
-      view.look.x += event.clientX - drag.last[0];
-      view.look.y += event.clientY - drag.last[1];
-      drag.last = [event.clientX, event.clientY];
-      return layout(view);
-    }
-    drag.to = fraction(event);
-    drag.frame?.remove();
-    drag.frame = box(between(drag.from, drag.to), "mine", "");
-    view.parts.boxes.append(drag.frame);
-  }, on);
-  const stop = () => {
-    const item = onScreen(view.deck);
-    const region = drag && !drag.pans && drag.to ? between(drag.from, drag.to) : null;
-    drag?.frame?.remove();
-    drag = null;
-    if (!region || !item || region.width < 0.01 || region.height < 0.01) return;
-    const draft = draftOf(view.deck, item.id);
-    const criterion = draft.active || item.criteria[0] || null;
-    draft.regions.push({ ...region, criterion });
-    if (criterion && item.criteria.includes(criterion)) draft.marks[criterion] = "bad";
-    refresh(view);
-    drawBoxes(view);
-    say(view, `Region for ${criterion || "this image"}`);
-  };
-  stage.addEventListener("pointerup", stop, on);
-  stage.addEventListener("pointercancel", () => (drag?.frame?.remove(), (drag = null)), on);
-  stage.addEventListener("wheel", (event) => {
-    if (!onScreen(view.deck)) return;
-    event.preventDefault();
-    const wanted = zoomNow(view) * (event.deltaY < 0 ? 1.25 : 0.8);
-    zoomTo(view, wanted < 0.1 ? 0 : Math.min(8, wanted), { x: event.clientX, y: event.clientY });
-  }, { ...on, passive: false });
-  const hold = view.root.querySelector("[data-act=blink]");
-  hold.addEventListener("pointerdown", () => compare(view, "blink"), on);
-  for (const end of ["pointerup", "pointerleave", "pointercancel"]) hold.addEventListener(end, () => view.look.mode === "blink" && compare(view, ""), on);
-}
-
-function between(a, b) {
-  const round = (part) => Math.round(part * 10_000) / 10_000;
-  const [x, y] = [round(Math.min(a.x, b.x)), round(Math.min(a.y, b.y))];
-  return { x, y, width: round(Math.min(1 - x, Math.abs(a.x - b.x))), height: round(Math.min(1 - y, Math.abs(a.y - b.y))) };
 }

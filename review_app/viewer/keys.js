@@ -15,15 +15,26 @@ const KEYS = [
   [" ", "blink", "Space", "Hold: see what it was made from"],
   ["w", "wipe", "W", "Wipe between the two; move the pointer"],
   ["d", "difference", "D", "Difference of the two"],
-  ["z", "zoom", "Z", "100 % and back; the wheel zooms, dragging moves"],
+  ["o", "overlay", "O", "The other's edges over the image"],
+  ["q", "panes", "Q", "Two side by side, then four: also its siblings; thumbnails choose"],
+  ["z", "zoom", "Z", "100 % and back, Shift: 200 %; the wheel zooms, dragging moves"],
+  ["f", "fit", "F", "The whole picture; zoom and place stay from image to image otherwise"],
+  ["+", "closer", "+ −", "Closer, farther"],
+  ["-", "farther", "", ""],
+  ["", "tiles", "⇧ 3", "Three by three: does a texture meet itself"],
+  ["v", "looking", "V", "Background, channels, exposure, gamma"],
+  ["k", "backdrop", "K", "Next background: checker, black, grey, white"],
+  ["j", "channel", "J", "Next channel: red, green, blue, alpha, luminance"],
+  ["i", "inspect", "I", "Pixel values under the pointer, and the histogram"],
+  ["m", "draw", "M", "The next drag draws a region"],
   ["b", "boxes", "B", "Boxes of the findings on or off"],
   ["g", "grid", "G", "Images in hand, side by side"],
   ["l", "link", "L", "Copy a link to this image under this filter"],
   ["h", "help", "H", "This list"],
-  ["", "", "drag", "Marks a region; it goes with the criterion marked last"],
+  ["", "", "drag", "Marks a region (touch: a long press); it goes with the criterion marked last"],
 ];
 const ACT_OF = Object.fromEntries(KEYS.filter(([key, act]) => key && act).map(([key, act]) => [key, act]));
-const HELD = new Set(["next", "prev"]); // may repeat while the key is down
+const HELD = new Set(["next", "prev", "closer", "farther"]); // may repeat while the key is down
 
 /** 1 to 9 from the digit row or the number pad, whatever the layout puts there (AZERTY has letters); else 0. */
 function digitOf(event) {
@@ -56,12 +67,16 @@ function onKey(view, event) {
   if (pressed && (key === " " || key === "enter")) return; // a focused button is pressed, as everywhere
   const digit = digitOf(event);
   const name = ACT_OF[key] || actAt(event);
-  if (digit) {
+  if (digit === 3 && event.shiftKey) act(view, "tiles", event);
+  else if (digit) {
     cycleMark(view, onScreen(view.deck)?.criteria[digit - 1]);
   } else if (name) {
     if (event.repeat && !HELD.has(name)) return event.preventDefault();
     act(view, name, event);
   } else if (key === "escape") {
+    setDrawing(view, false);
+    if (view.look.panes) cyclePanes(Object.assign(view, { look: { ...view.look, panes: 4 } }));
+    if (view.look.tiles) toggleTiles(view);
     if (view.look.zoom) zoomTo(view, 0);
     compare(view, "");
     return;

@@ -103,12 +103,13 @@ function sentence(finding) {
 }
 
 function showBeside(view, item) {
+  const inPanes = view.look.panes ? paneChoice(view, item) : null;
   const buttons = item.beside.map((other, index) => {
-    const image = make("img", { src: other.thumb || other.url, alt: "", loading: "lazy" });
-    const chosen = index === view.beside % item.beside.length;
+    const image = make("img", { alt: "", loading: "lazy", ...(view.ready ? { src: other.thumb || other.url } : {}) });
+    const chosen = inPanes ? inPanes.includes(index) : index === view.beside % item.beside.length;
     return make(
       "button",
-      { type: "button", cls: "thumb", "data-beside": String(index), "aria-pressed": String(chosen) },
+      { type: "button", cls: "thumb", [inPanes ? "data-pane" : "data-beside"]: String(index), "aria-pressed": String(chosen) },
       image,
       make("span", { text: other.label }),
     );
@@ -155,7 +156,7 @@ function tile(view, id) {
   const item = view.deck.items.get(id);
   const done = view.deck.done.get(id);
   const here = id === view.deck.order[view.deck.at];
-  const image = make("img", { src: item.thumb, alt: "", loading: "lazy" });
+  const image = make("img", { alt: "", loading: "lazy", ...(view.ready ? { src: item.thumb } : {}) }); // after the first picture
   const button = make("button", { type: "button", cls: `tile ${done ? done.verdict : ""}`, "data-go": id }, image);
   button.setAttribute("aria-label", `${item.asset}, ${item.variant}${done ? `, ${VERDICT_WORD[done.verdict]}` : ""}`);
   button.title = `${item.asset} · ${item.variant}`;

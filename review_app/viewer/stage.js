@@ -3,6 +3,8 @@
 
 const AHEAD = 8;
 const BEHIND = 3;
+const BESIDE = 6; // pictures beside the image that are loaded before anybody asks for them
+const IN_FLIGHT = 4;
 
 /** Decoded <img> elements by URL, so that the next image is there before its key is pressed. */
 function newPool() {
@@ -22,21 +24,45 @@ function element(pool, url) {
   return image;
 }
 
-function prefetch(view) {
-  const { deck, pool } = view;
-  const ids = deck.order.slice(Math.max(0, deck.at - BEHIND), deck.at + AHEAD + 1);
-  const wanted = new Set();
-  ids.forEach((id) => {
-    const item = deck.items.get(id);
-    if (!item) return;
-    wanted.add(item.preview);
-    if (item.beside.length) wanted.add(item.beside[0].url);
-    for (const other of id === deck.order[deck.at] ? item.beside : []) wanted.add(other.url);
-  });
+function isLoaded(image) {
+  return Boolean(image && image.complete && image.naturalWidth);
+}
+
+/** What is worth having now, the most wanted first: what comes next, then what it is compared with. */
+function listWanted(view) {
+  const { deck, look } = view;
   const here = onScreen(deck);
-  if (here) wanted.add(here.original);
-  for (const url of wanted) if (!here || url !== here.original) element(pool, url);
-  for (const url of pool.keys()) if (!wanted.has(url)) pool.delete(url);
+  if (!here) return [];
+  const near = [...deck.order.slice(deck.at, deck.at + AHEAD + 1), ...deck.order.slice(Math.max(0, deck.at - BEHIND), deck.at)];
+  const items = near.map((id) => deck.items.get(id)).filter(Boolean);
+  const wanted = [here.thumb, here.preview];
+  if (look.zoom || look.inspects) wanted.push(here.original);
+  wanted.push(...items.map((item) => item.preview));
+  if (look.zoom) wanted.push(...items.slice(1, 3).map((item) => item.original));
+  wanted.push(...here.beside.slice(0, BESIDE).map((other) => other.url));
+  wanted.push(...items.filter((item) => item.beside.length).map((item) => item.beside[0].url));
+  return [...new Set(wanted)];
+}
+
+/** Loads what is wanted, IN_FLIGHT at a time and in order, so that on a slow link the next picture is not held up by the
+ * eighth; drops the rest, so that memory stays bounded. */
+function prefetch(view) {
+  const { pool } = view;
+  const wanted = listWanted(view);
+  const kept = new Set(wanted);
+  for (const [url, image] of pool) {
+    if (kept.has(url)) continue;
+    if (!image.complete) image.src = ""; // stops the transfer
+    pool.delete(url);
+  }
+  let loading = wanted.filter((url) => pool.has(url) && !pool.get(url).complete).length;
+  for (const url of wanted) {
+    if (loading >= (view.ready ? IN_FLIGHT : 1)) return;
+    if (pool.has(url)) continue;
+    const image = element(pool, url);
+    loading += 1;
+    for (const end of ["load", "error"]) image.addEventListener(end, () => prefetch(view), { once: true });
+  }
 }
 
 function showPicture(view) {
@@ -50,12 +76,16 @@ function showPicture(view) {
     pictures.replaceChildren();
     return;
   }
-  view.look = { ...view.look, zoom: 0, x: 0, y: 0, mode: "", split: 0.5 };
-  place(view, item.preview);
+  keepPlace(view, item);
+  present(view);
   compare(view, "");
   layout(view);
   drawBoxes(view);
   prefetch(view);
+  showTone(view);
+  showTiles(view);
+  showPanes(view);
+  inspect(view);
   const image = pictures.firstChild;
   const painted = () =>
     requestAnimationFrame(() => {
@@ -66,11 +96,45 @@ function showPicture(view) {
   else image.addEventListener("load", painted, { once: true });
 }
 
+/** Zoom and place stay from image to image: the same part of the picture, whatever its size. */
+function keepPlace(view, item) {
+  const { look } = view;
+  const before = look.size || [item.width, item.height];
+  view.look = { ...look, x: (look.x * item.width) / before[0], y: (look.y * item.height) / before[1], mode: "", split: 0.5, size: [item.width, item.height] };
+}
+
+/** The best picture that has come; a better one takes its place when it is here: thumbnail, preview, and the original
+ * only where it is looked at pixel by pixel. */
+function present(view) {
+  const item = onScreen(view.deck);
+  if (!item) return;
+  const best = view.look.zoom ? item.original : item.preview;
+  const here = [best, item.preview].find((url) => isLoaded(view.pool.get(url)));
+  place(view, here || item.thumb);
+  if (here === best) return startTheRest(view);
+  const image = element(view.pool, best);
+  const arrived = () => {
+    if (onScreen(view.deck) === item && best === (view.look.zoom ? item.original : item.preview)) place(view, best);
+    startTheRest(view);
+  };
+  if (image.complete) image.decode().then(arrived, arrived);
+  else for (const end of ["load", "error"]) image.addEventListener(end, arrived, { once: true });
+}
+
+/** Once the first picture is here, everything else may load. */
+function startTheRest(view) {
+  if (view.ready) return;
+  view.ready = true;
+  if (view.data) refresh(view);
+  prefetch(view);
+}
+
 function place(view, url) {
   const item = onScreen(view.deck);
   const image = element(view.pool, url);
   image.alt = `${item.asset}, ${item.variant}`;
   if (view.parts.pictures.firstChild !== image) view.parts.pictures.replaceChildren(image);
+  view.parts.stage.dataset.sharp = String(url !== item.thumb);
 }
 
 /** Sizes the canvas: zoom 0 fits the stage; otherwise CSS pixels per image pixel, times the device's ratio. */
@@ -78,22 +142,35 @@ function layout(view) {
   const item = onScreen(view.deck);
   if (!item) return;
   const { stage, canvas, zoomed } = view.parts;
+  const { look } = view;
   const ratio = window.devicePixelRatio || 1;
-  const room = [stage.clientWidth - 16, stage.clientHeight - 16];
-  const fit = Math.min(room[0] / item.width, room[1] / item.height);
-  const scale = view.look.zoom ? view.look.zoom / ratio : Math.max(fit, 0.01);
-  const size = [item.width * scale, item.height * scale];
-  const slack = [Math.max(0, (size[0] - room[0]) / 2), Math.max(0, (size[1] - room[1]) / 2)];
-  view.look.x = Math.min(slack[0], Math.max(-slack[0], view.look.x));
-  view.look.y = Math.min(slack[1], Math.max(-slack[1], view.look.y));
+  const times = look.tiles ? 3 : 1;
+  const room = roomOf(view);
+  const fit = Math.min(room[0] / item.width, room[1] / item.height) / times;
+  const scale = look.zoom ? look.zoom / ratio : Math.max(fit, 0.01);
+  // whole pixels for a tile, or hairlines would show between tiles that meet
+  const size = [item.width * scale, item.height * scale].map((side) => (look.tiles ? Math.max(1, Math.round(side)) : side));
+  const slack = [0, 1].map((axis) => Math.max(0, (size[axis] * times - room[axis]) / 2));
+  look.x = Math.min(slack[0], Math.max(-slack[0], look.x));
+  look.y = Math.min(slack[1], Math.max(-slack[1], look.y));
   Object.assign(canvas.style, {
     width: `${size[0]}px`,
     height: `${size[1]}px`,
-    transform: `translate(calc(-50% + ${view.look.x}px), calc(-50% + ${view.look.y}px))`,
+    transform: `translate(calc(-50% + ${look.x}px), calc(-50% + ${look.y}px))`,
   });
-  canvas.classList.toggle("crisp", scale * ratio >= 2 && view.look.zoom > 0);
+  const crisp = look.pixels === "nearest" || (look.pixels !== "smooth" && scale * ratio >= 2 && look.zoom > 0);
+  stage.classList.toggle("crisp", crisp);
   stage.classList.toggle("pans", slack[0] > 0 || slack[1] > 0);
-  zoomed.textContent = view.look.zoom ? `${Math.round(view.look.zoom * 100)} %` : "Zoom";
+  zoomed.textContent = look.zoom ? `${Math.round(look.zoom * 100)} %` : "Zoom";
+  layoutTiles(view, size);
+  layoutPanes(view, scale);
+}
+
+/** CSS pixels for one picture: of the stage, or of a pane of it. */
+function roomOf(view) {
+  const { stage } = view.parts;
+  const [columns, rows] = paneGrid(view);
+  return [stage.clientWidth / columns - 16, stage.clientHeight / rows - 16];
 }
 
 function zoomTo(view, zoom, origin) {
@@ -103,7 +180,7 @@ function zoomTo(view, zoom, origin) {
   const before = origin ? [(origin.x - box.left) / box.width, (origin.y - box.top) / box.height] : [0.5, 0.5];
   view.look.zoom = zoom;
   if (!zoom) Object.assign(view.look, { x: 0, y: 0 });
-  else place(view, item.original);
+  present(view);
   layout(view);
   if (zoom && origin) {
     const now = view.parts.canvas.getBoundingClientRect();
@@ -119,7 +196,8 @@ function zoomNow(view) {
   return (view.parts.canvas.clientWidth / item.width) * (window.devicePixelRatio || 1);
 }
 
-/** mode: "" alone, "blink" the other instead, "wipe" side by side at `split`, "difference". */
+/** mode: "" alone, "blink" the other instead, "wipe" side by side at `split`, "difference",
+ * "overlay" the other's light parts (edges, lines) over the image. */
 function compare(view, mode) {
   const item = onScreen(view.deck);
   const other = item?.beside[view.beside % Math.max(1, item.beside.length)];
@@ -137,7 +215,7 @@ function compare(view, mode) {
     under.style.setProperty("--split", `${view.look.split * 100}%`);
   }
   view.parts.caption.textContent = shown ? other.label : "";
-  for (const act of ["wipe", "difference"]) {
+  for (const act of ["wipe", "difference", "overlay"]) {
     view.root.querySelector(`[data-act=${act}]`).setAttribute("aria-pressed", String(view.look.mode === act));
   }
 }

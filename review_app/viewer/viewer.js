@@ -27,9 +27,11 @@ function build(shadow) {
   const parts = {};
   for (const node of root.querySelectorAll("[data-part]")) parts[node.dataset.part] = node;
   const view = { shadow, root, parts, deck: newDeck(), pool: newPool(), filter: {}, paces: [], undone: [], mine: [], beside: 0, dialog: "", boxesShown: true, missing: 0, over: 0 };
-  view.look = { zoom: 0, x: 0, y: 0, mode: "", split: 0.5 };
+  view.look = { zoom: 0, x: 0, y: 0, mode: "", split: 0.5, size: null, tiles: false, across: 0, down: 0, seams: false, panes: 0, inspects: false, ...PLAIN };
   view.outbox = newOutbox(() => sync(view));
-  parts.keys.replaceChildren(...KEYS.flatMap(([, , key, what]) => [make("dt", {}, make("kbd", { text: key })), make("dd", { text: what })]));
+  parts.keys.replaceChildren(...KEYS.filter(([, , key]) => key).flatMap(([, , key, what]) => [make("dt", {}, make("kbd", { text: key })), make("dd", { text: what })]));
+  buildLooking(view);
+  showTone(view);
   return view;
 }
 
@@ -43,6 +45,7 @@ function attach(view) {
   window.addEventListener("beforeunload", (event) => view.outbox.waiting.length && event.preventDefault(), on);
   root.addEventListener("click", (event) => onClick(view, event), on);
   root.addEventListener("change", (event) => onChange(view, event), on);
+  parts.looking.addEventListener("input", (event) => onLook(view, event.target), on);
   parts.ask.addEventListener("input", (event) => onAsked(view, event), on);
   parts.ask.addEventListener("submit", (event) => (event.preventDefault(), answer(view)), on);
   parts.note.addEventListener("input", () => keepNote(view), on);
@@ -76,6 +79,7 @@ function take(view, data) {
   if (!onScreen(view.deck)) advance(view.deck);
   view.missing = missing.length;
   showPreview(view, data.preview);
+  addKin(view, data.kin);
   if (data.older && view.recalling) setTimeout(() => recalled(view, data.older), 0);
   showWanted(view);
   for (const text of (first && data.link) || []) notice(view, { title: "Link:", text, kind: "bad" });
@@ -90,7 +94,13 @@ function sync(view) {
   const have = deck.order.filter(open);
   const ahead = deck.order.slice(deck.at).filter(open).length;
   const { client, attempt, answered, waiting } = outbox;
-  view.set?.("sync", { client, attempt, answered, outbox: waiting, have, ahead, skipped: [...deck.skipped].filter(open), over: view.over, filter, preview: wishOf(view), recall: view.recalling || 0, want: view.want || "" });
+  view.set?.("sync", { client, attempt, answered, outbox: waiting, have, ahead, skipped: [...deck.skipped].filter(open), over: view.over, filter, preview: wishOf(view), recall: view.recalling || 0, want: view.want || "", kin: lacksKin(view) });
+}
+
+/** The image whose siblings are to come, while pictures are shown side by side. */
+function lacksKin(view) {
+  const item = view.look.panes ? onScreen(view.deck) : undefined;
+  return item && !item.kin ? item.id : "";
 }
 
 function wishOf(view) {
@@ -112,6 +122,7 @@ function show(view) {
   view.parts.right?.scrollTo?.(0, 0);
   showPicture(view);
   refresh(view);
+  if (lacksKin(view)) flush(view.outbox);
 }
 
 function refresh(view) {

@@ -1,0 +1,148 @@
+"""How a picture is looked at: tiles, channels, pixel values, side by side, fingers, and what a slow link loads first."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.review_app.conftest import House, on_screen, saved
+from tests.review_app.test_accessible import RULES
+
+pytestmark = pytest.mark.browser
+
+
+def middle(page: Page, selector: str = ".stage") -> np.ndarray:
+    """RGB of the middle of an element, float, as it is on the screen."""
+    pixels = np.asarray(Image.open(io.BytesIO(page.locator(selector).screenshot())).convert("RGB")).astype(float)
+    high, wide = pixels.shape[0] // 2, pixels.shape[1] // 2
+    return pixels[high - 20 : high + 20, wide - 20 : wide + 20]
+
+
+def violations(page: Page) -> list[Any]:
+    return Axe().run(page, options=RULES).response["violations"]
+
+
+def test_channels_exposure_and_pixel_values_are_those_of_the_file(house: House, stocked, inbox, request):  # type: ignore[no-untyped-def]
+    specs = stocked(4, asset="Wall")
+    page = inbox()
+    page.keyboard.press("b")  # without boxes
+    colour = middle(page)
+    page.keyboard.press("v")
+    page.get_by_label("Channel").select_option("red")
+    red = middle(page)
+    assert np.abs(red - colour[..., :1]).max() < 8  # red as grey, in all three
+    page.get_by_label("Channel").select_option("")
+    page.get_by_label("Exposure").fill("-4")
+    assert middle(page).mean() < colour.mean() / 2
+    page.get_by_role("button", name="Reset").click()
+    assert np.abs(middle(page) - colour).max() < 8
+
+    page.get_by_role("button", name="Pixel values").click()
+    file = house.store.get(house.ledger.picture(specs[0].digest).image.object_key)
+    pixels = np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
+    box = page.locator(".canvas").bounding_box()
+    for part_x, part_y in ((0.26, 0.26), (0.74, 0.51)):
+        page.mouse.move(box["x"] + box["width"] * part_x, box["y"] + box["height"] * part_y)
+        x, y = int(part_x * pixels.shape[1]), int(part_y * pixels.shape[0])
+        red_, green, blue = pixels[y, x]
+        expect(page.locator("[data-part=pixel]")).to_have_text(
+            f"{x}, {y} · #{red_:02x}{green:02x}{blue:02x} · {red_} {green} {blue}"
+        )
+    assert violations(page) == []
+
+    page.locator(".stage").focus()
+    page.keyboard.press("Shift+Digit3")
+    expect(page.locator(".tiling")).to_be_visible()
+    expect(page.locator("[data-part=root] .mark.bad")).to_have_count(0)  # Shift+3 marks no criterion
+    page.get_by_label("Seam lines").check()
+    page.get_by_label("Offset across").fill("0.5")
+    tile = page.locator(".canvas").bounding_box()["width"]
+    style = page.locator(".tiling").evaluate("node => [node.style.backgroundSize, node.style.backgroundPosition]")
+    assert style == [f"{tile:.0f}px {tile:.0f}px", f"{round(tile / 2)}px 0px"]
+    page.locator(".stage").focus()
+    page.keyboard.press("Escape")
+    expect(page.locator(".tiling")).to_be_hidden()
+
+    page.keyboard.press("q")
+    page.keyboard.press("q")
+    expect(page.locator(".pane img")).to_have_count(4)  # with its siblings of the same asset
+    expect(page.locator(".pane figcaption").first).to_have_text("this image")
+    page.keyboard.press("z")
+    sizes = page.locator(".pane img").evaluate_all("all => all.map(one => one.style.cssText)")
+    assert len(set(sizes)) == 1  # zoomed and moved together
+    assert violations(page) == []
+    page.keyboard.press("a")  # the keys decide what the first pane shows
+    saved(page)
+    assert [row.decision.image for row in house.ledger.decisions(project=request.node.name)] == [specs[0].digest]
+
+
+def test_zoom_stays_and_only_zoom_asks_for_the_original(stocked, inbox):  # type: ignore[no-untyped-def]
+    specs = stocked(4)
+    page = inbox()
+    asked: list[str] = []
+    page.on("request", lambda sent: asked.append(sent.url))
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".stage")).to_have_attribute("data-image", specs[1].digest)
+    page.wait_for_timeout(500)
+    assert not [url for url in asked if "/objects/images/" in url]
+    page.keyboard.press("Shift+Z")
+    expect(page.locator("[data-part=zoomed]")).to_have_text("200 %")
+    expect(page.locator(".pictures img")).to_have_attribute("src", re.compile("/objects/images/"))
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".stage")).to_have_attribute("data-image", specs[2].digest)
+    expect(page.locator("[data-part=zoomed]")).to_have_text("200 %")
+    page.keyboard.press("f")
+    expect(page.locator("[data-part=zoomed]")).to_have_text("Zoom")
+
+
+def test_fingers_scroll_zoom_and_draw_and_a_phone_decides(house: House, stocked, visit, request):  # type: ignore[no-untyped-def]
+    specs = stocked(3)
+    page = visit(f"?project={request.node.name}", has_touch=True, is_mobile=True)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_selector(".stage[data-painted]")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert violations(page) == []
+    box = page.locator(".canvas").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    touch = page.context.new_cdp_session(page)
+
+    def send(kind: str, *points: tuple[float, float]) -> None:
+        fingers = [{"x": px, "y": py, "id": number} for number, (px, py) in enumerate(points)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+    send("touchStart", (x, y))  # one finger: nothing is drawn
+    for step in range(1, 6):
+        send("touchMove", (x, y - 12 * step))
+    send("touchEnd")
+    expect(page.locator(".region")).to_have_count(0)
+
+    page.evaluate("scrollTo(0, 0)")
+    send("touchStart", (x - 30, y))
+    send("touchStart", (x - 30, y), (x + 30, y))
+    for step in range(1, 6):
+        send("touchMove", (x - 30 - 10 * step, y), (x + 30 + 10 * step, y))
+    send("touchEnd")
+    expect(page.locator("[data-part=zoomed]")).to_contain_text("%")
+    page.keyboard.press("f")
+
+    send("touchStart", (x, y))  # a finger that rests, then moves, draws
+    page.wait_for_timeout(700)
+    for step in range(1, 6):
+        send("touchMove", (x + 10 * step, y + 10 * step))
+    send("touchEnd")
+    expect(page.locator(".region")).to_have_count(1)
+
+    page.get_by_role("button", name="Reject").tap()  # the region is reason enough
+    expect(page.locator(".stage")).to_have_attribute("data-image", specs[1].digest)
+    page.get_by_role("button", name="Approve").first.tap()
+    saved(page)
+    found = {row.decision.image: row.decision.verdict for row in house.ledger.decisions(project=request.node.name)}
+    assert found == {specs[0].digest: "reject", specs[1].digest: "approve"}
+    assert on_screen(page) == specs[2].digest
