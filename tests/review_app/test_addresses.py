@@ -89,10 +89,14 @@ def test_undo_reaches_what_was_decided_before_and_elsewhere(house: House, stocke
     "key, code, does",
     [
         ("&", "Digit1", "mark"), ("+", "Digit1", "mark"), ("1", "Digit1", "mark"), ("1", "Numpad1", "mark"),
-        ("Q", "KeyA", ""), ("a", "KeyQ", "approve"), ("ф", "KeyA", "approve"), ("q", "KeyA", ""),
+        ("Q", "KeyA", "panes"), ("a", "KeyQ", "approve"), ("ф", "KeyA", "approve"), ("q", "KeyA", "panes"),
         ("z", "KeyY", "zoom"), ("y", "KeyZ", ""),
+        ("x", "KeyB", "reject"), ("t", "KeyK", "retake"), ("q", "KeyX", "panes"), (";", "KeyZ", ""),
     ],
-    ids=["azerty", "czech", "qwerty", "numpad", "azerty Q", "azerty A", "cyrillic", "azerty q", "qwertz Z", "qwertz Y"],
+    ids=[
+        "azerty", "czech", "qwerty", "numpad", "azerty Q", "azerty A", "cyrillic", "azerty q", "qwertz Z", "qwertz Y",
+        "dvorak X", "dvorak T", "dvorak Q", "dvorak ;",
+    ],
 )  # fmt: skip
 def test_keys_on_every_layout(browser, key: str, code: str, does: str):  # type: ignore[no-untyped-def]
     from tests.review_app.test_scripts import FILES, joined

@@ -1,4 +1,4 @@
-"""How a picture is looked at: tiles, channels, pixel values, side by side, fingers, and what a slow link loads first."""
+"""How a picture is looked at: tiles, channels, values, side by side, by touch, and what a slow link loads first."""
 
 from __future__ import annotations
 
