@@ -233,11 +233,11 @@ function onKey(view, event) {
   reshow(view);
 }
 
-/** The letter; its key's place where the layout has no Latin letters. */
+/** The letter; its key's place where the layout has another script's letter there. */
 function letterOf(event) {
   const placed = /^Key([A-Z])$/.exec(event.code || "");
-  const latin = /^[a-z]$/i.test(event.key) || event.key.length !== 1;
-  return (latin || !placed ? event.key : placed[1]).toLowerCase();
+  const foreign = /^\p{L}$/u.test(event.key) && !/^\p{Script=Latin}$/u.test(event.key);
+  return (foreign && placed ? placed[1] : event.key).toLowerCase();
 }
 
 /** The cursor's keys; false when the key is none of them. */

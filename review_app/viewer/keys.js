@@ -42,10 +42,11 @@ function digitOf(event) {
   return Number(placed?.[1] || (/^[1-9]$/.test(event.key) ? event.key : 0));
 }
 
-/** The act of the key's place, where the layout has no Latin letter on it (Cyrillic, Greek, Hebrew). */
+/** The act of the key's place, where the layout has another script's letter on it (Cyrillic, Greek, Hebrew). Dvorak
+ * has punctuation on some of these places; that does nothing. */
 function actAt(event) {
   const placed = /^Key([A-Z])$/.exec(event.code || "");
-  return placed && !/^[a-z]$/i.test(event.key) && event.key.length === 1 ? ACT_OF[placed[1].toLowerCase()] : undefined;
+  return placed && /^\p{L}$/u.test(event.key) && !/^\p{Script=Latin}$/u.test(event.key) ? ACT_OF[placed[1].toLowerCase()] : undefined;
 }
 
 function typing(event) {

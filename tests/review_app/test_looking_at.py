@@ -33,18 +33,21 @@ def test_channels_exposure_and_pixel_values_are_those_of_the_file(house: House, 
     specs = stocked(4, asset="Wall")
     page = inbox()
     page.keyboard.press("b")  # without boxes
-    colour = middle(page)
     page.keyboard.press("v")
-    page.get_by_label("Channel").select_option("red")
+    page.wait_for_timeout(300)  # the panel takes room from the stage
+    colour = middle(page)
+    page.locator("[data-look=channel]").select_option("red")
     red = middle(page)
     assert np.abs(red - colour[..., :1]).max() < 8  # red as grey, in all three
-    page.get_by_label("Channel").select_option("")
-    page.get_by_label("Exposure").fill("-4")
+    page.locator("[data-look=channel]").select_option("")
+    page.locator("[data-look=exposure]").fill("-4")
     assert middle(page).mean() < colour.mean() / 2
     page.get_by_role("button", name="Reset").click()
     assert np.abs(middle(page) - colour).max() < 8
 
     page.get_by_role("button", name="Pixel values").click()
+    expect(page.locator("[data-part=histogram]")).to_be_visible()
+    page.wait_for_timeout(400)
     file = house.store.get(house.ledger.picture(specs[0].digest).image.object_key)
     pixels = np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
     box = page.locator(".canvas").bounding_box()
@@ -61,8 +64,8 @@ def test_channels_exposure_and_pixel_values_are_those_of_the_file(house: House, 
     page.keyboard.press("Shift+Digit3")
     expect(page.locator(".tiling")).to_be_visible()
     expect(page.locator("[data-part=root] .mark.bad")).to_have_count(0)  # Shift+3 marks no criterion
-    page.get_by_label("Seam lines").check()
-    page.get_by_label("Offset across").fill("0.5")
+    page.locator("[data-look=seams]").check()
+    page.locator("[data-look=across]").fill("0.5")
     tile = page.locator(".canvas").bounding_box()["width"]
     style = page.locator(".tiling").evaluate("node => [node.style.backgroundSize, node.style.backgroundPosition]")
     assert style == [f"{tile:.0f}px {tile:.0f}px", f"{round(tile / 2)}px 0px"]
