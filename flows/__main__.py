@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows import provenance, upkeep
+from flows.commands import models
 from schemas.errors import DailiesError
 
 if TYPE_CHECKING:
@@ -385,6 +386,7 @@ def worker(
 
 upkeep.add_to(app)
 provenance.add_to(app)
+models.add_to(app)
 
 if __name__ == "__main__":
     main()

@@ -17,6 +17,7 @@ from storage.history import AssetCount, Decided, Frame, History
 from storage.images import Images, Picture
 from storage.keeping import Keeping, Keepings
 from storage.library import Found, Library
+from storage.model_use import ModelUse, ModelUses
 from storage.nights import AssetMade, FailureCause, Nights, NightSummary, PaceKey, pace_key
 from storage.outcomes import Outcomes
 from storage.review import Conflict, InboxCount, InboxItem, Review
@@ -43,6 +44,7 @@ __all__ = [
     "Keeping",
     "Keepings",
     "Ledger",
+    "ModelUse",
     "NightSummary",
     "Nights",
     "Outcomes",
@@ -60,6 +62,19 @@ __all__ = [
 
 
 class Ledger(
-    Outcomes, Work, Keepings, Review, Decisions, History, Nights, Watching, Evidence, Library, Images, Upkeep, Gauges
+    Outcomes,
+    Work,
+    Keepings,
+    Review,
+    Decisions,
+    History,
+    Nights,
+    Watching,
+    Evidence,
+    Library,
+    Images,
+    Upkeep,
+    Gauges,
+    ModelUses,
 ):
     """`Ledger(open_database(url))`. Threads may share one."""

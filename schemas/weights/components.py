@@ -13,6 +13,7 @@ from typing import Any
 
 from schemas.errors import UnfitWeights
 from schemas.settings import ROOT
+from schemas.weights.adapters import list_t2i_shapes
 from schemas.weights.shapes import Shapes, clip_shapes, controlnet_shapes, unet_shapes, vae_shapes
 
 Components = Mapping[str, Mapping[str, Any]]
@@ -85,6 +86,8 @@ def shapes_by_component(components: Components) -> dict[str, Shapes]:
                 made[name] = vae_shapes(config)
             elif name == "controlnet":
                 made[name] = controlnet_shapes(config)
+            elif name == "t2i_adapter":
+                made[name] = list_t2i_shapes(config)
             elif name.startswith("text_encoder"):
                 made[name] = clip_shapes(config, projection=_projects(name, config))
     except (KeyError, IndexError, TypeError) as wrong:

@@ -92,7 +92,7 @@ def file_components(header: Header, catalogue: Catalogue, entry: Entry) -> Compo
     """Of a single file: `config`'s, else the shipped ones of its architecture, with its own number of channels."""
     identity = identify(header)
     if entry.config is not None:
-        return _predicting(from_folder((catalogue.folder / entry.config.expanduser()).resolve()), identity, entry)
+        return _predicting(from_folder(catalogue.place(entry.config)), identity, entry)
     if identity.architecture in ("ssd-1b", "segmind-vega"):
         raise UnfitWeights(f"it is {identity.name}; give `config:`, a diffusers folder of its kind")
     components = {name: dict(config) for name, config in shipped(entry.architecture).items()}

@@ -15,7 +15,7 @@ from typing import Any
 from schemas.weights.header import Header
 from schemas.weights.identity import Identity, Sort
 from schemas.weights.lora_layouts import is_lora, lora_identity
-from schemas.weights.said import base_model, licence_in, title_in, trigger_words_in
+from schemas.weights.said import base_model, licence_in, side_in, title_in, trigger_words_in
 
 Keys = Collection[str]
 
@@ -32,6 +32,7 @@ def identify(header: Header, *, name: str = "", sidecar: Mapping[str, Any] | Non
     identity.trigger_words = trigger_words_in(header.metadata, said)
     identity.licence = licence_in(header.metadata, said)
     identity.title = title_in(header.metadata, said)
+    identity.side = side_in(header.metadata)
     if not identity.architecture and identity.kind != "unknown":
         identity.architecture = base_model(header.metadata, said)
     return identity
@@ -108,6 +109,7 @@ def _controlnet(header: Header) -> Identity | None:
     if layout == "union":
         kinds = _key(keys, "task_embedding")
         number = header.tensors[kinds].shape[0] if kinds else 0
+        identity.conditions = number
         identity.notes.append(f"a union of {number} conditions; give `modes` in its catalogue entry")
     return identity
 
