@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.pixels import Picture, tensor
+from engine.pixels import Picture, to_tensor
 from engine.single_file import load_part
 from schemas.errors import RenderError, UnfitWeights
 from schemas.spec import ControlSpec
@@ -29,7 +29,7 @@ def load_adapter(path: Path, config: Mapping[str, Any], *, dtype: torch.dtype, d
 
 
 @contextmanager
-def adapted(
+def apply_adapters(
     pipe: Any, controls: Sequence[ControlSpec], adapters: Sequence[Any], rows: Sequence[Sequence[Picture]]
 ) -> Iterator[None]:
     """Within it the UNet of `pipe` follows `controls`; `rows`: for each row its conditions, in their order."""
@@ -39,7 +39,7 @@ def adapted(
         return
     hand = _Hand(pipe, len(rows))
     for n in active:
-        condition = tensor([row[n] for row in rows], device=adapters[n].device)  # the UNet may be resting
+        condition = to_tensor([row[n] for row in rows], device=adapters[n].device)  # the UNet may be resting
         hand.add(controls[n], _features(adapters[n], condition, controls[n].model.alias))
     hooks = [
         pipe.unet.register_forward_pre_hook(hand.before, with_kwargs=True),

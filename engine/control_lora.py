@@ -18,19 +18,19 @@ from torch import Tensor
 from engine.single_file import read_tensors
 from schemas.errors import UnfitWeights
 from schemas.weights.control_lora import control_config, fit_control_lora
-from schemas.weights.files import header_at
-from schemas.weights.placing import place
+from schemas.weights.files import read_header_at
+from schemas.weights.placing import place_keys
 
 
 def load_control_lora(path: Path, base: Path, unet: Mapping[str, Any], *, dtype: torch.dtype) -> Any:
     """`base`: the file or diffusers folder of a checkpoint, `unet`: its UNet's configuration. Raises UnfitWeights."""
-    fit = fit_control_lora(header_at(path), unet)
+    fit = fit_control_lora(read_header_at(path), unet)
     if fault := fit.fault():
         raise UnfitWeights(f"{path}: {fault}")
     weights: dict[str, Tensor] = {}
     needed = {*fit.base, *fit.pairs}
     place_of_unet = base / "unet" if base.is_dir() else base
-    table = place(header_at(place_of_unet), {"unet": unet}).sources.get("unet", {})
+    table = place_keys(read_header_at(place_of_unet), {"unet": unet}).sources.get("unet", {})
     if absent := needed - table.keys():
         raise UnfitWeights(f"{path}: {base} has no {sorted(absent)[0]}")
     sources = {name: table[name] for name in table if name in needed}

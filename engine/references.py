@@ -24,7 +24,7 @@ from engine.pixels import Picture
 from schemas.errors import ModelMissing, UnfitWeights
 from schemas.spec import ReferenceSpec
 from schemas.weights.adapters import read_vision_config
-from schemas.weights.files import header_at
+from schemas.weights.files import read_header_at
 from schemas.weights.placing import UNREAD
 
 KEPT = 64
@@ -98,7 +98,7 @@ class References:
 def _single_file(path: Path, dtype: torch.dtype) -> Any:
     """As ComfyUI has them: transformers' names, the configuration by their shapes. Raises UnfitWeights."""
     with init_empty_weights(include_buffers=False):
-        encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**read_vision_config(header_at(path))))
+        encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**read_vision_config(read_header_at(path))))
     with safe_open(path, framework="pt") as opened:
         names = [key for key in opened.keys() if not UNREAD.match(key)]  # noqa: SIM118  (safe_open is no mapping)
         weights = {name: opened.get_tensor(name).to(dtype) for name in names}

@@ -15,10 +15,10 @@ import torch
 from diffusers import StableDiffusionXLImg2ImgPipeline
 from torch import Generator, Tensor
 
-from engine.guidance import guided
+from engine.guidance import use_guidance
 from engine.prompts import Words
-from engine.schedules import eta_of, scheduler_for
-from engine.single_file import load_parts, scheduler_from, tokenizer
+from engine.schedules import make_scheduler, read_eta
+from engine.single_file import load_parts, load_tokenizer, read_scheduler
 from schemas.errors import UnfitWeights
 from schemas.spec import ImageSpec
 from schemas.weights.components import Components
@@ -39,8 +39,8 @@ def load_refiner(
             **parts,
             text_encoder=None,
             tokenizer=None,
-            tokenizer_2=tokenizer(components["tokenizer_2"]),
-            scheduler=scheduler_from(components["scheduler"]),
+            tokenizer_2=load_tokenizer(components["tokenizer_2"]),
+            scheduler=read_scheduler(components["scheduler"]),
             requires_aesthetics_score=True,
             force_zeros_for_empty_prompt=False,
             add_watermarker=False,
@@ -55,12 +55,12 @@ def load_refiner(
     return pipe.to(device)
 
 
-def refined(
+def refine(
     pipe: Any, spec: ImageSpec, latents: Tensor, words: Sequence[Words], generators: Sequence[Generator]
 ) -> Tensor:
     """The finished latents; one entry of `words` and `generators` a row."""
     assert spec.refiner is not None
-    pipe.scheduler = scheduler_for(spec, pipe.trained)
+    pipe.scheduler = make_scheduler(spec, pipe.trained)
     call: dict[str, Any] = {}
     for name, texts in (("", [word.positive for word in words]), ("negative_", [word.negative for word in words])):
         known = [text for text in texts if text is not None]
@@ -68,7 +68,7 @@ def refined(
             call[f"{name}prompt_embeds"] = torch.cat([text.states for text in known])
             call[f"{name}pooled_prompt_embeds"] = torch.cat([text.pooled for text in known if text.pooled is not None])
     alone = spec.model_copy(update={"controls": ()})
-    with guided(pipe, alone, rows=len(words)):
+    with use_guidance(pipe, alone, rows=len(words)):
         return pipe(
             **call,
             image=latents,
@@ -77,7 +77,7 @@ def refined(
             guidance_scale=spec.guidance_scale,
             aesthetic_score=spec.refiner.aesthetic_score,
             negative_aesthetic_score=spec.refiner.negative_aesthetic_score,
-            eta=eta_of(spec),
+            eta=read_eta(spec),
             generator=list(generators),
             output_type="latent",
             return_dict=False,

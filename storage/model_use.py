@@ -10,7 +10,7 @@ from sqlalchemy import Text, cast, func, select
 
 from schemas.records import Image, Job, ModelPin, Spec
 from schemas.spec import ImageSpec
-from storage.transaction import Transactions
+from storage.ledger.transaction import Transactions
 
 
 @dataclass(frozen=True)

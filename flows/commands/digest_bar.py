@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.model_files import ModelFiles
 from schemas.errors import ModelError
-from tasks.lease import file_lock
+from tasks.shift.leases import file_lock
 
 WATCHED = 0.5
 """Seconds between two looks at what another process has taken."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.catalogue import Catalogue, Entry
 from schemas.weights.adapters import read_t2i_config
-from schemas.weights.components import from_folder, read_json, shipped
+from schemas.weights.components import load_shipped, read_folder_configs, read_json
 from schemas.weights.header import Header
 
 
@@ -18,8 +18,12 @@ def vae_config(catalogue: Catalogue, entry: Entry, path: Path) -> Mapping[str, A
         return read_json(path / "config.json")
     if entry.config is not None:
         folder = catalogue.place(entry.config)
-        return read_json(folder / "config.json") if (folder / "config.json").is_file() else from_folder(folder)["vae"]
-    return shipped(entry.architecture)["vae"]
+        return (
+            read_json(folder / "config.json")
+            if (folder / "config.json").is_file()
+            else read_folder_configs(folder)["vae"]
+        )
+    return load_shipped(entry.architecture)["vae"]
 
 
 def controlnet_config(catalogue: Catalogue, entry: Entry, path: Path, header: Header) -> dict[str, Any]:
@@ -32,7 +36,7 @@ def controlnet_config(catalogue: Catalogue, entry: Entry, path: Path, header: He
             folder / "config.json" if (folder / "config.json").is_file() else folder / "unet/config.json"
         )
     else:
-        config = dict(shipped(entry.architecture)["unet"])
+        config = dict(load_shipped(entry.architecture)["unet"])
     for prefix in ("", "controlnet."):
         if (kinds := header.tensors.get(f"{prefix}task_embedding")) is not None:
             config["num_control_type"] = kinds.shape[0]

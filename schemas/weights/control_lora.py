@@ -12,9 +12,9 @@ from math import prod
 from typing import Any
 
 from schemas.weights.header import Header
-from schemas.weights.original import original_unet
-from schemas.weights.placing import UNREAD, three
-from schemas.weights.shapes import Shapes, controlnet_shapes
+from schemas.weights.original import map_original_unet
+from schemas.weights.placing import UNREAD, list_three_components
+from schemas.weights.shapes import Shapes, list_controlnet_shapes
 
 MARK = "lora_controlnet"
 
@@ -42,7 +42,7 @@ class ControlLoraFit:
             ("are missing", self.missing),
             ("have another shape", self.misshapen),
         )
-        return "; ".join(f"{len(names)} keys {what}: {three(names)}" for what, names in said if names)
+        return "; ".join(f"{len(names)} keys {what}: {list_three_components(names)}" for what, names in said if names)
 
 
 def control_config(unet: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,10 +52,10 @@ def control_config(unet: Mapping[str, Any]) -> dict[str, Any]:
 
 def fit_control_lora(header: Header, unet: Mapping[str, Any]) -> ControlLoraFit:
     """Every key against a checkpoint whose UNet has this configuration."""
-    shapes = controlnet_shapes(unet)
+    shapes = list_controlnet_shapes(unet)
     fit = ControlLoraFit(shapes)
     tensors, used = header.tensors, {MARK}
-    for name, source in original_unet(shapes, {**unet, "in_channels": 4}).items():
+    for name, source in map_original_unet(shapes, {**unet, "in_channels": 4}).items():
         key, at = source.key, source.key.removesuffix(".weight")
         shape = shapes[name]
         if key in tensors:

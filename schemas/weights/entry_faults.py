@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from schemas.catalogue import Catalogue, Entry
-from schemas.schedulers import resolve
+from schemas.schedulers import resolve_scheduler
 from schemas.weights.identity import NAMES, Identity
 
 _ONLY: dict[str, tuple[str, ...]] = {
@@ -92,6 +92,6 @@ def _tiers(catalogue: Catalogue, entry: Entry) -> Iterator[str]:
             yield from _named(catalogue, entry, name, f"tiers.{tier.value}.loras", "lora")
         if usual.scheduler is not None:
             try:
-                resolve(usual.scheduler)
+                resolve_scheduler(usual.scheduler)
             except ValueError as wrong:
                 yield f"tiers.{tier.value}.scheduler: {wrong}"

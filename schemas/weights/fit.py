@@ -11,16 +11,16 @@ from pathlib import Path
 from schemas.catalogue import Catalogue, Entry
 from schemas.errors import UnfitWeights
 from schemas.weights.adapters import ip_adapter_fault, ip_adapter_input, read_vision_config
-from schemas.weights.components import Components, from_folder, read_json, shapes_by_component, shipped
+from schemas.weights.components import Components, list_component_shapes, load_shipped, read_folder_configs, read_json
 from schemas.weights.configs import controlnet_config, t2i_config, vae_config
 from schemas.weights.control_lora import MARK, fit_control_lora
 from schemas.weights.entry_faults import list_entry_faults, list_mode_faults
-from schemas.weights.examine import components_of, contradiction, examine
-from schemas.weights.files import header_at, read_files, weight_files
+from schemas.weights.examine import examine_weights, find_contradiction, list_components
+from schemas.weights.files import list_weight_files, read_files, read_header_at
 from schemas.weights.header import Header
 from schemas.weights.identity import NAMES, Identity
 from schemas.weights.lora import fit_lora
-from schemas.weights.placing import Placing, place
+from schemas.weights.placing import Placing, place_keys
 
 _SAME = {"ssd-1b": "sdxl", "segmind-vega": "sdxl"}
 """What these are called in a catalogue."""
@@ -35,7 +35,7 @@ def files_fault(catalogue: Catalogue, alias: str) -> str:
     key = _key(catalogue, entry)
     if key not in _known:
         try:
-            identity = examine(path)
+            identity = examine_weights(path)
             _known[key] = _kind_fault(entry, identity) or _by_kind(catalogue, entry, path, identity)
         except UnfitWeights as wrong:
             _known[key] = str(wrong)
@@ -50,12 +50,12 @@ def find_faults(catalogue: Catalogue, alias: str) -> list[str]:
     return said
 
 
-def own_fault(catalogue: Catalogue, alias: str) -> str:
+def find_own_fault(catalogue: Catalogue, alias: str) -> str:
     """`find_faults` in one sentence; "" where nothing is wrong."""
     return "; ".join(find_faults(catalogue, alias))
 
 
-def wearing_fault(catalogue: Catalogue, alias: str, base: str) -> str:
+def find_lora_fault(catalogue: Catalogue, alias: str, base: str) -> str:
     """What of this entry would not apply to the checkpoint `base`."""
     entry, path = catalogue.entries[alias], catalogue.local(alias)
     if path is None or entry.kind not in ("lora", "embedding", "controlnet", "t2i_adapter", "ip_adapter"):
@@ -63,7 +63,7 @@ def wearing_fault(catalogue: Catalogue, alias: str, base: str) -> str:
     key = (*_key(catalogue, entry), *_key(catalogue, catalogue.entries[base]))
     if key not in _known:
         try:
-            components = components_of(catalogue, catalogue.entries[base])
+            components = list_components(catalogue, catalogue.entries[base])
             _known[key] = (
                 "" if components is None else _against(catalogue, path, entry, components, catalogue.entries[base])
             )
@@ -108,15 +108,17 @@ def _by_kind(catalogue: Catalogue, entry: Entry, path: Path, identity: Identity)
     if entry.kind == "checkpoint":
         return _checkpoint_fault(catalogue, entry, path, identity)
     if entry.kind == "vae":
-        return _faults(place(header_at(path), {"vae": vae_config(catalogue, entry, path)}))
-    header = header_at(path)
+        return _faults(place_keys(read_header_at(path), {"vae": vae_config(catalogue, entry, path)}))
+    header = read_header_at(path)
     if entry.kind == "controlnet" and identity.layout == "control-lora":
-        return fit_control_lora(header, shipped(entry.architecture)["unet"]).fault() if not entry.checkpoints else ""
+        return (
+            fit_control_lora(header, load_shipped(entry.architecture)["unet"]).fault() if not entry.checkpoints else ""
+        )
     if entry.kind == "controlnet":
-        fault = _faults(place(header, {"controlnet": controlnet_config(catalogue, entry, path, header)}))
+        fault = _faults(place_keys(header, {"controlnet": controlnet_config(catalogue, entry, path, header)}))
         return fault or "; ".join(list_mode_faults(entry, identity))
     if entry.kind == "t2i_adapter":
-        return _faults(place(header, {"t2i_adapter": t2i_config(catalogue, entry, path, header)}))
+        return _faults(place_keys(header, {"t2i_adapter": t2i_config(catalogue, entry, path, header)}))
     if entry.kind == "image_encoder" and path.is_file():
         read_vision_config(header)
     if entry.kind == "ip_adapter" and entry.image_encoder is not None:
@@ -131,7 +133,7 @@ def encoder_fault(catalogue: Catalogue, alias: str, adapter: Header) -> str:
     if path is None or not part:
         return ""
     folder = path.is_dir() and (path / "config.json").is_file()
-    config = read_json(path / "config.json") if folder else read_vision_config(header_at(path))
+    config = read_json(path / "config.json") if folder else read_vision_config(read_header_at(path))
     came = config.get("projection_dim" if part == "projection" else "hidden_size", width)
     return (
         "" if came == width else f"it takes pictures {width} wide; its `image_encoder` {alias} makes them {came} wide"
@@ -143,12 +145,12 @@ def _checkpoint_fault(catalogue: Catalogue, entry: Entry, path: Path, identity: 
         return _folder_fault(path)
     if identity.lacks and entry.base is None:
         return f"it holds no {' and no '.join(identity.lacks)}; give `base:`, the alias of a checkpoint that does"
-    components = components_of(catalogue, entry)
+    components = list_components(catalogue, entry)
     assert components is not None
-    config = from_folder(catalogue.place(entry.config)) if entry.config else None
-    if fault := contradiction(identity, entry, config):
+    config = read_folder_configs(catalogue.place(entry.config)) if entry.config else None
+    if fault := find_contradiction(identity, entry, config):
         return fault
-    placing = place(header_at(path), components)
+    placing = place_keys(read_header_at(path), components)
     if (
         placing.absent
         and entry.base is None
@@ -160,14 +162,14 @@ def _checkpoint_fault(catalogue: Catalogue, entry: Entry, path: Path, identity: 
 
 
 def _folder_fault(path: Path) -> str:
-    components = from_folder(path)
-    for name in shapes_by_component(components):
+    components = read_folder_configs(path)
+    for name in list_component_shapes(components):
         if not (path / name).is_dir():
             continue
-        files = weight_files(path / name)
+        files = list_weight_files(path / name)
         if not files:
             return f"{name} holds no safetensors"
-        if fault := _faults(place(read_files(files), {name: components[name]})):
+        if fault := _faults(place_keys(read_files(files), {name: components[name]})):
             return f"{name}: {fault}"
     return ""
 
@@ -179,10 +181,10 @@ def _faults(placing: Placing) -> str:
 
 
 def _against(catalogue: Catalogue, path: Path, entry: Entry, components: Components, base: Entry) -> str:
-    header = header_at(path)
+    header = read_header_at(path)
     own = NAMES[base.architecture]
     if entry.kind == "lora":
-        identity = examine(path)
+        identity = examine_weights(path)
         if identity.refusal:
             return identity.refusal
         architecture = _SAME.get(identity.architecture, identity.architecture)
@@ -201,7 +203,7 @@ def _against(catalogue: Catalogue, path: Path, entry: Entry, components: Compone
     if entry.kind == "controlnet":
         return _cross_fault(header, components, ".attn2.to_k.weight")
     width = _cross_fault(header, components, ".to_k_ip.weight")
-    return width or ip_adapter_fault(header, shapes_by_component({"unet": unet})["unet"])
+    return width or ip_adapter_fault(header, list_component_shapes({"unet": unet})["unet"])
 
 
 def _embedding_fault(header: Header, components: Components) -> str:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from engine.model_files import ModelFiles
 from schemas.catalogue import Entry
 from schemas.errors import ModelError, UnfitWeights
-from schemas.weights.examine import components_of, examine
-from schemas.weights.fit import find_faults, wearing_fault
+from schemas.weights.examine import examine_weights, list_components
+from schemas.weights.fit import find_faults, find_lora_fault
 from tasks.models.listing import list_bases
 
 
@@ -72,7 +72,7 @@ def _unfit(catalogue: ModelFiles, entry: Entry, known: dict[str, str]) -> Iterat
     for base in list_bases(catalogue, entry):
         alike.setdefault(_configuration(catalogue, base, known), []).append(base)
     alike.pop("", None)
-    faults = [(names, wearing_fault(catalogue, entry.alias, names[0])) for names in alike.values()]
+    faults = [(names, find_lora_fault(catalogue, entry.alias, names[0])) for names in alike.values()]
     bad = [(names, fault) for names, fault in faults if fault]
     if entry.checkpoints or len(bad) == len(faults):
         for names, fault in bad:
@@ -84,7 +84,7 @@ def _configuration(catalogue: ModelFiles, alias: str, known: dict[str, str]) -> 
     if alias not in known:
         try:
             sound = not find_faults(catalogue, alias)
-            components = components_of(catalogue, catalogue.entries[alias]) if sound else None
+            components = list_components(catalogue, catalogue.entries[alias]) if sound else None
         except UnfitWeights:
             components = None
         kept = {name: config for name, config in (components or {}).items() if name not in ("pipeline", "scheduler")}
@@ -95,7 +95,7 @@ def _configuration(catalogue: ModelFiles, alias: str, known: dict[str, str]) -> 
 def _remarks(entry: Entry, catalogue: ModelFiles) -> Iterator[str]:
     path = catalogue.local(entry.alias)
     assert path is not None
-    identity = examine(path)
+    identity = examine_weights(path)
     if entry.kind in ("controlnet", "t2i_adapter") and not entry.serves:
         yield "no `controls`: a manifest must name it by `model`; give the types that it serves, such as [canny]"
     if entry.kind == "vae" and not identity.architecture and "architecture" not in entry.model_fields_set:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from engine.model_files import ModelFiles
 from schemas.catalogue import Entry
 from schemas.errors import ModelError, UnfitWeights
-from schemas.weights.examine import examine
-from schemas.weights.files import header_at
-from schemas.weights.fit import find_faults, wearing_fault
+from schemas.weights.examine import examine_weights
+from schemas.weights.files import read_header_at
+from schemas.weights.fit import find_faults, find_lora_fault
 
 if TYPE_CHECKING:
     from storage.ledger import Ledger
@@ -71,7 +71,7 @@ def describe_model(catalogue: ModelFiles, alias: str, ledger: Ledger | None) -> 
         said["digest"] = catalogue.known_digest(alias) or "not taken yet: `dailies models digest`"
     said["faults"] = find_faults(catalogue, alias)
     if entry.kind in WORN:
-        fits = {base: wearing_fault(catalogue, alias, base) for base in list_bases(catalogue, entry)}
+        fits = {base: find_lora_fault(catalogue, alias, base) for base in list_bases(catalogue, entry)}
         said["fits"] = [base for base, fault in fits.items() if not fault]
         said["does not fit"] = {base: fault for base, fault in fits.items() if fault}
     elif entry.kind == "checkpoint":
@@ -102,7 +102,7 @@ def _fields(entry: Entry) -> dict[str, Any]:
 def _seen(path: Path) -> dict[str, Any]:
     """What the headers say."""
     try:
-        identity = examine(path)
+        identity = examine_weights(path)
     except UnfitWeights as wrong:
         return {"damaged": str(wrong)}
     body = asdict(identity)
@@ -116,7 +116,7 @@ def _seen(path: Path) -> dict[str, Any]:
     for name in ("licence", "title", "side", "conditions"):
         body.pop(name)
     if identity.kind != "unknown":
-        header = header_at(path) if path.is_file() or not (path / "model_index.json").is_file() else None
+        header = read_header_at(path) if path.is_file() or not (path / "model_index.json").is_file() else None
         if header is not None:
             body["values"] = sum(tensor.count for tensor in header.tensors.values())
             if "dailies.source_sha256" in header.metadata:

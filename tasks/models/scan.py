@@ -15,8 +15,8 @@ from typing import Any
 from schemas.catalogue import Catalogue
 from schemas.errors import UnfitWeights
 from schemas.weights.entries import entry_fields, make_alias
-from schemas.weights.examine import examine
-from schemas.weights.files import header_at, weight_files
+from schemas.weights.examine import examine_weights
+from schemas.weights.files import list_weight_files, read_header_at
 from schemas.weights.fit import encoder_fault
 from schemas.weights.folders import Place, find_models
 from schemas.weights.header import Header
@@ -108,7 +108,7 @@ _NOT_LISTED = {
 
 def _identify(place: Place) -> Identity:
     try:
-        return examine(place.path)
+        return examine_weights(place.path)
     except (UnfitWeights, OSError) as wrong:
         return Identity("unknown", refusal=str(wrong).removeprefix(f"{place.path}: "))
 
@@ -144,7 +144,7 @@ def _join_encoders(result: Scan) -> None:
     encoders = [alias for alias, fields in file.entries.items() if fields["kind"] == "image_encoder"] if new else []
     catalogue = file.catalogue()
     for found in new:
-        fitting = [alias for alias in encoders if _sees_for(catalogue, alias, header_at(found.place.path))]
+        fitting = [alias for alias in encoders if _sees_for(catalogue, alias, read_header_at(found.place.path))]
         if fitting:
             file.change(found.alias, "image_encoder", fitting[0])
             file.scanned[_place_key(found.place)]["fields"]["image_encoder"] = fitting[0]
@@ -204,7 +204,7 @@ def _key(path: Path) -> str:
 def _fingerprint(path: Path) -> str:
     """Of size, header and a few bytes: enough to know a file again that was moved. "" where there is no header."""
     try:
-        header, files = header_at(path), [path] if path.is_file() else weight_files(path)
+        header, files = read_header_at(path), [path] if path.is_file() else list_weight_files(path)
         keys = "\n".join(f"{name} {tensor.dtype} {tensor.shape}" for name, tensor in sorted(header.tensors.items()))
         said = "\n".join(f"{name}={text}" for name, text in sorted(header.metadata.items()))
         digest = hashlib.sha256(f"{header.size}\n{keys}\n{said}".encode())
