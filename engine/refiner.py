@@ -18,7 +18,8 @@ from torch import Generator, Tensor
 from engine.guidance import use_guidance
 from engine.prompts import Words
 from engine.schedules import make_scheduler, read_eta
-from engine.single_file import load_parts, load_tokenizer, read_scheduler
+from engine.single_file import load_parts, read_scheduler
+from engine.tokens import tokenizer
 from schemas.errors import UnfitWeights
 from schemas.spec import ImageSpec
 from schemas.weights.components import Components
@@ -39,7 +40,7 @@ def load_refiner(
             **parts,
             text_encoder=None,
             tokenizer=None,
-            tokenizer_2=load_tokenizer(components["tokenizer_2"]),
+            tokenizer_2=tokenizer(components["tokenizer_2"]),
             scheduler=read_scheduler(components["scheduler"]),
             requires_aesthetics_score=True,
             force_zeros_for_empty_prompt=False,

@@ -394,6 +394,7 @@ def _plan() -> Iterable[tuple[str, str, str, str | None, bool, Plain, dict[str, 
     yield "upscale_models/esrgan.safetensors", "upscaler", "", "esrgan", False, ESRGAN, {}
     yield "clip_vision/vit_h.safetensors", "image_encoder", "", None, False, vision(), {}
     yield "clip_vision/bigg.safetensors", "image_encoder", "", None, False, vision(1664, 1280), {}
-    yield "clip/clip_l.safetensors", "text_encoder", "", "clip_l", False, {
-        f"text_model.{n}": s for n, s in list_component_shapes(load_shipped("sdxl"))["text_encoder"].items()}, {}  # fmt: skip
+    words = list_component_shapes(load_shipped("sdxl"))["text_encoder"]
+    clip: Plain = {f"text_model.{name}": shape for name, shape in words.items()}
+    yield "clip/clip_l.safetensors", "text_encoder", "", "clip_l", False, clip, {}
     yield "loras/empty.safetensors", "unknown", "", None, True, {}, {}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tasks.difference import Difference
-from tasks.planning.submit import Report
-from tasks.show import Tokens
+if TYPE_CHECKING:  # they import SQLAlchemy, which a broken manifest does not need
+    from tasks.difference import Difference
+    from tasks.planning.submit import Report
+    from tasks.show import Tokens
 
 
 def print_json(value: Any) -> None:

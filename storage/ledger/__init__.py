@@ -17,6 +17,7 @@ from storage.ledger.history import AssetCount, Decided, Frame, History
 from storage.ledger.images import ImageDetails, Images
 from storage.ledger.jobs import Jobs, SetAside, Waiting
 from storage.ledger.library import Library, LibraryPage
+from storage.ledger.model_use import ModelUse, ModelUses
 from storage.ledger.new_images import NewImage, NewImages
 from storage.ledger.nights import AssetMade, FailureCause, Nights, NightSummary, PaceKey, make_pace_key
 from storage.ledger.outcomes import Outcomes
@@ -24,7 +25,6 @@ from storage.ledger.review import Conflict, InboxCount, InboxItem, Review
 from storage.ledger.reviewers import InHand, Reviewers
 from storage.ledger.submissions import Brief, PlanCount, Submissions
 from storage.ledger.upkeep import Upkeep
-from storage.model_use import ModelUse, ModelUses
 
 __all__ = [
     "AssetCount",
