@@ -6,13 +6,13 @@ image encoder's answer is remembered by picture. arXiv 2308.06721.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import init_empty_weights
+from cachetools import LRUCache
 from diffusers.models.embeddings import ImageProjection
 from PIL import Image
 from safetensors import safe_open
@@ -36,7 +36,7 @@ class References:
     def __init__(self, catalogue: ModelFiles) -> None:
         self.catalogue = catalogue
         self._worn: tuple[str, ...] = ()
-        self._known: OrderedDict[Hashable, tuple[Tensor, Tensor]] = OrderedDict()
+        self._known: LRUCache[Hashable, tuple[Tensor, Tensor]] = LRUCache(KEPT)
 
     def forget(self) -> None:
         self._worn = ()
@@ -48,7 +48,7 @@ class References:
         if digests != self._worn:
             if self._worn:
                 base.unload_ip_adapter()
-            self._worn, self._known = (), OrderedDict()
+            self.forget()
             if wanted:
                 base.register_modules(image_encoder=self._image_encoder(base, wanted, asker=asker))
                 many = [""] * len(wanted)
@@ -76,8 +76,6 @@ class References:
         key = (digest, plain)
         if key not in self._known:
             self._known[key] = base.encode_image(Image.fromarray(picture), base.device, 1, not plain)
-            if len(self._known) > KEPT:
-                self._known.popitem(last=False)
         return self._known[key]
 
     def _image_encoder(self, base: Any, wanted: Sequence[ReferenceSpec], *, asker: str) -> Any:

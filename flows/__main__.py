@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows import ordering
-from flows.commands import models, provenance, upkeep
+from flows.commands import models, ordering, provenance, upkeep
 from schemas.errors import DailiesError
 
 if TYPE_CHECKING:

@@ -10,6 +10,8 @@ is appended; states follow from it. By room:
 
 from __future__ import annotations
 
+from schemas.settings import Settings
+from storage.database import open_database, prepare_database
 from storage.ledger.decisions import Decisions
 from storage.ledger.evidence import Evidence, Judged
 from storage.ledger.gauges import Gauges
@@ -59,6 +61,14 @@ __all__ = [
     "Waiting",
     "make_pace_key",
 ]
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """The ledger of these settings; the database is made the first time, and brought up to date on one machine."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    engine = open_database(settings.database)
+    prepare_database(engine)
+    return Ledger(engine)
 
 
 class Ledger(
