@@ -181,7 +181,7 @@ class Submissions(Orders):
         rows = [
             {
                 "digest": digest,
-                "body": spec.model_dump(mode="json", exclude_defaults=True) | {"engine_version": spec.engine_version},
+                "body": spec.body(),
                 "project": spec.project,
                 "asset": spec.asset,
                 "variant": spec.variant,
