@@ -27,6 +27,7 @@ from diffusers import (
 
 from engine.adapters import load_adapter
 from engine.compiling import Compiler, use_channels_last
+from engine.control_lora import load_control_lora
 from engine.controlnets import Controls, Remembered
 from engine.embeddings import Inversion, read_inversion
 from engine.lora import Lora, Merges, load_by_peft, read_lora
@@ -43,9 +44,10 @@ from engine.upscale import Upscaler
 from schemas.errors import ModelChanged, ModelMissing, RenderError, UnfitWeights
 from schemas.spec import ControlSpec, EmbeddingRef, ImageSpec, LoraRef, ModelRef, Task
 from schemas.weights.components import read_folder_configs
+from schemas.weights.configs import controlnet_config, t2i_config, vae_config
+from schemas.weights.control_lora import MARK
 from schemas.weights.examine import list_components, list_file_components
 from schemas.weights.files import read_header_at, variant
-from schemas.weights.fit import controlnet_config, vae_config
 
 CONTROLNETS_HELD = 4
 EMBEDDINGS_HELD = 64
@@ -132,7 +134,7 @@ class LoadedModels:
         # 3. the pipeline of this task around the same parts
         parts = {name: part for name, part in base.components.items() if name != "scheduler"}
         if spec.controlnets:
-            nets = [self._controlnet(control.model, asker=asker) for control in spec.controlnets]
+            nets = [self._controlnet(control.model, spec.model, asker=asker) for control in spec.controlnets]
             parts["controlnet"] = Controls(nets, [_mode(*pair) for pair in zip(spec.controlnets, nets, strict=True)])
         self.placed.settle(parts, parts["controlnet"].nets if spec.controlnets else (), policy)
         old = architecture == "sd15"
@@ -174,7 +176,10 @@ class LoadedModels:
     def _adapter(self, ref: ModelRef, *, asker: str) -> Any:
         if ref.digest not in self._adapters:
             path = self.checked(ref, asker=asker)
-            self._adapters[ref.digest] = load_adapter(path, dtype=self.dtype, device=self.device, alias=ref.alias)
+            entry = self.catalogue.entry(ref.alias, asker=asker)
+            config = t2i_config(self.catalogue, entry, path, read_header_at(path))
+            net = load_adapter(path, config, dtype=self.dtype, device=self.device, alias=ref.alias)
+            self._adapters[ref.digest] = net
         return self._adapters[ref.digest]
 
     def inversions(self, spec: ImageSpec, *, asker: str) -> list[Inversion]:
@@ -195,7 +200,8 @@ class LoadedModels:
         if self._refiner is None or self._refiner[0] != ref.digest:
             self._refiner = None
             path = self.checked(ref, asker=asker)
-            pipe = load_refiner(path, vae, dtype=self.dtype, device=self.device, alias=ref.alias)
+            components = list_components(self.catalogue, self.catalogue.entry(ref.alias, asker=asker)) or {}
+            pipe = load_refiner(path, vae, components, dtype=self.dtype, device=self.device, alias=ref.alias)
             self._tune(pipe.unet)
             self._refiner = (ref.digest, pipe)
         return self._refiner[1]
@@ -252,12 +258,17 @@ class LoadedModels:
             self._tune(self._home(self._vaes[ref.digest]))
         return self._vaes[ref.digest]
 
-    def _controlnet(self, ref: ModelRef, *, asker: str) -> Any:
+    def _controlnet(self, ref: ModelRef, base: ModelRef, *, asker: str) -> Any:
         if ref.digest not in self._nets:
             path = self.checked(ref, asker=asker)
             entry = self.catalogue.entry(ref.alias, asker=asker)
-            config = controlnet_config(self.catalogue, entry, path, read_header_at(path))
-            net = load_part(path, "controlnet", config, dtype=self.dtype)
+            if MARK in (header := read_header_at(path)).tensors:
+                components = list_components(self.catalogue, self.catalogue.entry(base.alias, asker=asker))
+                assert components is not None  # it is loaded
+                net = load_control_lora(path, self.checked(base, asker=asker), components["unet"], dtype=self.dtype)
+            else:
+                config = controlnet_config(self.catalogue, entry, path, header)
+                net = load_part(path, "controlnet", config, dtype=self.dtype)
             net.controlnet_cond_embedding = Remembered(net.controlnet_cond_embedding)
             self._nets[ref.digest] = self._tune(self._home(net))
         return self._nets[ref.digest]
@@ -373,7 +384,7 @@ def _load_checkpoint(path: Path, catalogue: ModelFiles, alias: str, asker: str, 
     encoders = ["text_encoder"] if old else ["text_encoder", "text_encoder_2"]
     if absent := [name for name in ("unet", "vae", *encoders) if name not in parts]:
         raise UnfitWeights(f"{asker} asks for {alias}: {path} holds no {', '.join(absent)}; give `base:`")
-    folder = (catalogue.folder / entry.config.expanduser()).resolve() if entry.config else None
+    folder = catalogue.place(entry.config) if entry.config else None
     for name in ("tokenizer", "tokenizer_2")[: len(encoders)]:
         if name not in parts or (folder is not None and (folder / name).is_dir()):
             parts[name] = tokenizer(components[name], folder=folder and folder / name)

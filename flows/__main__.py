@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands import ordering, provenance, upkeep
+from flows.commands import models, ordering, provenance, upkeep
 from schemas.errors import DailiesError
 
 if TYPE_CHECKING:
@@ -326,6 +326,7 @@ def worker(
 
 upkeep.add_to(app)
 provenance.add_to(app)
+models.add_to(app)
 
 if __name__ == "__main__":
     main()
