@@ -19,6 +19,7 @@ from storage.ledger.history import AssetCount, Decided, Frame, History
 from storage.ledger.images import ImageDetails, Images
 from storage.ledger.jobs import Jobs, SetAside, Waiting
 from storage.ledger.library import Library, LibraryPage
+from storage.ledger.model_use import ModelUse, ModelUses
 from storage.ledger.new_images import NewImage, NewImages
 from storage.ledger.nights import AssetMade, FailureCause, Nights, NightSummary, PaceKey, make_pace_key
 from storage.ledger.outcomes import Outcomes
@@ -45,6 +46,7 @@ __all__ = [
     "Judged",
     "Ledger",
     "LibraryPage",
+    "ModelUse",
     "NewImage",
     "NewImages",
     "NightSummary",
@@ -70,6 +72,19 @@ def open_ledger(settings: Settings) -> Ledger:
 
 
 class Ledger(
-    Outcomes, Jobs, NewImages, Review, Decisions, History, Nights, Reviewers, Evidence, Library, Images, Upkeep, Gauges
+    Outcomes,
+    Jobs,
+    NewImages,
+    Review,
+    Decisions,
+    History,
+    Nights,
+    Reviewers,
+    Evidence,
+    Library,
+    Images,
+    Upkeep,
+    Gauges,
+    ModelUses,
 ):
     """`Ledger(open_database(url))`. Threads may share one."""
