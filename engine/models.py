@@ -30,7 +30,7 @@ from engine.compiling import Compiler, use_channels_last
 from engine.control_lora import load_control_lora
 from engine.controlnets import Controls, Remembered
 from engine.embeddings import Inversion, read_inversion
-from engine.lora import Lora, Merges, is_peft_layout, read_lora
+from engine.lora import Lora, Merges, load_by_peft, read_lora
 from engine.memory import NOTHING, Placement, Policy, choose_policy, weigh_models
 from engine.model_files import ModelFiles
 from engine.offload import OffloadedModels
@@ -51,6 +51,8 @@ from schemas.weights.files import read_header_at, variant
 
 CONTROLNETS_HELD = 4
 EMBEDDINGS_HELD = 64
+LORAS_HELD = 256 * 2**20
+"""Bytes of LoRAs that stay on the device beside those in use, switched off, where the whole checkpoint fits on it."""
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +102,8 @@ class LoadedModels:
         self._inversions: LRUCache[str, Inversion] = LRUCache(EMBEDDINGS_HELD)
         self._cast: Any = None
         self._worn: tuple[tuple[str, float], ...] = ()
-        self._loras: list[str] = []
+        self._loras: dict[str, int] = {}
+        """Bytes of each that peft has on the modules, longest unused first."""
         self._merges = Merges()
         self._upscaler: tuple[str, Upscaler] | None = None
         self._refiner: tuple[str, Any] | None = None
@@ -305,14 +308,17 @@ class LoadedModels:
         names = [name for name, _ in wanted]
         if not wanted:
             base.unload_lora_weights()
-            self._loras = []
+            self._loras = {}
         for name in names:
-            if name not in self._loras:
-                is_peft_layout(base, files[name], name)
-                self._loras.append(name)
-        if gone := [name for name in self._loras if name not in names]:
-            base.delete_adapters([name for name in gone if name in _adapters(base)])
-        self._loras = names
+            size = self._loras.pop(name, None)
+            self._loras[name] = load_by_peft(base, files[name], name) if size is None else size
+        held = LORAS_HELD if self.placed.policy.placement is Placement.RESIDENT else 0
+        unused = [name for name in self._loras if name not in names]
+        while unused and sum(self._loras[name] for name in unused) > held:
+            gone = unused.pop(0)
+            if gone in _adapters(base):
+                base.delete_adapters([gone])
+            del self._loras[gone]
         if known := [(name, weight) for name, weight in wanted if name in _adapters(base)]:
             base.set_adapters([name for name, _ in known], [weight for _, weight in known])
         for name, weight in wanted:
@@ -322,7 +328,7 @@ class LoadedModels:
         """The checkpoint as it was read."""
         self._merges.take_out()
         base.unload_lora_weights()
-        self._loras, self._worn = [], ()
+        self._loras, self._worn = {}, ()
 
     def _home(self, part: Any) -> Any:
         """Onto the device, unless it is to wait in the host's memory (engine/offload.py)."""
@@ -344,7 +350,7 @@ class LoadedModels:
     def drop(self) -> None:
         """The checkpoint before goes first: two do not fit on most cards."""
         self.placed.lift()
-        self._base, self._base_key, self._worn, self._loras, self._cast = None, None, (), [], None
+        self._base, self._base_key, self._worn, self._loras, self._cast = None, None, (), {}, None
         self._merges = Merges()
         self._refiner = None
         self._nets.clear()
