@@ -163,7 +163,9 @@ class ImageWriter:
             # 1. What is shown and delivered.
             began = time.perf_counter()
             assert done.pixels is not None
-            file = encode(done.pixels, spec, image_format=self._parts.settings.image_format)
+            entry = self._parts.catalogue.entries.get(spec.model.alias)
+            architecture = entry.architecture if entry is not None else "sdxl"
+            file = encode(done.pixels, spec, image_format=self._parts.settings.image_format, architecture=architecture)
             previews = [make_preview(done.pixels, longest) for longest in (PREVIEW, THUMB)]
             encoded = time.perf_counter()
             # 2. What the checks say.
