@@ -10,13 +10,12 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
+from schemas.brand_rules import contradictions
 from schemas.fields import pascal, pixels, placeholders, snake
 from schemas.manifest import (
     CONTROL_TYPES,
     AnyAsset,
-    Asset,
     Control,
-    Defaults,
     Manifest,
     RenderAsset,
     Repair,
@@ -37,7 +36,7 @@ Broken = tuple[Path, str, str]
 
 def broken(manifest: Manifest, limits: Limits, *, looks: bool = True, hazy: Collection[int] = ()) -> Iterator[Broken]:
     """Every broken rule. Styles and placeholders are left out when `looks` is False, and for the assets in `hazy`."""
-    yield from _brand(manifest)
+    yield from contradictions(manifest)
     yield from _names(manifest)
     if looks:
         yield from _styles(manifest, manifest.defaults.style, ("defaults", "style"))
@@ -69,24 +68,6 @@ def _nearest(name: str, known: tuple[str, ...]) -> str:
 
 LOOKED_THROUGH, NAMED = 500, 60
 """Names that are looked through for a likeness, and those that are listed."""
-
-
-def _brand(manifest: Manifest) -> Iterator[Broken]:
-    allowed = {word.casefold() for word in manifest.brand.allowed_words}
-    for index, word in enumerate(manifest.brand.forbidden_words):
-        if word.casefold() in allowed:
-            yield (
-                ("brand", "forbidden_words", index),
-                f"came {word!r}, which is allowed_words' as well",
-                "it in one of them",
-            )
-    requests: list[tuple[Path, Asset | Defaults]] = [(("defaults",), manifest.defaults)]
-    requests += [(("assets", index), asset) for index, asset in enumerate(manifest.assets)]
-    for path, owner in requests:
-        for word in manifest.brand.forbidden_words if owner.text else ():
-            if owner.text and f" {word.casefold()} " in f" {owner.text.must_read.casefold()} ":
-                came = f"came {owner.text.must_read!r}, and forbidden_words has {word!r}"
-                yield (*path, "text", "must_read"), came, "words that may be seen"
 
 
 def _names(manifest: Manifest) -> Iterator[Broken]:
@@ -191,6 +172,7 @@ def _placeholders(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Bro
             if name not in known:
                 came = f"came ${name}, to which {asset.name!r} gives no value"
                 yield ("defaults", "negative_prompt"), came, f"a name under `values`: {nearest(name, known)}"
+    yield from _must_read(manifest, asset, at, values, known)
     for style in resolved.get("style") or ():
         for field in ("prompt", "negative_prompt"):
             text = getattr(manifest.styles.get(style), field, "")
@@ -198,6 +180,23 @@ def _placeholders(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Bro
                 if name not in known and not (name == "prompt" and field == "prompt"):
                     came = f"came ${name}, to which {asset.name!r} gives no value"
                     yield ("styles", style, field), came, f"a name under `values`: {nearest(name, {*known, 'prompt'})}"
+
+
+def _must_read(
+    manifest: Manifest, asset: AnyAsset, at: Path, values: Mapping[str, Sequence[str]], known: set[str]
+) -> Iterator[Broken]:
+    """Words that must be read do not multiply images: of several values, the prompt says which one an image has."""
+    request = manifest.text_request(asset)
+    path = (*at, "text", "must_read") if asset.text else ("defaults", "text", "must_read")
+    for name in placeholders(request.must_read) if request else ():
+        if name not in known:
+            yield path, f"came ${name}", f"a name under `values`: {nearest(name, known)}"
+        elif len(values.get(name, ())) > 1 and name not in used(manifest, asset):
+            yield (
+                path,
+                f"came ${name}, which has several values and is in no prompt of {asset.name!r}",
+                (f"${name} in the prompt as well"),
+            )
 
 
 def _lengths(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
