@@ -101,7 +101,7 @@ def hands_or_none() -> Iterator[Case]:
 
 
 def _hands(bad: bool, pixels: Picture, caption: str) -> Case:
-    finding = hands.look(pixels, spec(caption), NO_GUIDE)
+    finding = hands.check_hands(pixels, spec(caption), NO_GUIDE)
     return bad, finding, finding.score
 
 
@@ -118,7 +118,7 @@ def words_on_signs() -> Iterator[Case]:
         if bad and shown == word:
             about = Attributes("object", pick(list(OBJECTS), number), colour, "gray", "flat")
         pixels, caption = drawn(about, number)
-        finding = text.look(pixels, spec(caption), NO_GUIDE, request=TextRequest(must_read=word.upper()))
+        finding = text.check_text(pixels, spec(caption), NO_GUIDE, request=TextRequest(must_read=word.upper()))
         distance = finding.data["must_read"]["distance"]  # type: ignore[index]
         yield bad, finding, distance / len(word)
 
@@ -143,7 +143,7 @@ def unwanted_words() -> Iterator[Case]:
             about = Attributes(kind, name, "green", "" if kind == "material" else "gray", pick(STYLES, number // 3),
                                5 if kind == "character" else 0)  # fmt: skip
             pixels, caption = drawn(about, number)
-        finding = text.look(pixels, spec(caption), NO_GUIDE)
+        finding = text.check_text(pixels, spec(caption), NO_GUIDE)
         yield bad, finding, finding.score
 
 
@@ -164,7 +164,7 @@ def palette() -> Iterator[Case]:
         name = pick(["shield", "gem", "heart", "star", "mushroom", "book", "flag", "helmet"], number)
         about = Attributes("object", name, colour, "gray", pick(STYLES[:2], number // 2))
         pixels, caption = drawn(about, number)
-        finding = brand.look(pixels, spec(caption), guide)
+        finding = brand.check_brand(pixels, spec(caption), guide)
         yield bad, finding, finding.score
 
 
@@ -180,7 +180,7 @@ def seams() -> Iterator[Case]:
             pixels, _ = drawn(about, number, side=256 if bad else SIDE)
             if bad:
                 pixels = pixels[17 : 17 + SIDE, 23 : 23 + SIDE]
-        finding = technical.look(pixels, spec("a texture", seamless="xy"), NO_GUIDE)
+        finding = technical.check_technical(pixels, spec("a texture", seamless="xy"), NO_GUIDE)
         measure = max(
             max([finding.data[f"seam_{axis}"] / technical.SEAM, *(part / technical.SEAM_PART for part in parts)])  # type: ignore[operator]
             for axis in "xy"
@@ -209,7 +209,7 @@ def blur() -> Iterator[Case]:
         if bad:
             share = 0.01 * (1 + number % 3) / 1.5
             pixels = cv2.GaussianBlur(pixels, (0, 0), max(1.8, share * max(pixels.shape[:2])))
-        finding = technical.look(pixels, spec("a thing"), NO_GUIDE)
+        finding = technical.check_technical(pixels, spec("a thing"), NO_GUIDE)
         width = finding.data.get("edge_width")
         allowed = finding.data.get("edge_width_allowed", 1.0)
         yield bad, finding, float(width or 0.0) / float(allowed)  # type: ignore[arg-type]
@@ -234,7 +234,7 @@ def bands() -> Iterator[Case]:
             about = Attributes("object", pick(list(OBJECTS), number // 2), "red", "white", "flat")
             picture = paint(about, np.random.default_rng(TEST_SEEDS + 71_000 + number), size=SIDE)
             pixels = np.where(picture.mask[..., None], picture.image, ground).astype(np.uint8)
-        finding = technical.look(pixels, spec("a thing"), NO_GUIDE)
+        finding = technical.check_technical(pixels, spec("a thing"), NO_GUIDE)
         yield bad, finding, float(finding.data.get("banded", 0.0))  # type: ignore[arg-type]
 
 

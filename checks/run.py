@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checks import brand, hands, technical, text
-from checks.brand import main_colours
-from checks.likeness import perceptual_hash
+from checks.brand import list_main_colours
+from checks.likeness import compute_perceptual_hash
 from schemas.manifest import BrandGuide, TextRequest
 from schemas.review import Criterion, Finding, Result
 from schemas.spec import ImageSpec
 
-__all__ = ["Expectations", "examine", "main_colours", "perceptual_hash"]
+__all__ = ["Expectations", "compute_perceptual_hash", "list_main_colours", "run_checks"]
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Expectations:
     hand_model: Path | None = None
 
 
-def examine(
+def run_checks(
     pixels: NDArray[np.uint8], spec: ImageSpec, expected: Expectations, *, criteria: Iterable[Criterion]
 ) -> list[Finding]:
     """One finding for each criterion asked for that has a check, in the order of `Criterion`; never raises.
@@ -49,15 +49,15 @@ def examine(
     asked = {*criteria, Criterion.TECHNICAL}
     guide = expected.guide
     looks: dict[Criterion, Callable[[], Finding]] = {
-        Criterion.HANDS: lambda: hands.look(pixels, spec, guide, hand_model=expected.hand_model),
-        Criterion.TEXT: lambda: text.look(pixels, spec, guide, request=expected.text_request),
-        Criterion.BRAND: lambda: brand.look(pixels, spec, guide),
-        Criterion.TECHNICAL: lambda: technical.look(pixels, spec, guide, siblings=expected.siblings),
+        Criterion.HANDS: lambda: hands.check_hands(pixels, spec, guide, hand_model=expected.hand_model),
+        Criterion.TEXT: lambda: text.check_text(pixels, spec, guide, request=expected.text_request),
+        Criterion.BRAND: lambda: brand.check_brand(pixels, spec, guide),
+        Criterion.TECHNICAL: lambda: technical.check_technical(pixels, spec, guide, siblings=expected.siblings),
     }
-    return [_looked(criterion, look) for criterion, look in looks.items() if criterion in asked]
+    return [_run_check(criterion, look) for criterion, look in looks.items() if criterion in asked]
 
 
-def _looked(criterion: Criterion, look: Callable[[], Finding]) -> Finding:
+def _run_check(criterion: Criterion, look: Callable[[], Finding]) -> Finding:
     try:
         return look()
     except Exception as wrong:

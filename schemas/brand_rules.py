@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Iterator
 from string import Template
 
-from schemas.fields import placeholders
+from schemas.fields import find_placeholders
 from schemas.manifest import Asset, Defaults, Manifest
-from schemas.tree import Path
+from schemas.reading.tree import Path
 
 LOOKED_AT = 1_000
 """Fillings of one `must_read` that are compared with the forbidden words."""
@@ -36,6 +36,6 @@ def contradictions(manifest: Manifest) -> Iterator[tuple[Path, str, str]]:
 
 def fillings(text: str, values: dict[str, tuple[str, ...]]) -> Iterator[str]:
     """A template with every value of its placeholders; those that have none stay as they are written."""
-    names = [name for name in placeholders(text) if name in values]
+    names = [name for name in find_placeholders(text) if name in values]
     for chosen in itertools.islice(itertools.product(*(values[name] for name in names)), LOOKED_AT):
         yield Template(text).safe_substitute(dict(zip(names, chosen, strict=True)))

@@ -14,7 +14,7 @@ from schemas.manifest import Manifest
 from schemas.review import Criterion, Finding, Result
 from schemas.spec import ImageSpec
 from schemas.text_requests import TextRequests
-from tasks.patience import patiently
+from tasks.retry import retry
 
 if TYPE_CHECKING:
     from tasks.parts import Parts
@@ -69,7 +69,7 @@ class Checker:
         siblings = self._siblings(spec)
         others = {digest: phash for digest, phash in list(siblings.items()) if digest != spec.digest}
         try:
-            from checks.run import Expectations, examine, main_colours, perceptual_hash
+            from checks.run import Expectations, compute_perceptual_hash, list_main_colours, run_checks
 
             expected = Expectations(
                 guide=rules.manifest.brand,
@@ -77,9 +77,9 @@ class Checker:
                 siblings=others,
                 hand_model=self._parts.settings.hand_model,
             )
-            findings = examine(pixels, spec, expected, criteria=criteria)
-            siblings[spec.digest] = perceptual_hash(pixels)
-            colours = main_colours(pixels)
+            findings = run_checks(pixels, spec, expected, criteria=criteria)
+            siblings[spec.digest] = compute_perceptual_hash(pixels)
+            colours = list_main_colours(pixels)
         except Exception as error:  # no check may keep an image from a person, and none that crashed is silent
             log.exception("the checks of %s %s crashed", spec.asset, spec.variant)
             return Checked(_all(Result.ERROR, f"the checks crashed: {type(error).__name__}: {error}"[:500]))
@@ -89,7 +89,7 @@ class Checker:
         """Perceptual hashes of the asset's images so far."""
         asset = (spec.project, spec.asset)
         if asset not in self._hashes:
-            self._hashes[asset] = patiently(lambda: self._parts.ledger.phashes(*asset))
+            self._hashes[asset] = retry(lambda: self._parts.ledger.phashes(*asset))
         return self._hashes[asset]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.manifest import Manifest
-from schemas.reading import examine
+from schemas.reading.manifest_file import examine
 from schemas.settings import Limits
 from schemas.text_requests import TextRequests
 
