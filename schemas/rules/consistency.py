@@ -10,7 +10,6 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
-from schemas.brand_rules import contradictions
 from schemas.fields import count_pixels, find_placeholders, to_pascal_case, to_snake_case
 from schemas.manifest import (
     CONTROL_TYPES,
@@ -24,6 +23,7 @@ from schemas.manifest import (
 from schemas.matrix import BUILT_IN, Matrix, list_axes, list_spellings, list_styles, list_used_values
 from schemas.reading.tree import Path
 from schemas.resolved import NO_STYLE, Resolved, list_tiers, resolve_tiers
+from schemas.rules.brand import find_contradictions
 from schemas.schedulers import resolve_scheduler
 from schemas.settings import Limits
 from schemas.spec import Tier
@@ -38,7 +38,7 @@ def find_conflicts(
     manifest: Manifest, limits: Limits, *, looks: bool = True, hazy: Collection[int] = ()
 ) -> Iterator[Broken]:
     """Every broken rule. Styles and placeholders are left out when `looks` is False, and for the assets in `hazy`."""
-    yield from contradictions(manifest)
+    yield from find_contradictions(manifest)
     yield from _names(manifest)
     if looks:
         yield from _styles(manifest, manifest.defaults.style, ("defaults", "style"))

@@ -13,13 +13,13 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from schemas.errors import DailiesError, LedgerUnavailable, StoreUnavailable
+from schemas.review import count_reviews, rank_in_inbox
 from schemas.settings import Limits
 from storage.failpoint import failpoint
 from storage.ledger.new_images import OutdatedFindings
 from storage.pictures import decode
 from tasks.checking import Checker, Rules
 from tasks.parts import Parts, current_parts
-from tasks.shift.image_writer import rank, reviews_wanted
 
 
 @dataclass
@@ -83,8 +83,8 @@ def _renew(parts: Parts, outdated: OutdatedFindings, checker: Checker, before: R
         image.digest,
         submission=outdated.newest,
         criteria=criteria,
-        reviews_wanted=reviews_wanted(spec.digest, newest.manifest.review.double_share),
-        rank=rank(newest.manifest.priority, findings),
+        reviews_wanted=count_reviews(spec.digest, newest.manifest.review.double_share),
+        rank=rank_in_inbox(newest.manifest.priority, findings),
         findings=findings if again else None,
     )
     return again if kept else None

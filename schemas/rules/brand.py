@@ -14,7 +14,7 @@ LOOKED_AT = 1_000
 """Fillings of one `must_read` that are compared with the forbidden words."""
 
 
-def contradictions(manifest: Manifest) -> Iterator[tuple[Path, str, str]]:
+def find_contradictions(manifest: Manifest) -> Iterator[tuple[Path, str, str]]:
     """Words and colours that are allowed (or must be read) and forbidden."""
     guide = manifest.brand
     for field, twin in (("forbidden_words", "allowed_words"), ("forbidden_colours", "palette")):
