@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from schemas.errors import Problem
 from schemas.manifest import Manifest, RenderAsset, Repair, TextureVariants
-from schemas.rules import nearest
+from schemas.names import nearest
 from schemas.tree import Path, Place, Tree, problem
 
 _KINDS: dict[str, type[BaseModel]] = {"render": RenderAsset, "texture": TextureVariants, "repair": Repair}
@@ -64,19 +64,27 @@ _WANTED = {
 }
 
 
-def complaint(error: ErrorDetails, tree: Tree) -> Problem | None:
-    """One of pydantic's errors as a Problem; None for an echo of another one."""
-    kind, context = error["type"], error.get("ctx", {})
-    if kind == "too_short" and len(error["input"]) >= context["min_length"]:
+def locate(error: ErrorDetails, tree: Tree) -> tuple[Place, Path] | None:
+    """Where one of pydantic's errors is shown, and of which field; None for an echo of another one."""
+    if error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]:
         return None  # pydantic's echo of items that are wrong by themselves
     path = plain(error["loc"])
     there, place = tree.nearest(path)
+    if error["type"] == "missing":
+        return place, path
+    if error["type"] == "extra_forbidden":
+        return tree.keys.get(path, place), path
+    return place, there
+
+
+def complaint(error: ErrorDetails, tree: Tree, place: Place, there: Path) -> Problem:
+    """One of pydantic's errors as a Problem, at the place that `locate` gave."""
+    kind, context, path = error["type"], error.get("ctx", {}), plain(error["loc"])
     came = _spoken(error["input"])
     if kind == "missing":
-        return problem(place, path, "came nothing", f"it is needed: {_described(path, error['loc'])}")
+        return problem(place, there, "came nothing", f"it is needed: {_described(path, error['loc'])}")
     elif kind == "extra_forbidden":
-        place = tree.keys.get(path, place)
-        return problem(place, path, *_unknown(path, error, tree))
+        return problem(place, there, *_unknown(path, error, tree))
     elif kind == "refused":
         return problem(place, there, str(context["came"]), str(context["allowed"]))
     elif kind in ("enum", "literal_error"):

@@ -16,7 +16,7 @@ from typing import Any
 
 from schemas.errors import Problem
 from schemas.manifest import Control, Reference, RenderAsset, Repair, TextureVariants
-from schemas.rules import nearest
+from schemas.names import nearest
 from schemas.settings import Limits
 from schemas.tree import Path, Place, Tree, problem, refuse, scalar, unstorable
 

@@ -13,8 +13,9 @@ from schemas.compatibility import unsuited
 from schemas.errors import ModelError
 from schemas.manifest import AnyAsset, Manifest
 from schemas.matrix import styles_of
+from schemas.names import OneOf
 from schemas.resolved import Resolved
-from schemas.rules import Broken, nearest, too_few_steps
+from schemas.rules import Broken, too_few_steps
 from schemas.spec import Tier
 from schemas.tree import Path
 from schemas.words import named
@@ -26,12 +27,15 @@ _ABLE: dict[str, tuple[Kind, ...]] = {"controlnet": ("controlnet", "t2i_adapter"
 def unknown_models(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]:
     """Aliases that the catalogue does not have, or has for something else; controls that no ControlNet serves; textures
     of no step at the model's usual ones."""
+    able: dict[Kind, list[str]] = {}
     for path, alias, kind in named_models(manifest):
         entry = catalogue.entries.get(alias)
         if entry is None or entry.kind not in _ABLE.get(kind, (kind,)):
             said = f", which is a {entry.kind}" if entry else ""
-            there = (name for name, entry in catalogue.entries.items() if entry.kind in _ABLE.get(kind, (kind,)))
-            yield path, f"came the {kind} {alias!r}{said}", nearest(alias, there)
+            if kind not in able:
+                kinds = _ABLE.get(kind, (kind,))
+                able[kind] = [name for name, entry in catalogue.entries.items() if entry.kind in kinds]
+            yield path, f"came the {kind} {alias!r}{said}", OneOf(alias, able[kind])
     yield from _unheard(manifest, catalogue)
     yield from unsuited(manifest, catalogue)
     for index, asset in enumerate(manifest.assets):

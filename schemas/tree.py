@@ -92,8 +92,9 @@ def refuse(place: Place, path: Path, came: str, allowed: str) -> NoReturn:
     raise ManifestError([problem(place, path, came, allowed)])
 
 
-def problem(place: Place, path: Path, came: str, allowed: str) -> Problem:
-    shown = _shown(spell(path)), _shown(came), _shown(allowed)
+def problem(place: Place, path: Path, came: str, allowed: object) -> Problem:
+    """`allowed`: text, or what spells it when it is shown (schemas/names.py)."""
+    shown = _shown(spell(path)), _shown(came), _shown(str(allowed))
     return Problem(place.file, place.line, place.column, *shown, place.cell)
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
+from pydantic import ValidationError
+
 from schemas.errors import ModelError
 from schemas.fewstep import few_of
 from schemas.manifest import Manifest
 from schemas.records import Decision, Image
 from schemas.repairs import pixels_of
-from schemas.review import Changes, Region, Verdict, retaken
+from schemas.review import Changes, Region, Verdict, retaken, spell_errors
 from schemas.spec import ImageSpec, Tier
 from storage.failpoint import failpoint
 from storage.frozen import mask_png
@@ -44,6 +46,8 @@ def plan_retakes(parts: Parts) -> Retakes:
         brief = briefs[spec.digest]
         try:
             child, refused = _answer(parts, decision, spec, image, brief)
+        except ValidationError as error:
+            child, refused = None, spell_errors(error)
         except (ModelError, ValueError) as error:
             child, refused = None, str(error)
         failpoint("retake.before_plan")
