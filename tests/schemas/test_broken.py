@@ -17,7 +17,7 @@ import pytest
 from engine.model_files import open_model_files
 from schemas.errors import InputError, ManifestError
 from schemas.settings import ROOT, Settings
-from tasks.submit import read_sound
+from tasks.planning.submit import read_sound_manifest
 from tests.effort import count_calls
 from tests.schemas.broken_folder import HERE, lay_out
 
@@ -41,7 +41,7 @@ def test_there_are_forty_and_each_is_expected() -> None:
 def test_everything_wrong_is_told_in_its_place(broken: Path, name: str, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     with pytest.raises(ManifestError) as caught:
-        read_sound(broken / name, settings, open_model_files(settings))
+        read_sound_manifest(broken / name, settings, open_model_files(settings))
     said = str(caught.value).replace(f"{broken}/", "").splitlines()
     assert [line.split(";")[0].strip() for line in said] == EXPECTED[name]
     assert all(len(line.split("; ", 1)[1]) > 3 for line in said), "every problem says what is allowed"
@@ -55,7 +55,7 @@ def test_a_matrix_too_large_is_refused_before_it_is_expanded(broken: Path, name:
 
     def read() -> None:
         with pytest.raises(ManifestError, match="images"):
-            read_sound(broken / name, settings, catalogue)
+            read_sound_manifest(broken / name, settings, catalogue)
 
     assert count_calls(read) < 50_000  # of 10^9 images
 
@@ -81,7 +81,7 @@ def test_a_folder_or_a_fifo_is_no_file(tmp_path: Path, name: str) -> None:
     (tmp_path / "rows.yaml").write_text("project: P\nmodel: studio-tiny\nassets: folder.csv\n")
     settings = Settings(home=tmp_path)
     with pytest.raises(InputError, match=f"{name}.*: it is not a file"):
-        read_sound(tmp_path / name, settings, open_model_files(settings))
+        read_sound_manifest(tmp_path / name, settings, open_model_files(settings))
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from engine.model_files import open_model_files
 from schemas.errors import ManifestError
 from schemas.settings import Settings
-from storage.frozen import Upload, look
+from storage.intake import Upload, inspect_pictures
 from tests.effort import count_calls
 
 SETTINGS = Settings()
@@ -24,7 +24,7 @@ ASSETS = 300
 def read(text: str) -> list[str]:
     """The lines of its complaint; none for a sound one."""
     try:
-        look(text.encode(), "m.yaml", Upload({}), SETTINGS, CATALOGUE).reading.sound()
+        inspect_pictures(text.encode(), "m.yaml", Upload({}), SETTINGS, CATALOGUE).reading.sound()
     except ManifestError as wrong:
         return str(wrong).splitlines()
     return []
