@@ -127,7 +127,7 @@ def _wrong_header(path: str, seen: set[str]) -> tuple[str, str] | None:
     if len(path) > 200 or first not in FIELDS:
         from schemas.reading.validation_errors import MEANT
 
-        return f"came the column {path[:40]!r}", nearest(first[:40], FIELDS, meant=MEANT.get(first.lower()))
+        return f"came the column {path[:40]!r}", suggest_names(first[:40], FIELDS, meant=MEANT.get(first.lower()))
     if first in _PARTS:
         listed = len(parts) >= 2 and parts[0].isdecimal() and len(parts[0]) < 3 and int(parts[0]) < _LISTED
         if not listed or parts[1] not in _PARTS[first] or len(parts) > 3:

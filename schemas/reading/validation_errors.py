@@ -123,7 +123,7 @@ def _unknown(path: Path, error: ErrorDetails, tree: Tree) -> tuple[str, str]:
     owners = [kind for kind, model in _KINDS.items() if name in model.model_fields]
     if fields in _KINDS.values() and owners:
         return f"came a field of kind: {' or '.join(owners)}", f"`kind: {owners[0]}`, or no {name}"
-    near = nearest(name, fields.model_fields if fields else (), meant=MEANT.get(name.lower()))
+    near = suggest_names(name, fields.model_fields if fields else (), meant=MEANT.get(name.lower()))
     return "came an unknown field", near
 
 
