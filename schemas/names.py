@@ -10,7 +10,7 @@ LOOKED_THROUGH, NAMED = 500, 60
 """Names that are looked through for a likeness, and those that are listed."""
 
 
-def nearest(name: str, names: Iterable[str], *, meant: str | None = None) -> str:
+def suggest_names(name: str, names: Iterable[str], *, meant: str | None = None) -> str:
     """The name like this one (or `meant`, if it is one of them), else all of them."""
     known = sorted(names)
     if meant in known:
@@ -32,4 +32,4 @@ class OneOf:
     before: str = ""
 
     def __str__(self) -> str:
-        return self.before + nearest(self.name, self.names)
+        return self.before + suggest_names(self.name, self.names)

@@ -16,7 +16,7 @@ from typing import Any
 
 from schemas.errors import Problem
 from schemas.manifest import Control, Reference, RenderAsset, Repair, TextureVariants
-from schemas.names import nearest
+from schemas.names import suggest_names
 from schemas.reading.tree import Path, SourcePosition, Tree, find_unstorable, make_problem, parse_scalar, refuse
 from schemas.settings import Limits
 

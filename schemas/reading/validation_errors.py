@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from schemas.errors import Problem
 from schemas.manifest import Manifest, RenderAsset, Repair, TextureVariants
-from schemas.names import nearest
+from schemas.names import suggest_names
 from schemas.reading.tree import Path, SourcePosition, Tree, make_problem
 
 _KINDS: dict[str, type[BaseModel]] = {"render": RenderAsset, "texture": TextureVariants, "repair": Repair}
@@ -90,7 +90,7 @@ def describe_error(error: ErrorDetails, tree: Tree, place: SourcePosition, there
     elif kind in ("enum", "literal_error"):
         expected = ", ".join(_KINDS) if path[-1] == "kind" else str(context["expected"])
         names = expected.replace("'", "").replace(" or ", ", ").split(", ")
-        return make_problem(place, there, came, nearest(str(error["input"]), names))
+        return make_problem(place, there, came, suggest_names(str(error["input"]), names))
     else:
         wanted = _WANTED.get(kind) or error["msg"].replace("Input should be ", "").replace("Value should", "it should")
         if kind == "string_type" and isinstance(error["input"], bool | int | float):
