@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from flows.dispatch import POLL, Ended
-from flows.server import SAID_EACH, patiently
+from flows.dispatch import POLL, ShiftEnd
+from flows.server import SAID_EACH, retry_server
 from schemas.errors import DailiesError
-from tasks.parts import Parts, here
-from tasks.shift import Shift, second_half
+from tasks.parts import Parts, current_parts
+from tasks.shift.shifts import Shift, second_half
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -67,7 +67,7 @@ class Night:
 
         parameters = {"shift": key, "night": self.night, "until": self.until and self.until.isoformat()}
         once = str(uuid4())  # an answer that was lost must not make two of it
-        run = patiently(
+        run = retry_server(
             "dispatching a shift",
             lambda: run_deployment(RENDER, parameters=parameters, timeout=0, as_subflow=False, idempotency_key=once),
         )
@@ -98,15 +98,15 @@ class Night:
         return time.monotonic() - self.last_sign > self.parts.settings.lease_seconds + 60
 
 
-def on_workers(shifts: list[tuple[str, str, int]], *, night: int, until: datetime | None) -> Iterator[Ended]:
+def on_workers(shifts: list[tuple[str, str, int]], *, night: int, until: datetime | None) -> Iterator[ShiftEnd]:
     """Never many more flow runs than there are workers, for order's sake; none idle while another has work to share."""
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        work = Night(here(), client, night, until, deque((key, affinity) for key, affinity, _ in shifts))
+        work = Night(current_parts(), client, night, until, deque((key, affinity) for key, affinity, _ in shifts))
         while work.queue or work.running:
             # 1. As many as there are workers, and one to follow; then the rest of what others have begun.
-            workers = patiently("counting workers", lambda: online(client))
+            workers = retry_server("counting workers", lambda: list_online_workers(client))
             if work.closed:
                 work.queue.clear()
             while work.queue and len(work.running) < max(1, workers) + 1:
@@ -119,19 +119,21 @@ def on_workers(shifts: list[tuple[str, str, int]], *, night: int, until: datetim
             time.sleep(POLL)
             work.look()
             for identity, (_, affinity) in list(work.running.items()):
-                state = patiently("asking for a shift", lambda identity=identity: client.read_flow_run(identity).state)  # type: ignore[misc]
+                state = retry_server(
+                    "asking for a shift", lambda identity=identity: client.read_flow_run(identity).state
+                )  # type: ignore[misc]
                 ended = _ended(work, identity, affinity, state)
                 if ended is not None:
                     yield ended
 
 
-def online(client: SyncPrefectClient) -> int:
+def list_online_workers(client: SyncPrefectClient) -> int:
     """Workers of the GPU pool that have been heard of lately."""
     workers = client.read_workers_for_work_pool(GPU_POOL)
     return sum(worker.status is not None and worker.status.value == "ONLINE" for worker in workers)
 
 
-def _ended(work: Night, identity: UUID, affinity: str, state: State | None) -> Ended | None:
+def _ended(work: Night, identity: UUID, affinity: str, state: State | None) -> ShiftEnd | None:
     """None while it runs, or when it was never taken; what is over is forgotten."""
     if state is None or not state.is_final():
         if state is not None and state.is_scheduled():
@@ -140,19 +142,19 @@ def _ended(work: Night, identity: UUID, affinity: str, state: State | None) -> E
         elif work.silent:
             del work.running[identity]
             _give_up(work.client, identity)
-            return Ended(affinity, crashed="nothing was heard of it any more")
+            return ShiftEnd(affinity, crashed="nothing was heard of it any more")
         return None
     del work.running[identity]
     message = state.message or state.name or ""
     if state.is_completed():
-        return Ended(affinity)
+        return ShiftEnd(affinity)
     if "ShiftStopped" in message:
         work.queue = deque(shift for shift in work.queue if shift[1] != affinity)
-        return Ended(affinity, stopped=message.split("ShiftStopped:", 1)[-1].strip())
+        return ShiftEnd(affinity, stopped=message.split("ShiftStopped:", 1)[-1].strip())
     lost = any(name in message for name in ("DeviceLost", "StoreUnavailable", "LedgerUnavailable"))
     if state.is_failed() and not lost:
-        return Ended(affinity, failed=message)
-    return Ended(affinity, crashed=message)
+        return ShiftEnd(affinity, failed=message)
+    return ShiftEnd(affinity, crashed=message)
 
 
 def _give_up(client: SyncPrefectClient, identity: UUID) -> None:
@@ -160,7 +162,7 @@ def _give_up(client: SyncPrefectClient, identity: UUID) -> None:
     from prefect.states import Crashed
 
     gone = Crashed(message="its process is gone")
-    patiently("ending a lost shift", lambda: client.set_flow_run_state(identity, gone, force=True))
+    retry_server("ending a lost shift", lambda: client.set_flow_run_state(identity, gone, force=True))
 
 
 def _no_worker(work: Night, workers: int) -> bool:

@@ -8,10 +8,10 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 
-from tasks.parts import opened
-from tasks.progress import Progress
-from tasks.render import ShiftAtWork, render_batch
-from tasks.shift import Shift
+from tasks.parts import get_parts
+from tasks.shift.progress import Progress
+from tasks.shift.render import ShiftAtWork, render_batch
+from tasks.shift.shifts import Shift
 
 
 @flow(name="render", persist_result=False)
@@ -22,7 +22,7 @@ def render(shift: str, night: int, until: datetime | None = None) -> dict[str, A
     when spec after spec fails alike, DeviceLost when this process must end, StoreUnavailable or LedgerUnavailable when
     an edge stayed away.
     """
-    with opened() as parts:
+    with get_parts() as parts:
         work = Shift.load(parts.store.get(shift))
         at_work = ShiftAtWork(parts, night=night, flow_run=flow_run.id)
         progress = Progress(parts, work.images, description=f"night {night}, {work.images} images")

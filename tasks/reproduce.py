@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from schemas.errors import InputError
 from schemas.settings import Settings
-from storage.images import Picture
 from storage.ledger import Ledger
+from storage.ledger.images import ImageDetails
 from storage.objects import Store
 from storage.pictures import decode_kept
-from tasks.gather import Gatherer
+from tasks.shift.gather import Gatherer
 
 if TYPE_CHECKING:
     from engine.cutout import CutOuts
@@ -51,7 +51,7 @@ class Reproduction:
         )
 
 
-def find(ledger: Ledger, start: str) -> Picture:
+def find_image(ledger: Ledger, start: str) -> ImageDetails:
     """The image whose digest begins so. Raises InputError when none or several do."""
     found = ledger.matching(start) if len(start) >= 6 else []
     if len(found) != 1:
@@ -60,7 +60,9 @@ def find(ledger: Ledger, start: str) -> Picture:
     return ledger.picture(found[0])
 
 
-def reproduce(picture: Picture, *, store: Store, engine: Engine, cut_outs: CutOuts, settings: Settings) -> Reproduction:
+def reproduce(
+    picture: ImageDetails, *, store: Store, engine: Engine, cut_outs: CutOuts, settings: Settings
+) -> Reproduction:
     """Raises the render's own error when it cannot be made, ModelChanged when the weights are not those any more."""
     spec, image = picture.spec, picture.image
     # 1. the pictures it reads
@@ -78,14 +80,14 @@ def reproduce(picture: Picture, *, store: Store, engine: Engine, cut_outs: CutOu
     if pixels.shape != kept.shape:
         return Reproduction(image.digest, pixels, 255, 255.0, ("only one of the two could be cut out of its ground",))
     away = np.abs(pixels.astype(int) - kept)
-    return Reproduction(image.digest, pixels, int(away.max()), float(away.mean()), changes(image, made))
+    return Reproduction(image.digest, pixels, int(away.max()), float(away.mean()), list_changes(image, made))
 
 
-def changes(image: Any, made: Rendered) -> tuple[str, ...]:
+def list_changes(image: Any, made: Rendered) -> tuple[str, ...]:
     """What the record says of the first making that is not so now."""
-    from engine.diffuse import versions
+    from engine.diffuse import read_versions
 
-    now: Mapping[str, str] = versions()
+    now: Mapping[str, str] = read_versions()
     why = [
         f"{name} is {now.get(name, 'not there')} now and was {was}"
         for name, was in sorted(image.versions.items())

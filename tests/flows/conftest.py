@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flows.embedded import QUIET, orchestration
+from flows.embedded import QUIET, start_orchestration
 from tasks.parts import Parts
 from tests.conftest import Stack
 from tests.flows.studio import parts_of
@@ -18,7 +18,7 @@ os.environ.update(QUIET)  # before a test module imports prefect
 @pytest.fixture(scope="session", autouse=True)
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What `dailies run` starts too. Before anything imports prefect, which reads its environment once."""
-    with orchestration(tmp_path_factory.mktemp("prefect")) as api:
+    with start_orchestration(tmp_path_factory.mktemp("prefect")) as api:
         if api is not None:
             api.wait()
         yield

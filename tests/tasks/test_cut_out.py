@@ -17,11 +17,11 @@ from schemas.review import Result
 from schemas.spec import CutOut, ImageSpec
 from storage.ledger import Ledger
 from storage.pictures import decode, decode_kept
-from tasks.deliver import deliver
-from tasks.keep import Batch, Keeper
-from tasks.lease import Leases
+from tasks.delivery.deliver import deliver
 from tasks.parts import Parts
-from tasks.streak import Streak
+from tasks.shift.failure_breaker import FailureBreaker
+from tasks.shift.image_writer import Batch, ImageWriter
+from tasks.shift.leases import Leases
 from tests import making
 from tests.conftest import Stack
 from tests.studio import catalogue_path
@@ -54,7 +54,7 @@ def kept(local_stack: Stack, request: pytest.FixtureRequest) -> Parts:
         for row, spec in enumerate(specs)
     ]
     leases = Leases(parts.ledger, worker="here:1", seconds=60, folder=settings.home / "workers")
-    with leases, Keeper(parts, leases=leases, streak=Streak(5), night=None, flow_run=None) as keeper:  # type: ignore[arg-type]
+    with leases, ImageWriter(parts, leases=leases, streak=FailureBreaker(5), night=None, flow_run=None) as keeper:  # type: ignore[arg-type]
         leases.claim([spec.digest for spec in specs])
         keeper.put(Batch(specs, made, parts.ledger.briefs([spec.digest for spec in specs])))
     return parts
