@@ -1,7 +1,7 @@
 """What an image with `background: transparent` goes through after it is made: its subject is cut from the ground.
 
-Done where images are kept (tasks/shift/image_writer.py) and when one is made again (tasks/reproduce.py), so what a person approves is
-what is delivered. A picture that cannot be cut out stays as it is, and says why.
+Done where images are kept (tasks/shift/image_writer.py) and when one is made again (tasks/reproduce.py), so what a
+person approves is what is delivered. A picture that cannot be cut out stays as it is, and says why.
 """
 
 from __future__ import annotations

@@ -120,9 +120,8 @@ def on_workers(shifts: list[tuple[str, str, int]], *, night: int, until: datetim
             time.sleep(POLL)
             work.look()
             for identity, (_, affinity) in list(work.running.items()):
-                state = retry_server(
-                    "asking for a shift", lambda identity=identity: client.read_flow_run(identity).state
-                )  # type: ignore[misc]
+                read = partial(client.read_flow_run, identity)
+                state = retry_server("asking for a shift", read).state
                 ended = _ended(work, identity, affinity, state)
                 if ended is not None:
                     yield ended

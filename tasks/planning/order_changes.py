@@ -1,7 +1,7 @@
 """What a new order changes for images that were ordered before: everything about them that is not in their digest.
 
-The newest order counts (storage/ledger/orders.py), so this is said before it is sent. Pictures never change by it: other words
-or settings give other digests, which are other images.
+The newest order counts (storage/ledger/orders.py), so this is said before it is sent. Pictures never change by
+it: other words or settings give other digests, which are other images.
 """
 
 from __future__ import annotations
