@@ -12,6 +12,7 @@ import io
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -37,7 +38,7 @@ def draw_icon(number: int, *, size: int, ground: tuple[int, int, int] = WHITE) -
     clash = {"white"} if ground == WHITE else {"green", "yellow"}
     colours = [colour for colour in COLOURS if colour not in clash]
     colour = pen.rgb(colours[int(rng.integers(len(colours)))], rng)
-    place = {
+    place: dict[str, Any] = {
         "angle": objects.TURN.get(name, 0.0) + float(rng.uniform(-0.12, 0.12)),
         "scale": float(rng.uniform(0.8, 0.98)),
         "shift": (float(rng.uniform(-0.05, 0.05)), float(rng.uniform(-0.05, 0.05))),
@@ -112,14 +113,15 @@ def sheet(numbers: list[int], size: int = 192) -> Image.Image:
 
 if __name__ == "__main__":
     print(f"{ICONS} icons{'':24} MAE   edge > {OFF}   ms")
-    for label, size, options in (
+    rows: tuple[tuple[str, int, dict[str, Any]], ...] = (
         ("256 px, clean", 256, {}),
         ("512 px, clean", 512, {}),
         ("256 px, on green", 256, {"ground": GREEN}),
         ("256 px, soft and noisy", 256, {"spoil": soften}),
         ("256 px, JPEG 92", 256, {"spoil": through_jpeg}),
-    ):
-        mae, edge, milliseconds = run(size, ICONS, **options)  # type: ignore[arg-type]
+    )
+    for label, size, options in rows:
+        mae, edge, milliseconds = run(size, ICONS, **options)
         print(f"{label:30} {mae:8.5f} {edge:8.1%} {milliseconds:7.0f}")
     if len(sys.argv) > 1:
         sheet([4, 3, 28, 36, 19, 60]).save(sys.argv[1])

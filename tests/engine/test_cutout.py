@@ -19,7 +19,9 @@ from tests.checks.onnx_file import write_matting
 from tests.making import a_spec
 
 
-def disc(size: int = 96, *, ground: tuple[int, int, int] = WHITE, ink: tuple[int, int, int] = (200, 30, 60)):
+def disc(
+    size: int = 96, *, ground: tuple[int, int, int] = WHITE, ink: tuple[int, int, int] = (200, 30, 60)
+) -> tuple[np.ndarray, np.ndarray]:
     """(picture, true alpha) of a disc with a hole, drawn large and shrunk."""
     large = np.zeros((size * 8, size * 8), np.float32)
     cv2.circle(large, (size * 4, size * 4), size * 3, 1.0, -1)
@@ -30,7 +32,7 @@ def disc(size: int = 96, *, ground: tuple[int, int, int] = WHITE, ink: tuple[int
 
 
 def keyed(**fields: object) -> ImageSpec:
-    return a_spec(background=CutOut(**fields))  # type: ignore[arg-type]
+    return a_spec(background=CutOut(**fields))
 
 
 @pytest.fixture
