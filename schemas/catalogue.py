@@ -3,7 +3,7 @@
 A catalogue is a YAML file, one entry an alias:
 
     hero-xl:
-      kind: checkpoint            # checkpoint, controlnet, t2i_adapter, vae, lora, embedding, upscaler, ip_adapter
+      kind: checkpoint            # checkpoint, controlnet, t2i_adapter, vae, lora, embedding, ip_adapter, upscaler, ...
       path: ../weights/hero-xl    # folder or single .safetensors file, relative to the catalogue; or
       hub: studio/hero-xl         # a hub id, looked up in the local cache only
       tiers: {draft: {scheduler: LCM, num_inference_steps: 4, guidance_scale: 1.0, loras: {hero-xl/lcm: 1.0}}}
@@ -26,6 +26,10 @@ A catalogue is a YAML file, one entry an alias:
       kind: checkpoint
       path: ../weights/studio-15
       architecture: sd15          # sdxl, sdxl-refiner, sd15; what it wears must be of the same
+    studio/birefnet:
+      kind: matting               # one ONNX file; cuts subjects out (`background: {by: model}`)
+      path: ../weights/birefnet.onnx
+      size: 1024                  # and mean, std of its input, where they are not ImageNet's
 
 engine/model_files.py finds the files that the entries name, and takes their digests.
 """
@@ -52,6 +56,7 @@ MOST_BYTES = 4 * 2**20
 
 Kind = Literal[
     "checkpoint", "controlnet", "t2i_adapter", "vae", "lora", "embedding", "upscaler", "ip_adapter", "image_encoder",
+    "matting",
 ]  # fmt: skip
 Architecture = Literal["sdxl", "sdxl-refiner", "sd15"]
 PredictionType = Literal["epsilon", "v_prediction"]
@@ -82,7 +87,7 @@ class Entry(BaseModel):
     controls: tuple[str, ...] = Field((), description="control types a ControlNet serves")
     modes: dict[str, int] = Field(default_factory=dict, description="of a ControlNet-Union: control type -> its number")
     tiers: dict[Tier, TierDefaults] = Field(default_factory=dict)
-    size: int | None = Field(None, description="px, the side a checkpoint was trained at")
+    size: int | None = Field(None, description="px, the side a checkpoint was trained at; of a matting model's input")
     config: Path | None = Field(None, description="diffusers folder with the configs of a single-file checkpoint")
     image_encoder: str | None = Field(None, description="alias of what an ip_adapter sees pictures with")
     trigger: str | None = Field(None, description="the word an embedding listens to; else the end of its alias")
@@ -92,6 +97,8 @@ class Entry(BaseModel):
     zero_snr: bool = Field(False, description="the checkpoint was trained to zero terminal SNR")
     base: str | None = Field(None, description="checkpoint that has the text encoders and VAE which this file lacks")
     trigger_words: tuple[str, ...] = Field((), description="words of a LoRA that belong in the prompt")
+    mean: tuple[float, float, float] = Field((0.485, 0.456, 0.406), description="of a matting model's input (0 to 1)")
+    std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="of a matting model's input")
     note: str = Field("", description="for a person")
     licence: str = ""
     gone: bool = Field(False, description="the last scan did not find its file; it is kept for its alias and its pin")

@@ -14,7 +14,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, GetJsonSchemaHandler, Tag
+from pydantic_core import CoreSchema
 
 from schemas.fields import (
     Alias,
@@ -43,6 +44,16 @@ CONTROL_TYPES = (
     "lineart", "hed", "softedge", "pidinet", "teed", "anyline", "scribble", "mlsd", "depth", "normal", "pose",
 )  # fmt: skip
 """Conditions that the engine can compute from a picture; any other type needs a precomputed `condition`."""
+
+
+class _OrWord:
+    """In the JSON Schema: the section, or one of these words."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"enum": list(self.words)}, handler(schema)]}
 
 
 class Section(BaseModel):
@@ -175,6 +186,23 @@ class RefinerPass(Section):
     negative_aesthetic_score: Annotated[Number, Field(ge=0.0, le=10.0)] = Field(2.5, description="and away from")
 
 
+class Background(Section):
+    """How the subject is cut from its ground. `transparent` alone keys a flat ground out."""
+
+    by: Literal["key", "model", "none"] = Field(
+        "key", description="key: the flat ground that the style asked for is keyed out; model: by a matting model"
+    )
+    model: Alias | None = Field(None, description="matting model, by its alias", examples=["studio/birefnet"])
+    holes: bool = Field(True, description="key: enclosed places of the ground's colour are transparent too")
+
+
+def _background(value: Any) -> Any:
+    """The two words, as what they mean."""
+    return (
+        {"transparent": {"by": "key"}, "opaque": {"by": "none"}}.get(value, value) if isinstance(value, str) else value
+    )
+
+
 class Shared(Sampling):
     """What `defaults` and every asset can say. Any field may be a list: then every value is made."""
 
@@ -195,6 +223,11 @@ class Shared(Sampling):
     )
     hires: HiresPass | None = Field(None, description="a second pass for large finals; drafts do without")
     refiner: RefinerPass | None = Field(None, description="SDXL's second model for finals; drafts do without")
+    background: Annotated[Background, BeforeValidator(_background), _OrWord("transparent", "opaque")] | None = Field(
+        None,
+        description="transparent: the subject is cut out after it is made, and delivered with alpha (renders, repairs)",
+        examples=["transparent", {"by": "model", "model": "studio/birefnet"}],
+    )
     embeddings: Several[Alias] | None = Field(
         None, description="textual inversions that prompts may name by their words; all at once, not an axis"
     )

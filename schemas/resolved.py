@@ -28,6 +28,7 @@ from schemas.manifest import (
     RenderAsset,
     Repair,
     Sampling,
+    TextureVariants,
 )
 from schemas.reading.tree import Path
 from schemas.recipes import RECIPES
@@ -105,6 +106,8 @@ class Resolved:
             return not isinstance(self.asset, Repair)
         if field == "hires":
             return self.tier is Tier.FINAL and not isinstance(self.asset, Repair)
+        if field == "background":
+            return not isinstance(self.asset, TextureVariants)
         if field == "refiner":
             return self.tier is Tier.FINAL and isinstance(self.asset, RenderAsset)
         return field != "strength" or isinstance(self.asset, FromPictures)

@@ -165,10 +165,18 @@ class Refiner(Frozen):
     negative_aesthetic_score: Real = 2.5
 
 
+class CutOut(Frozen):
+    """The subject is cut from its ground after the picture is made (engine/cutout.py): by a matting model, or where
+    there is none by keying out a flat ground; `holes`: enclosed places of the ground's colour too."""
+
+    model: ModelRef | None = None
+    holes: bool = True
+
+
 PER_ROW: dict[str, Any] = {
     **dict.fromkeys(("engine_version", "project", "asset", "variant", "kind", "tier", "parent", "take"), True),
     **dict.fromkeys(("prompt", "negative_prompt", "prompt_2", "negative_prompt_2", "embeddings", "seed"), True),
-    **dict.fromkeys(("source", "mask", "padding_mask_crop", "keep_colour"), True),
+    **dict.fromkeys(("source", "mask", "padding_mask_crop", "keep_colour", "background"), True),
     "controls": {"__all__": {"type", "image", "precomputed", "params"}},
     "references": {"__all__": {"image"}},
 }
@@ -229,6 +237,8 @@ class ImageSpec(Frozen):
     hires: Hires | None = None
     seam_repair: SeamRepair | None = None
     refiner: Refiner | None = None
+    background: CutOut | None = None
+    """None: opaque."""
 
     parent: Sha256 | None = None
     """Digest of the spec this one was made again from (a retake or a promotion)."""
@@ -287,6 +297,7 @@ class ImageSpec(Frozen):
         """Every model that this spec needs."""
         extra = [self.vae, self.hires.upscaler if self.hires else None, self.refiner.model if self.refiner else None]
         asked = [
+            *([self.background.model] if self.background and self.background.model else []),
             *self.loras,
             *self.embeddings,
             *(control.model for control in self.controls),

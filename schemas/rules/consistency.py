@@ -14,6 +14,7 @@ from schemas.manifest import (
     CONTROL_TYPES,
     AnyAsset,
     Asset,
+    Background,
     Control,
     Defaults,
     Manifest,
@@ -121,6 +122,7 @@ def _asset(matrix: Matrix, at: Path, limits: Limits, *, styles: Collection[str])
         if at[1] == 0 and max(count_pixels(size)) > limits.image_side:
             yield ("defaults", "size", index), f"came {size}", f"sides of at most {limits.image_side} px"
     yield from _hires(manifest, asset, at)
+    yield from _background(manifest, asset, at)
     yield from explain_too_few_steps(manifest, asset, at, {})
     yield from _scheduler_options(manifest, asset, at)
     yield from _perturbed(manifest, asset, at)
@@ -140,6 +142,21 @@ def _hires(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
         large, tall = count_pixels(size)
         if large < width or tall < height or large * height != tall * width:
             yield where, f"came {hires.first_size} for an image of {size}", "a smaller size of the same proportions"
+
+
+def _background(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
+    """A texture has no ground; only `by: model` needs a model, and it needs one."""
+    own = asset.background
+    if own is not None and own.by != "none" and isinstance(asset, TextureVariants):
+        yield (*at, "background"), "came a background for a texture", "it for renders and repairs, which have a ground"
+    where: list[tuple[Path, Background | None]] = [((*at, "background"), own)]
+    if at[1] == 0:
+        where.append((("defaults", "background"), manifest.defaults.background))
+    for path, said in where:
+        if said is not None and said.by == "model" and said.model is None:
+            yield path, "came `by: model` without a model", "`model`, a matting model's alias in the catalogue"
+        if said is not None and said.by != "model" and said.model is not None:
+            yield (*path, "model"), f"came a model for `by: {said.by}`", "`by: model`"
 
 
 def _repair(asset: Repair, at: Path) -> Iterator[Broken]:

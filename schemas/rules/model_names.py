@@ -91,6 +91,8 @@ def list_models(manifest: Manifest) -> Iterator[tuple[Path, str, Kind]]:
         yield ("vae",), manifest.vae, "vae"
     if manifest.defaults.hires and manifest.defaults.hires.upscaler:
         yield ("defaults", "hires", "upscaler"), manifest.defaults.hires.upscaler, "upscaler"
+    if manifest.defaults.background and manifest.defaults.background.model:
+        yield ("defaults", "background", "model"), manifest.defaults.background.model, "matting"
     if manifest.defaults.refiner:
         yield ("defaults", "refiner", "model"), manifest.defaults.refiner.model, "checkpoint"
     for number, alias in enumerate(manifest.defaults.embeddings or ()):
@@ -107,6 +109,8 @@ def list_models(manifest: Manifest) -> Iterator[tuple[Path, str, Kind]]:
         at: Path = ("assets", index)
         for number, alias in enumerate(asset.model or ()):
             yield (*at, "model", number), alias, "checkpoint"
+        if asset.background and asset.background.model:
+            yield (*at, "background", "model"), asset.background.model, "matting"
         if asset.refiner:
             yield (*at, "refiner", "model"), asset.refiner.model, "checkpoint"
         if asset.hires and asset.hires.upscaler:
