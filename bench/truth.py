@@ -6,6 +6,7 @@ Good and bad pictures alternate in fours, so that both halves have as many of ea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -181,10 +182,15 @@ def seams() -> Iterator[Case]:
             if bad:
                 pixels = pixels[17 : 17 + SIDE, 23 : 23 + SIDE]
         finding = technical.check_technical(pixels, spec("a texture", seamless="xy"), NO_GUIDE)
+        seen: dict[str, Any] = finding.data
         measure = max(
-            max([finding.data[f"seam_{axis}"] / technical.SEAM, *(part / technical.SEAM_PART for part in parts)])  # type: ignore[operator]
+            max(
+                [
+                    seen[f"seam_{axis}"] / technical.SEAM,
+                    *(part / technical.SEAM_PART for part in seen[f"seam_{axis}_parts"]),
+                ]
+            )
             for axis in "xy"
-            if (parts := finding.data[f"seam_{axis}_parts"]) is not None  # type: ignore[misc]
         )
         yield bad, finding, float(measure)
 

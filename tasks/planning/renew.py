@@ -77,6 +77,9 @@ def _renew(parts: Parts, outdated: OutdatedFindings, checker: Checker, before: R
         limits = Limits(source_bytes=image.bytes, source_pixels=image.width * image.height)
         pixels = decode(parts.store.get(image.object_key), limits=limits)
         findings = checker.check(spec, pixels, newest, criteria).findings
+        if spec.background is not None and spec.background.model is None:  # what was refused is refused again
+            refused = parts.cut_outs.cut(pixels, spec).finding
+            findings += [refused] if refused is not None else []
     else:
         findings = parts.ledger.findings(image.digest)
     kept = parts.ledger.renew_entry(
