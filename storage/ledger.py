@@ -5,7 +5,7 @@ is appended; states follow from it. By room:
 `submissions` (sent in, planned), `work` (leases, failures), `keeping` (images), `review` (inbox, conflicts),
 `decisions`, `watching` (who has what in hand, the reviewers' pace), `images` (everything about one), `history`
 (assets, the trail), `outcomes` (retakes, deliveries), `nights`, `evidence`, `library`, `upkeep` (contradictions),
-`gauges` (figures for monitoring).
+`gauges` (figures for monitoring), `shifts` (how their flow runs ended).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from storage.library import Found, Library
 from storage.nights import AssetMade, FailureCause, Nights, NightSummary, PaceKey, pace_key
 from storage.outcomes import Outcomes
 from storage.review import Conflict, InboxCount, InboxItem, Review
+from storage.shifts import Shifts
 from storage.submissions import Brief, PlanCount, Submissions
 from storage.upkeep import Upkeep
 from storage.watching import InHand, Watching
@@ -60,6 +61,19 @@ __all__ = [
 
 
 class Ledger(
-    Outcomes, Work, Keepings, Review, Decisions, History, Nights, Watching, Evidence, Library, Images, Upkeep, Gauges
+    Outcomes,
+    Work,
+    Keepings,
+    Review,
+    Decisions,
+    History,
+    Nights,
+    Shifts,
+    Watching,
+    Evidence,
+    Library,
+    Images,
+    Upkeep,
+    Gauges,
 ):
     """`Ledger(open_database(url))`. Threads may share one."""

@@ -196,19 +196,18 @@ def test_a_night_in_which_four_things_go_wrong() -> None:
 @pytest.mark.timeout(6 * 3600)
 def test_thirty_nights() -> None:
     count, seed = int(os.environ.get("CHAOS_NIGHTS", "30")), int(os.environ.get("CHAOS_SEED", "11"))
-    with working_folder() as folder:
-        with chaos(folder, seed=seed, pace=Pace()) as running:
-            nights = Nights(running, folder / "work", images=60, size=128, steps=6)
-            deck: list[str] = []
-            for _ in range(count):
-                wanted = running.random.choice([1, 2, 2, 3])
-                while len(deck) < wanted:  # every fault comes up before any comes again
-                    more = [name for name in running.faults if running.clock or name != "clock jump"]
-                    running.random.shuffle(more)
-                    deck += more
-                deck = nights.run(deck[:wanted]) + deck[wanted:]
-            seen = nights.look()
-            print(table(nights.happened))
-            print(f"{count} nights, seed {seed}, {nights.asked} specs, {len(nights.happened)} faults: {dict(seen)}")
-            print(f"nights that left something for the next: {nights.again}")
-            assert not any(seen.values())
+    with working_folder() as folder, chaos(folder, seed=seed, pace=Pace()) as running:
+        nights = Nights(running, folder / "work", images=60, size=128, steps=6)
+        deck: list[str] = []
+        for _ in range(count):
+            wanted = running.random.choice([1, 2, 2, 3])
+            while len(deck) < wanted:  # every fault comes up before any comes again
+                more = [name for name in running.faults if running.clock or name != "clock jump"]
+                running.random.shuffle(more)
+                deck += more
+            deck = nights.run(deck[:wanted]) + deck[wanted:]
+        seen = nights.look()
+        print(table(nights.happened))
+        print(f"{count} nights, seed {seed}, {nights.asked} specs, {len(nights.happened)} faults: {dict(seen)}")
+        print(f"nights that left something for the next: {nights.again}")
+        assert not any(seen.values())
