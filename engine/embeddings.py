@@ -17,10 +17,8 @@ from typing import Any
 from safetensors import safe_open
 from torch import Tensor
 
+from engine.tokens import SIDES
 from schemas.errors import ModelError
-
-SIDES = (("clip_l", "text_encoders_0", "emb_params"), ("clip_g", "text_encoders_1"))
-"""Under which names a file keeps its vectors for the first and the second encoder of SDXL; SD 1.5 has the first."""
 
 
 @dataclass(frozen=True)

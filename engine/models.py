@@ -24,7 +24,6 @@ from diffusers import (
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
 )
-from transformers import CLIPTokenizer
 
 from engine.adapters import load_adapter
 from engine.compiling import Compiler, channels_last
@@ -38,7 +37,8 @@ from engine.placement import Placed
 from engine.references import References
 from engine.refiner import load_refiner
 from engine.schedules import scheduler_for
-from engine.single_file import load_part, load_parts, scheduler_from, tokenizer
+from engine.single_file import load_part, load_parts, scheduler_from
+from engine.tokens import tokenizer
 from engine.upscale import Upscaler
 from schemas.errors import ModelChanged, ModelMissing, RenderError, UnfitWeights
 from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef, Task
@@ -376,10 +376,8 @@ def _load_checkpoint(path: Path, catalogue: ModelFiles, alias: str, asker: str, 
         raise UnfitWeights(f"{asker} asks for {alias}: {path} holds no {', '.join(absent)}; give `base:`")
     folder = (catalogue.folder / entry.config.expanduser()).resolve() if entry.config else None
     for name in ("tokenizer", "tokenizer_2")[: len(encoders)]:
-        if folder is not None and (folder / name).is_dir():
-            parts[name] = CLIPTokenizer.from_pretrained(folder / name, local_files_only=True)
-        elif name not in parts:
-            parts[name] = tokenizer(components[name])
+        if name not in parts or (folder is not None and (folder / name).is_dir()):
+            parts[name] = tokenizer(components[name], folder=folder and folder / name)
     zeros = components.get("pipeline", {}).get("force_zeros_for_empty_prompt", True)
     if not old:
         quiet["force_zeros_for_empty_prompt"] = zeros

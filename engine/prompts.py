@@ -1,16 +1,15 @@
 """Prompts -> embeddings, one prompt at a time, so that a row never depends on its batch's other prompts.
 
 Written as in AUTOMATIC1111: `(word:1.2)` and `[word]` weigh, `(word)` is 1.1, `\\(` is a bracket, BREAK starts a new
-chunk. A prompt longer than the encoders' 75 tokens goes in chunks of 75 that are joined along the sequence; nothing is
-cut off, and the vectors of one textual inversion stay in one chunk. The pooled embedding is the first chunk's. A prompt
-that uses none of this gives what `StableDiffusionXLPipeline.encode_prompt` gives, to the bit.
+chunk (engine/tokens.py). A prompt longer than the encoders' 75 tokens goes in chunks of 75 that are joined along the
+sequence; nothing is cut off, and the vectors of one textual inversion stay in one chunk. The pooled embedding is the
+first chunk's. A prompt that uses none of this gives what `StableDiffusionXLPipeline.encode_prompt` gives, to the bit.
 """
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +17,11 @@ import torch
 from torch import Tensor
 
 from engine.embeddings import Inversion, Vocabulary
+from engine.tokens import chunked
 from schemas.spec import ImageSpec
-from schemas.words import split
 
 KEPT = 512
 """Embeddings remembered; one of SDXL's takes 320 KB a chunk in bfloat16."""
-
-_TOKEN = re.compile(r"\\[()\[\]\\]|\(|\[|:\s*([+-]?\d*\.?\d+)\s*\)|\)|\]|[^\\()\[\]:]+|:|\\", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -45,40 +42,6 @@ class Words:
     @property
     def length(self) -> int:
         return self.positive.states.shape[1]
-
-
-def weighted(prompt: str) -> list[tuple[str, float]]:
-    """Text and weight, in order. An unclosed bracket is text. Weights multiply when nested."""
-    pieces: list[tuple[str, float]] = []
-    opened: list[tuple[str, int]] = []
-
-    def scale(since: int, by: float) -> None:
-        pieces[since:] = [(text, weight * by) for text, weight in pieces[since:]]
-
-    for match in _TOKEN.finditer(prompt):
-        token, number = match.group(0), match.group(1)
-        if len(token) == 2 and token[0] == "\\":
-            pieces.append((token[1], 1.0))
-        elif token in "([":
-            opened.append((token, len(pieces)))
-            pieces.append((token, 1.0))
-        elif (number or token == ")") and opened and opened[-1][0] == "(":
-            _, since = opened.pop()
-            del pieces[since]
-            scale(since, float(number) if number else 1.1)
-        elif token == "]" and opened and opened[-1][0] == "[":
-            _, since = opened.pop()
-            del pieces[since]
-            scale(since, 1 / 1.1)
-        else:
-            pieces.append((token, 1.0))
-    merged: list[tuple[str, float]] = []
-    for text, weight in pieces:
-        if merged and merged[-1][1] == weight:
-            merged[-1] = (merged[-1][0] + text, weight)
-        elif text:
-            merged.append((text, weight))
-    return merged
 
 
 class Encoder:
@@ -176,37 +139,6 @@ def encoded(
             states.append(_weighed(side.state(said, clip_skip), weights))
         answers.append(torch.cat(states, dim=1))
     return Text(torch.cat(answers, dim=-1), pooled)
-
-
-def chunked(
-    tokenizer: Any, prompt: str, words: Mapping[str, Sequence[int]] | None = None
-) -> list[tuple[list[int], list[float]]]:
-    """Token ids and weights in chunks of at most 75, never none. `words`: ids of textual inversions, by their word."""
-    own = words or {}
-    room = tokenizer.model_max_length - 2
-    done: list[tuple[list[int], list[float]]] = []
-    ids: list[int] = []
-    weights: list[float] = []
-    for text, weight in weighted(prompt) or [("", 1.0)]:
-        for number, part in enumerate(re.split(r"\bBREAK\b", text)):
-            if number:
-                done.append((ids, weights))
-                ids, weights = [], []
-            for place, piece in enumerate(split(part, own)):
-                if place % 2:
-                    tokens = list(own[piece.lower()])
-                    if len(tokens) <= room < len(ids) + len(tokens):
-                        done.append((ids, weights))
-                        ids, weights = [], []
-                else:
-                    tokens = tokenizer(piece, add_special_tokens=False, truncation=False, verbose=False).input_ids
-                for token in tokens:
-                    if len(ids) == room:
-                        done.append((ids, weights))
-                        ids, weights = [], []
-                    ids.append(token)
-                    weights.append(weight)
-    return [*done, (ids, weights)]
 
 
 def _weighed(state: Tensor, weights: list[float]) -> Tensor:

@@ -7,9 +7,7 @@ says; a key that would not apply refuses the file. So no second copy of the weig
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +17,13 @@ from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, ControlNetModel, ControlNetUnionModel, UNet2DConditionModel
 from safetensors import safe_open
 from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from schemas.errors import UnfitWeights
-from schemas.weights.components import VOCABULARY, Components
+from schemas.weights.components import Components
 from schemas.weights.files import header_at, weight_files
 from schemas.weights.original import Source, Table
 from schemas.weights.placing import place
-
-_WORDS = 49152 - 256 - 2
-"""Merges of CLIP's vocabulary; the file has more."""
 
 
 def load_parts(path: Path, components: Components, *, dtype: torch.dtype) -> dict[str, Any]:
@@ -54,14 +49,6 @@ def load_part(path: Path, component: str, config: Mapping[str, Any], *, dtype: t
 def scheduler_from(config: Mapping[str, Any]) -> Any:
     name = str(config.get("_class_name", "EulerDiscreteScheduler"))
     return getattr(diffusers, name).from_config(dict(config))
-
-
-def tokenizer(config: Mapping[str, Any]) -> Any:
-    """CLIP's, from the vocabulary that ships; `config` says what it pads with."""
-    vocabulary, merges = _vocabulary()
-    return CLIPTokenizer(
-        vocab=dict(vocabulary), merges=list(merges), pad_token=config["pad_token"], model_max_length=77
-    )
 
 
 def _filled(component: str, config: Mapping[str, Any], table: Table, path: Path, dtype: torch.dtype) -> Any:
@@ -112,16 +99,3 @@ def _changed(tensor: Tensor, change: str) -> Tensor:
     if change == "transpose":
         return tensor.T.contiguous()
     return tensor.flatten(1) if change == "flatten" else tensor
-
-
-@lru_cache(maxsize=1)
-def _vocabulary() -> tuple[dict[str, int], tuple[tuple[str, str], ...]]:
-    """Byte letters, the same at a word's end, the merges, and the two marks: CLIP's own order."""
-    lines = gzip.decompress(VOCABULARY.read_bytes()).decode("utf-8").split("\n")[1 : _WORDS + 1]
-    merges = tuple((left, right) for left, right in (line.split() for line in lines))
-    kept = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    other = [number for number in range(256) if number not in kept]
-    letters = [*map(chr, kept), *(chr(256 + n) for n in range(len(other)))]
-    words = [*letters, *(f"{letter}</w>" for letter in letters), *("".join(pair) for pair in merges)]
-    words += ["<|startoftext|>", "<|endoftext|>"]
-    return {word: number for number, word in enumerate(words)}, merges

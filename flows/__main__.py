@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows import provenance, upkeep
+from flows import ordering, provenance, upkeep
 from schemas.errors import DailiesError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ManifestPath = Annotated[Path, typer.Argument(help="a manifest: YAML or JSON", metavar="MANIFEST", show_default=False)]
+ordering.add_to(app)
 
 
 def main() -> None:
@@ -65,67 +65,6 @@ def settings() -> Settings:
 
 
 # --- before the night -------------------------------------------------------------------------------------------
-
-
-@app.command()
-def check(
-    manifest: ManifestPath,
-    strict: Annotated[bool, typer.Option("--strict", help="warnings are errors")] = False,
-) -> None:
-    """Say what a manifest would make, or everything that is wrong with it, line by line."""
-    from flows.tables import print_report
-    from tasks.submit import check
-
-    print_report(check(manifest, settings(), strict=strict))
-
-
-@app.command()
-def submit(
-    manifest: ManifestPath,
-    submitted_by: Annotated[str, typer.Option("--by", help="who submits; else the manifest's asked_by")] = "",
-) -> None:
-    """Freeze a manifest and its pictures, to be made in the next night."""
-    from tasks.parts import open_parts
-    from tasks.submit import submit
-
-    parts = open_parts(settings())
-    submission, new = submit(
-        manifest,
-        settings=parts.settings,
-        catalogue=parts.catalogue,
-        ledger=parts.ledger,
-        store=parts.store,
-        submitted_by=submitted_by,
-        told=print,
-    )
-    short = submission.digest[:12]
-    if new:
-        print(f"submitted {submission.name} for {submission.project} as {short}")
-    else:
-        print(f"{submission.name} was submitted before, as {short}; nothing is made twice")
-    for path, file in submission.files.items():
-        for remark in file.get("remarks", ()):
-            print(f"note: {path.removeprefix('mask:')}: {remark}")
-
-
-@app.command()
-def plan() -> None:
-    """Plan now what was submitted, as the night would; it can be done again without effect."""
-    from tasks.parts import open_parts
-    from tasks.renew import renew
-    from tasks.submit import plan_submission
-
-    parts = open_parts(settings())
-    waiting = parts.ledger.unplanned()
-    for submission in waiting:
-        counted = plan_submission(parts.ledger, parts.catalogue, submission.digest)
-        print(f"{submission.name} ({submission.project}): {counted.new} new, {counted.existing} planned before")
-    if not waiting:
-        print("nothing to plan")
-    if (renewed := renew(parts)).images:
-        print(renewed)
-    for problem in renewed.problems:
-        print(problem, file=sys.stderr)
 
 
 @app.command()
@@ -221,7 +160,7 @@ def run(
 
     asked = settings()
     if manifest is not None:
-        submit(manifest, submitted_by=by)
+        ordering.submit(manifest, submitted_by=by)
     raise typer.Exit(print_night(run_night(asked, by=by or "dailies run", windowed=False), asked))
 
 

@@ -55,6 +55,16 @@ class Problem:
     def __str__(self) -> str:
         return f"{self.where}: {self.came}; {self.allowed}"
 
+    def as_json(self) -> dict[str, object]:
+        return {
+            "file": self.file,
+            "line": self.line,
+            "column": self.column,
+            "cell": self.cell,
+            "field": self.field,
+            "message": str(self).removeprefix(f"{self.where}: ").removeprefix("warning: "),
+        }
+
 
 class Warned(Problem):
     """What may well be meant, and often is not: said, kept with the submission, and no obstacle."""

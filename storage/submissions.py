@@ -57,6 +57,15 @@ class Submissions(Orders):
         with self.reading() as session:
             return _there(session, digest)
 
+    def find_submission(self, beginning: str) -> Submission:
+        """By its digest or the beginning of it. Raises LedgerError for none or several."""
+        query = select(Submission).where(Submission.digest.startswith(beginning.lower(), autoescape=True)).limit(2)
+        with self.reading() as session:
+            found = list(session.scalars(query)) if beginning else []
+        if len(found) != 1:
+            raise LedgerError(f"{'several submissions begin' if found else 'no submission begins'} with {beginning!r}")
+        return found[0]
+
     def cancel(self, digest: str, by: str) -> None:
         """What only this submission asked for is made no more. What exists stays, and stays to be reviewed; the order
         before this one counts for it again."""

@@ -58,7 +58,7 @@ def changes_of_orders(manifest: Manifest, specs: Iterable[ImageSpec], ledger: Le
     for digest, brief in briefs.items():
         spec, key = by_digest[digest], (brief.submission, by_digest[digest].asset)
         if key not in known:
-            known[key] = _differences(before[brief.submission], manifest, spec.asset)
+            known[key] = compare_terms(before[brief.submission], manifest, spec.asset)
         for name, old, new in known[key]:
             changed[name, old, new].append(digest)
             if name == "delivery name" and digest in delivered:
@@ -69,7 +69,7 @@ def changes_of_orders(manifest: Manifest, specs: Iterable[ImageSpec], ledger: Le
     earlier = f" (until now as in {names.most_common(1)[0][0]})"
     lines = []
     for (name, old, new), digests in changed.items():
-        lines.append(f"{_count(digests, made)}: the {name} {_from_to(name, old, new)}{earlier}")
+        lines.append(f"{_count(digests, made)}: {as_change(name, old, new)}{earlier}")
     again = {digest for (name, *_), digests in changed.items() if name in CHECKED for digest in digests} & waiting
     if again:
         lines.append(f"the findings of {_images(len(again))} in the inbox are computed again; no picture changes")
@@ -82,7 +82,8 @@ def changes_of_orders(manifest: Manifest, specs: Iterable[ImageSpec], ledger: Le
     return lines
 
 
-def _differences(before: Manifest, after: Manifest, asset: str) -> list[tuple[str, Any, Any]]:
+def compare_terms(before: Manifest, after: Manifest, asset: str) -> list[tuple[str, Any, Any]]:
+    """(what, old value, new value) of the terms that differ for an asset that both have."""
     try:
         old, new = terms(before, before.asset(asset)), terms(after, after.asset(asset))
     except KeyError:  # a promotion or a retake of an asset that the newer manifest does not have
@@ -107,11 +108,12 @@ def _images(many: int) -> str:
     return f"{many} image{'s' * (many != 1)}"
 
 
-def _from_to(name: str, old: Any, new: Any) -> str:
+def as_change(name: str, old: Any, new: Any) -> str:
+    """ "the licence changes from A to B"."""
     if name in ("brand rules", "proposals for retakes", "promotion"):
-        return "changes" if name == "promotion" else "change"
+        return f"the {name} {'changes' if name == 'promotion' else 'change'}"
     verb = "change" if name in ("criteria", "maps") else "changes"
-    return f"{verb} from {_spoken(old)} to {_spoken(new)}"
+    return f"the {name} {verb} from {_spoken(old)} to {_spoken(new)}"
 
 
 def _spoken(value: Any) -> str:

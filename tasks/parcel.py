@@ -76,10 +76,15 @@ def pack(
 
 def named(spec: ImageSpec, image: Image, template: str) -> str:
     """The path under delivery/, each part of it a name that Windows, S3 and game engines take."""
-    path, _, _ = delivery_name(template, spec).rpartition(".")
     ending = ENDINGS.get(image.media_type)
     if ending is None:
         raise InputError(f"{spec.asset} {spec.variant}: came {image.media_type}; allowed are {', '.join(ENDINGS)}")
+    return delivery_path(spec, template, ending=ending)
+
+
+def delivery_path(spec: ImageSpec, template: str, *, ending: str) -> str:
+    """`named`, for an image that is not made yet; `ending` as in the settings' `image_format`."""
+    path, _, _ = delivery_name(template, spec).rpartition(".")
     *folders, stem = path.split("/")
     return "/".join([safe(spec.project), *(safe(part) for part in folders if part), f"{safe(stem)}.{ending}"])
 

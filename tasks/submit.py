@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.model_files import ModelFiles, open_model_files
 from schemas.catalogue import Catalogue
@@ -21,6 +21,7 @@ from tasks.estimate import Row, table
 from tasks.lookup import models_for
 from tasks.orders import changes_of_orders
 from tasks.plan import Models, expand, expand_asset
+from tasks.show import Show, Shown
 
 if TYPE_CHECKING:  # `dailies check` on a broken manifest needs neither SQLAlchemy nor boto3
     from schemas.records import Submission
@@ -42,10 +43,40 @@ class Report:
     changes: list[str] = field(default_factory=list)
     """What it would change for images that were ordered before."""
     warnings: list[Warned] = field(default_factory=list)
+    shown: list[Shown] = field(default_factory=list)
+    """Asset by asset, where it was asked for."""
+    price: float = 0.0
+    """Of a GPU-hour, in `currency`."""
+    currency: str = ""
 
     @property
     def images(self) -> int:
         return sum(row.images for row in self.rows)
+
+    @property
+    def gpu_seconds(self) -> float:
+        return sum(row.gpu_seconds for row in self.rows)
+
+    def money(self, gpu_seconds: float) -> float:
+        return self.price * gpu_seconds / 3600
+
+    def as_json(self) -> dict[str, Any]:
+        manifest = self.manifest
+        assets = [asdict(row) | {"money": self.money(row.gpu_seconds)} for row in self.rows]
+        return {
+            "project": manifest.project,
+            "priority": manifest.priority,
+            "due": manifest.due and manifest.due.isoformat(),
+            "images": self.images,
+            "gpu_seconds": self.gpu_seconds,
+            "money": self.money(self.gpu_seconds),
+            "currency": self.currency,
+            "assets": assets,
+            "warnings": [warning.as_json() for warning in self.warnings],
+            "notes": self.notes,
+            "changes": self.changes,
+            "shown": [shown.as_json() for shown in self.shown],
+        }
 
 
 def read_sound(path: Path, settings: Settings, catalogue: Catalogue) -> tuple[Looked, Manifest]:
@@ -54,10 +85,11 @@ def read_sound(path: Path, settings: Settings, catalogue: Catalogue) -> tuple[Lo
     return looked, looked.reading.sound()
 
 
-def check(path: Path, settings: Settings, *, strict: bool = False) -> Report:
+def check(path: Path, settings: Settings, *, strict: bool = False, show: bool = False) -> Report:
     """What a manifest would make. Opens no weights; makes no database where there is none.
 
-    Raises ManifestError with every problem; `strict`: and with every warning.
+    Raises ManifestError with every problem; `strict`: and with every warning. `show`: with the prompt and the settings
+    of each asset.
     """
     catalogue = open_model_files(settings)
     looked, manifest = read_sound(path, settings, catalogue)
@@ -65,13 +97,19 @@ def check(path: Path, settings: Settings, *, strict: bool = False) -> Report:
         raise ManifestError(list(looked.reading.warnings))
     said = report(manifest, looked.frozen, settings, catalogue)
     said.warnings = looked.reading.warnings
+    if show:
+        ledger, _ = open_history(settings)
+        models = models_for(manifest, catalogue, ledger.pins() if ledger else {}).models
+        shows = Show(manifest, looked.frozen, models, looked.reading.tree, settings, catalogue)
+        said.shown = shows.assets(said.rows)
+        said.notes += shows.notes
     said.notes += looked.remarks
     return said
 
 
 def report(manifest: Manifest, files: Mapping[str, FrozenFile], settings: Settings, catalogue: ModelFiles) -> Report:
     """The table for a sound manifest."""
-    ledger, notes = _history(settings)
+    ledger, notes = open_history(settings)
     pins = ledger.pins() if ledger else {}
     pace: Mapping[PaceKey, float] = ledger.pace() if ledger else {}
     lookup = models_for(manifest, catalogue, pins)
@@ -96,7 +134,7 @@ def report(manifest: Manifest, files: Mapping[str, FrozenFile], settings: Settin
     if any(maps.values()):
         files_of = sum(matrix.count() * maps.get(matrix.asset.name, 0) for matrix in matrices)
         notes.append(f"up to {files_of} map files are derived when everything is approved and delivered")
-    return Report(manifest, rows, notes, changes)
+    return Report(manifest, rows, notes, changes, price=settings.gpu_hour_price, currency=settings.currency)
 
 
 def _some(manifest: Manifest, files: Mapping[str, FrozenFile], models: Models) -> list[ImageSpec]:
@@ -163,7 +201,7 @@ def planned_specs(
     return expand(manifest, files, lookup.models)
 
 
-def _history(settings: Settings) -> tuple[Ledger | None, list[str]]:
+def open_history(settings: Settings) -> tuple[Ledger | None, list[str]]:
     """The ledger, when there is one: a check must not make a database."""
     if settings.database.startswith("sqlite:///") and not Path(settings.database.removeprefix("sqlite:///")).exists():
         return None, []

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from engine.diffuse import Engine
 from engine.embeddings import read_inversion
 from engine.model_files import ModelFiles
-from engine.prompts import chunked, encoded, sides_of
+from engine.prompts import encoded, sides_of
+from engine.tokens import chunked
 from schemas.errors import ModelError
 from schemas.spec import EmbeddingRef
 from tests.engine.conftest import HEIGHT, WIDTH

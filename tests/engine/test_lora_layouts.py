@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from engine.model_files import ModelFiles
-from engine.single_file import scheduler_from, tokenizer
+from engine.single_file import scheduler_from
+from engine.tokens import tokenizer
 from schemas.catalogue import Entry
 from schemas.errors import UnfitWeights
 from schemas.spec import LoraRef

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.prompts import chunked, encoded, sides_of, weighted
+from engine.prompts import encoded, sides_of
+from engine.tokens import chunked, weighted
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,139 @@
+"""The commands of whoever orders images: check, diff, submit, plan.
+
+As in flows/__main__.py, each imports what it needs in its own body.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schemas.errors import ManifestError
+
+JsonOption = Annotated[bool, typer.Option("--json", help="the same as JSON, for programs")]
+ManifestPath = Annotated[Path, typer.Argument(help="a manifest: YAML or JSON", metavar="MANIFEST", show_default=False)]
+
+
+def check(
+    manifest: ManifestPath,
+    strict: Annotated[bool, typer.Option("--strict", help="warnings are errors")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="each asset's prompt, tokens, settings and where each comes from, file name")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a manifest would make and cost, or everything that is wrong with it, line by line."""
+    from flows.__main__ import settings
+    from flows.tables import print_json, print_report, print_shown
+    from tasks.submit import check
+
+    try:
+        report = check(manifest, settings(), strict=strict, show=show)
+    except ManifestError as wrong:
+        if not as_json:
+            raise
+        print_json({"problems": [problem.as_json() for problem in wrong.problems]})
+        raise typer.Exit(wrong.exit_code) from None
+    if as_json:
+        print_json(report.as_json())
+        return
+    print_report(report)
+    print_shown(report)
+
+
+def diff(
+    old: Annotated[str, typer.Argument(help="a manifest, or a submission's digest", metavar="OLD", show_default=False)],
+    new: Annotated[str, typer.Argument(help="the same", metavar="NEW", show_default=False)],
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a change to a manifest makes new, makes again, drops and renames."""
+    from engine.model_files import open_model_files
+    from flows.__main__ import settings
+    from flows.tables import counted, duration, print_difference, print_json
+    from tasks.difference import compare, find_order
+    from tasks.estimate import table
+    from tasks.submit import open_history
+
+    given = settings()
+    catalogue = open_model_files(given)
+    ledger, _ = open_history(given)
+    pins = ledger.pins() if ledger else {}
+    orders = [find_order(text, given, catalogue) for text in (old, new)]
+    difference = compare(*orders, catalogue=catalogue, pins=pins, ending=given.image_format)
+    if as_json:
+        print_json(difference.as_json())
+        return
+    print_difference(difference)
+    made = ledger.made(spec.digest for spec in difference.to_make) if ledger else set()
+    pace = ledger.pace() if ledger else {}
+    rows = table(difference.to_make, pace=pace, made=made, batch_size=given.batch_size)
+    seconds = sum(row.gpu_seconds for row in rows)
+    if rows:
+        price = f"{given.gpu_hour_price * seconds / 3600:.2f} {given.currency}"
+        guessed = any(row.guessed for row in rows)
+        print(
+            f"\nto make: {counted(len(difference.to_make) - len(made), 'image')}, {duration(seconds, guessed)}, {price}"
+        )
+    waiting = ledger.claimable(spec.digest for spec in difference.dropped) if ledger else set()
+    if waiting:
+        print(
+            f"note: NEW drops {counted(len(waiting), 'image')} that an earlier submission still asks for; "
+            "`dailies cancel` takes that one back"
+        )
+
+
+def submit(
+    manifest: ManifestPath,
+    submitted_by: Annotated[str, typer.Option("--by", help="who submits; else the manifest's asked_by")] = "",
+) -> None:
+    """Freeze a manifest and its pictures, to be made in the next night."""
+    from flows.__main__ import settings
+    from tasks.parts import open_parts
+    from tasks.submit import submit
+
+    parts = open_parts(settings())
+    submission, new = submit(
+        manifest,
+        settings=parts.settings,
+        catalogue=parts.catalogue,
+        ledger=parts.ledger,
+        store=parts.store,
+        submitted_by=submitted_by,
+        told=print,
+    )
+    short = submission.digest[:12]
+    if new:
+        print(f"submitted {submission.name} for {submission.project} as {short}")
+    else:
+        print(f"{submission.name} was submitted before, as {short}; nothing is made twice")
+    for path, file in submission.files.items():
+        for remark in file.get("remarks", ()):
+            print(f"note: {path.removeprefix('mask:')}: {remark}")
+
+
+def plan() -> None:
+    """Plan now what was submitted, as the night would; it can be done again without effect."""
+    from flows.__main__ import settings
+    from tasks.parts import open_parts
+    from tasks.renew import renew
+    from tasks.submit import plan_submission
+
+    parts = open_parts(settings())
+    waiting = parts.ledger.unplanned()
+    for submission in waiting:
+        counted = plan_submission(parts.ledger, parts.catalogue, submission.digest)
+        print(f"{submission.name} ({submission.project}): {counted.new} new, {counted.existing} planned before")
+    if not waiting:
+        print("nothing to plan")
+    if (renewed := renew(parts)).images:
+        print(renewed)
+    for problem in renewed.problems:
+        print(problem, file=sys.stderr)
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (check, diff, submit, plan):
+        app.command()(command)
