@@ -14,11 +14,11 @@ import numpy as np
 from skimage import data
 
 from checks import brand, hands, technical, text
-from checks.likeness import perceptual_hash
+from checks.likeness import compute_perceptual_hash
 from models.studio_tiny.draw import TEST_SEEDS, draw
 from schemas.manifest import BrandGuide
 from schemas.spec import ImageSpec, ModelRef
-from storage.pictures import encode, preview
+from storage.pictures import encode, make_preview
 
 SIDES = (128, 1024)
 RUNS = 5
@@ -48,16 +48,16 @@ def main() -> None:
     pictures = {"drawn sign, 128 px": next(p.image for p in drawings if p.about.kind == "sign")}
     for side in SIDES:
         pictures[f"photograph, {side} px"] = cv2.resize(data.astronaut(), (side, side), interpolation=cv2.INTER_AREA)
-    siblings = {f"{n:064x}": perceptual_hash(np.roll(data.coffee(), 40 * n, 1)) for n in range(1000)}
+    siblings = {f"{n:064x}": compute_perceptual_hash(np.roll(data.coffee(), 40 * n, 1)) for n in range(1000)}
     print(f"{'CPU milliseconds an image':34}" + "".join(f"{name:>24}" for name in pictures))
     rows: dict[str, Callable[[np.ndarray, ImageSpec], object]] = {
-        "hands": lambda p, s: hands.look(p, s, GUIDE),
-        "text": lambda p, s: text.look(p, s, GUIDE),
-        "brand (4 colours)": lambda p, s: brand.look(p, s, GUIDE),
-        "technical (seamless)": lambda p, s: technical.look(p, s, GUIDE),
-        "technical, 1000 siblings": lambda p, s: technical.look(p, s, GUIDE, siblings=siblings),
+        "hands": lambda p, s: hands.check_hands(p, s, GUIDE),
+        "text": lambda p, s: text.check_text(p, s, GUIDE),
+        "brand (4 colours)": lambda p, s: brand.check_brand(p, s, GUIDE),
+        "technical (seamless)": lambda p, s: technical.check_technical(p, s, GUIDE),
+        "technical, 1000 siblings": lambda p, s: technical.check_technical(p, s, GUIDE, siblings=siblings),
         "PNG with its texts": lambda p, s: encode(p, s, image_format="png"),
-        "both previews": lambda p, s: (preview(p, 1024), preview(p, 384)),
+        "both previews": lambda p, s: (make_preview(p, 1024), make_preview(p, 384)),
     }
     for name, look in rows.items():
         costs = [milliseconds(lambda p=p, look=look: look(p, spec(p.shape[0]))) for p in pictures.values()]

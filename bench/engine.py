@@ -35,7 +35,7 @@ from engine.model_files import ModelFiles
 from engine.models import PIPELINES
 from engine.pixels import Sources
 from engine.prompts import Encoder
-from engine.schedules import scheduler_for
+from engine.schedules import make_scheduler
 from schemas.settings import ROOT
 from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef
 
@@ -113,7 +113,7 @@ class Diffusers:
             extra = {"controlnet": self.net} if spec.controls else {}
             self.pipes[key] = getattr(diffusers, PIPELINES[key])(**parts, **extra, add_watermarker=False)
             self.pipes[key].set_progress_bar_config(disable=True)
-        self.pipes[key].scheduler = scheduler_for(spec, self.config)
+        self.pipes[key].scheduler = make_scheduler(spec, self.config)
         return self.pipes[key]
 
     def call(self, specs: Sequence[ImageSpec]) -> list[np.ndarray]:

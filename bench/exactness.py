@@ -24,10 +24,10 @@ from torch import Tensor
 from bench.engine import Jobs
 from engine.attention import KERNELS
 from engine.diffuse import Engine
-from engine.levers import Levers
 from engine.memory import Placement, Policy
 from engine.model_files import ModelFiles
 from engine.models import PIPELINES
+from engine.runtime_options import RuntimeOptions
 from schemas.settings import ROOT
 from schemas.spec import ImageSpec
 
@@ -125,10 +125,12 @@ def main() -> None:
     print(f"{'lever':58} relative L2")
     for name, specs, row in lines:
         print(f"{name:58} {distance(engines(engine, jobs, specs, row), reference(jobs, specs[row])):.1e}")
-    levers = {f"attention: {kernel}": Levers(attention=kernel) for kernel in KERNELS if kernel in ("flash", "math")}
-    levers["channels_last"] = Levers(channels_last="on")
+    levers = {
+        f"attention: {kernel}": RuntimeOptions(attention=kernel) for kernel in KERNELS if kernel in ("flash", "math")
+    }
+    levers["channels_last"] = RuntimeOptions(channels_last="on")
     if given.compile:
-        levers["regional torch.compile"] = Levers(compile=True)
+        levers["regional torch.compile"] = RuntimeOptions(compile=True)
     for name, used in levers.items():
         other = Engine(jobs.catalogue, device="cpu", dtype="float32", levers=used)
         for specs, what in ((plain, "a row among three others"), (controlled, "ControlNet, among three others")):

@@ -13,10 +13,10 @@ from diffusers.models.controlnets.multicontrolnet import MultiControlNetModel
 
 from bench import sdxl
 from bench.section import Section
-from engine.attention import KERNELS, attending, measured
-from engine.compiling import Compiler, channels_last, hits
+from engine.attention import KERNELS, measure_backends, use_attention
+from engine.compiling import Compiler, count_cache_hits, use_channels_last
 from engine.controlnets import Controls, Remembered
-from engine.pixels import decoded
+from engine.pixels import decode_latents
 
 PICTURES = (1, 2, 4, 8, 16, 32)
 """Rows of the UNet's curve; with guidance a picture is two."""
@@ -43,7 +43,7 @@ def peak(at: Section) -> None:
 def unet(at: Section) -> None:
     """Rows a forward pass against its speed and memory, and both layouts of convolutions."""
     network = sdxl.unet(at.shapes, **at.where)
-    channels_last(network, at.device, "auto")
+    use_channels_last(network, at.device, "auto")
     for rows in PICTURES if at.true_size else (1, 2):
         with at.part(f"{rows} rows"):
             given = sdxl.inputs(at.shapes, rows, **at.where)
@@ -64,7 +64,7 @@ def controlnet(at: Section) -> None:
     """Its share of a step, its condition embedded once or every step, and what a scale of 0 costs."""
     network, net = sdxl.unet(at.shapes, **at.where), sdxl.controlnet(at.shapes, **at.where)
     for part in (network, net):
-        channels_last(part, at.device, "auto")
+        use_channels_last(part, at.device, "auto")
     for rows in (2, 16) if at.true_size else (2,):
         with at.part(f"{rows} rows"):
             at.note(f"{rows} rows", _controlled(at, network, net, rows))
@@ -108,7 +108,7 @@ def vae(at: Section) -> None:
         latents = torch.randn(many, 4, at.shapes.latent, at.shapes.latent, device=at.device, dtype=dtype)
         word = str(dtype).removeprefix("torch.")
         for layout in ("off", "on") if at.true_size else ("on",):
-            channels_last(network, at.device, layout)
+            use_channels_last(network, at.device, layout)
             for together in sorted({1, 2, many}):
                 name = f"{word}, {together} at once" + (", channels_last" if layout == "on" else "")
                 with at.part(name):
@@ -128,7 +128,7 @@ def vae(at: Section) -> None:
     with at.part("engine"):
         network = sdxl.autoencoder(at.shapes, **at.where)
         latents = torch.randn(many, 4, at.shapes.latent, at.shapes.latent, **at.where)
-        at.note("engine", {"ms_a_picture": round(at.milliseconds(lambda: decoded(network, latents)) / many, 3)})
+        at.note("engine", {"ms_a_picture": round(at.milliseconds(lambda: decode_latents(network, latents)) / many, 3)})
 
 
 def attention(at: Section) -> None:
@@ -136,12 +136,12 @@ def attention(at: Section) -> None:
     levels = {"64 x 64": (10, 4096, 64), "32 x 32": (20, 1024, 64)} if at.true_size else {"8 x 8": (2, 64, 16)}
     for rows in (2, 16):
         for name, shape in levels.items():
-            at.note(f"{rows} rows, {name}, ms", measured(at.device, at.dtype, rows=rows, shape=shape))
+            at.note(f"{rows} rows, {name}, ms", measure_backends(at.device, at.dtype, rows=rows, shape=shape))
     network = sdxl.unet(at.shapes, **at.where)
-    channels_last(network, at.device, "auto")
+    use_channels_last(network, at.device, "auto")
     given = sdxl.inputs(at.shapes, 16 if at.true_size else 2, **at.where)
     for kernel in ("native", *(name for name in KERNELS if name != "math")):
-        with at.part(f"unet, {kernel}"), attending(kernel):
+        with at.part(f"unet, {kernel}"), use_attention(kernel):
             at.note(f"unet, {kernel}", {"ms": round(at.milliseconds(lambda: network(**given)), 3)})
 
 
@@ -167,7 +167,7 @@ def cached(at: Section) -> None:
     for name, make, run in cases:
         with at.part(name):
             network = make(at.shapes, **at.where)
-            channels_last(network, at.device, "auto")
+            use_channels_last(network, at.device, "auto")
             at.note(name, _first_and_rest(at, compiler, network, partial(run, network)))
             del network
 
@@ -179,4 +179,4 @@ def _first_and_rest(at: Section, compiler: Compiler, network: Any, run: Callable
     run()
     at.wait()
     first = {"first_s": round(time.perf_counter() - began, 2), "compiler_s": round(compiler.seconds - before, 2)}
-    return first | {"eager_ms": round(eager, 3)} | at.speed(at.milliseconds(run), count) | hits()
+    return first | {"eager_ms": round(eager, 3)} | at.speed(at.milliseconds(run), count) | count_cache_hits()

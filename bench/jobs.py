@@ -25,10 +25,10 @@ from bench import sdxl
 from bench.section import Section
 from engine.compiling import Compiler
 from engine.diffuse import Engine
-from engine.guards import free
-from engine.levers import Levers
+from engine.guards import free_memory
 from engine.pixels import Sources
 from engine.prompts import Encoder
+from engine.runtime_options import RuntimeOptions
 from schemas.spec import ControlSpec, ImageSpec, ModelRef
 
 PROMPTS = ("a red potion on white", "a stone wall with moss", "a blue lantern, night", "a knight with a shield")
@@ -111,7 +111,7 @@ class Ours:
 
     def __init__(self, work: Work) -> None:
         at, self.work = work.at, work
-        levers = Levers(compile=True, backend=at.backend, attention="auto", folder=at.folder)
+        levers = RuntimeOptions(compile=True, backend=at.backend, attention="auto", folder=at.folder)
         word = str(at.dtype).removeprefix("torch.")
         self.engine = Engine(work.catalogue, device=str(at.device), dtype=word, levers=levers)
         self.stages: dict[str, float] = {}
@@ -221,4 +221,4 @@ def _best(at: Section, name: str) -> float:
 def _empty(at: Section) -> None:
     torch._dynamo.reset()
     gc.collect()
-    free(at.device)
+    free_memory(at.device)

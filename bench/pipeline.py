@@ -23,7 +23,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from flows.embedded import QUIET, orchestration, unwatched
+from flows.embedded import QUIET, hide_server_output, start_orchestration
 
 MANIFEST = """
 project: Bench
@@ -44,12 +44,12 @@ def main() -> None:
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dailies-bench-")))
         settings = stack.enter_context(_settings(home, asked))
-        api = stack.enter_context(orchestration(home))
+        api = stack.enter_context(start_orchestration(home))
 
         from flows.nightly import nightly
-        from tasks.parts import open_parts, using
+        from tasks.parts import open_parts, use_parts
 
-        parts = stack.enter_context(using(open_parts(settings)))
+        parts = stack.enter_context(use_parts(open_parts(settings)))
         plain = Plain(parts)
         assert api is not None
         api.wait()
@@ -58,7 +58,7 @@ def main() -> None:
 
         def night(seeds: list[int]) -> None:
             _submit(parts, home, seeds, asked)
-            with unwatched():
+            with hide_server_output():
                 done = nightly(by="bench", windowed=False)
             assert done["made"] == 2 * len(seeds), done
             on_device.append(done["gpu_seconds"])
@@ -126,11 +126,11 @@ class Plain:
 
 
 def _submit(parts: Any, home: Path, seeds: list[int], asked: argparse.Namespace) -> None:
-    from tasks.submit import submit
+    from tasks.planning.submit import submit_manifest
 
     path = home / "manifest.yaml"
     path.write_text(MANIFEST.format(size=asked.size, steps=asked.steps, seeds=", ".join(map(str, seeds))))
-    submit(path, settings=parts.settings, catalogue=parts.catalogue, ledger=parts.ledger, store=parts.store)
+    submit_manifest(path, settings=parts.settings, catalogue=parts.catalogue, ledger=parts.ledger, store=parts.store)
 
 
 @contextmanager

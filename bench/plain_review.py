@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from review_app.studio import studio
+from review_app.resources import open_resources
 from schemas.review import Choice, Verdict
-from storage.review import InboxItem
+from storage.ledger.review import InboxItem
 
 
 def main() -> None:
-    at = studio()
+    at = open_resources()
     waiting = at.ledger.inbox(limit=1)
     if not waiting:
         st.write("Nothing waits")
@@ -25,7 +25,7 @@ def main() -> None:
 
 def approve(item: InboxItem) -> None:
     choice = Choice(image=item.digest, revision=item.revision, verdict=Verdict.APPROVE)
-    studio().ledger.decide(choice, reviewer="Noor", role="reviewer")
+    open_resources().ledger.decide(choice, reviewer="Noor", role="reviewer")
 
 
 main()

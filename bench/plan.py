@@ -21,13 +21,13 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 
 from engine.model_files import ModelFiles
-from schemas.reading import read_manifest
+from schemas.reading.manifest_file import read_manifest
 from schemas.records import Submission
 from schemas.settings import Limits
 from storage.database import migrate, open_database
 from storage.ledger import Ledger
-from tasks.plan import count
-from tasks.submit import plan_submission, planned_specs
+from tasks.planning.plan import count_images
+from tasks.planning.submit import list_planned_specs, plan_submission
 
 CATALOGUE = "hero:\n  {kind: checkpoint, path: weights, size: 1024}\nhero/look:\n  {kind: lora, path: look}\n"
 PINS = {"hero": "a" * 64, "hero/look": "b" * 64}
@@ -86,13 +86,15 @@ def main() -> None:
         data = manifest_of(asked.images)
         manifest = read_manifest(data, "bench.yaml", Limits(images=asked.images))
         before = (
-            spec for index, spec in enumerate(planned_specs(manifest, {}, catalogue, PINS)) if index % 10 < KNOWN * 10
+            spec
+            for index, spec in enumerate(list_planned_specs(manifest, {}, catalogue, PINS))
+            if index % 10 < KNOWN * 10
         )
         ledger.plan(None, before, priority=0, due=None, submitted_by="before")
 
         started, busy = time.perf_counter(), time.process_time()
         manifest = read_manifest(data, "bench.yaml", Limits(images=asked.images))
-        images = count(manifest)
+        images = count_images(manifest)
         ledger.submit(
             Submission(
                 digest="c" * 64,

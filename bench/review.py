@@ -176,7 +176,7 @@ def screen(images: int, keys: int, pause: float, *, size: int = 512) -> dict[str
 
 def decisions(url: str, sessions: int = 20, each: int = 50) -> dict[str, Any]:
     """Sessions that decide at once, as the page does it; the images are dealt out, so that none is stale."""
-    from review_app.answers import Desk
+    from review_app.review_session import ReviewSession
     from tests.making import a_keeping, a_spec, planned
 
     engine = open_database(url)
@@ -188,7 +188,7 @@ def decisions(url: str, sessions: int = 20, each: int = 50) -> dict[str, Any]:
     times: list[float] = []
 
     def session(number: int) -> None:
-        desk = Desk()
+        desk = ReviewSession()
         for seq, spec in enumerate(specs[number::sessions], 1):
             event = {"seq": seq, "image": spec.digest, "revision": 0, "verdict": Verdict.APPROVE.value}
             started = time.perf_counter()

@@ -17,7 +17,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.sdxl import SDXL, Shapes
-from engine.guards import free, reason_of
+from engine.guards import classify_error, free_memory
 from schemas.errors import OutOfMemory
 
 
@@ -74,12 +74,12 @@ class Section:
             with torch.inference_mode():
                 yield
         except Exception as error:
-            reason = reason_of(error)
+            reason = classify_error(error)
             if self.device.type == "cpu" and not isinstance(reason, OutOfMemory):
                 raise  # a rehearsal is to find mistakes
         if reason is not None:  # the `except` is left: its tensors are gone
             gc.collect()
-            free(self.device)
+            free_memory(self.device)
             self.note(name, {"failed": f"{type(reason).__name__}: {reason}"[:300]})
 
     def milliseconds(self, run: Callable[[], Any], *, repeats: int = 10, most: float = 8.0) -> float:

@@ -18,7 +18,7 @@ STAIRS = 3
 """Jumps that a piece must hold at least; flat shapes side by side rarely make so many in one direction."""
 
 
-def banded(grey: NDArray[np.float32]) -> NDArray[np.bool_]:
+def find_banding(grey: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Where stairs are: a mask of cells, one for each CELL x CELL px. `grey` [height, width] in 0..255."""
     height, width = grey.shape
     found = np.zeros((max(1, height // CELL), max(1, width // CELL)), bool)

@@ -38,17 +38,17 @@ class Dominant:
     distance: float
 
 
-def look(pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide) -> Finding:
+def check_brand(pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide) -> Finding:
     if not guide.palette and not guide.forbidden_colours:
         sentence = "not compared: the manifest's brand guide has no palette"
         return Finding(check=Criterion.BRAND, result=Result.NOT_CHECKED, sentence=sentence)
     # 1. The subject, on the grid
-    picked = _picked(pixels)
-    colours = lab(picked)
+    picked = _sample_pixels(pixels)
+    colours = to_lab(picked)
     subject = find_subject(colours)
     whole = bool(subject.all())
     thing = "picture" if whole else "subject"
-    main = gathered(picked[subject], colours[subject])
+    main = group_colours(picked[subject], colours[subject])
     data: dict[str, object] = {"subject_share": round(float(subject.mean()), 3), "tolerance": guide.tolerance}
     if not whole:
         data["ground"] = _hex(np.median(picked[~subject], axis=0).astype(np.uint8))
@@ -60,7 +60,7 @@ def look(pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide) -> Findi
     forbidden = np.zeros(subject.shape, bool)
     shares = {}
     for colour, one in zip(guide.forbidden_colours, _parse(guide.forbidden_colours), strict=True):
-        near = (distances_to(one, colours) <= guide.tolerance) & subject
+        near = (measure_distances(one, colours) <= guide.tolerance) & subject
         share = float(near.sum() / subject.sum())
         if share >= NAMED_SHARE:
             shares[colour] = round(share, 3)
@@ -76,12 +76,12 @@ def look(pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide) -> Findi
     within = f"no forbidden colour in the {thing}"
     if guide.palette:
         palette = _parse(guide.palette)
-        distance = np.stack([distances_to(one, colours) for one in palette], axis=-1).min(-1)
+        distance = np.stack([measure_distances(one, colours) for one in palette], axis=-1).min(-1)
         off = (distance > guide.tolerance) & subject
         off_share = float(off.sum() / subject.sum())
         dominant = []
         for centre, share in main:
-            far = distances_to(lab(centre[None])[0], palette)
+            far = measure_distances(to_lab(centre[None])[0], palette)
             best = int(far.argmin())
             dominant.append(Dominant(_hex(centre), share, guide.palette[best], float(far[best])))
         data |= {
@@ -113,22 +113,22 @@ def _parse(colours: tuple[str, ...]) -> NDArray[np.float64]:
     """#rrggbb, several -> CIELAB [n, 3]."""
     if not colours:
         return np.empty((0, 3))
-    return lab(np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in colours], np.uint8))
+    return to_lab(np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in colours], np.uint8))
 
 
-def main_colours(pixels: NDArray[np.uint8]) -> str:
-    """As storage/colours.py keeps them: "rrggbb:percent", the largest first."""
-    picked = _picked(pixels)
-    found = gathered(picked.reshape(-1, 3), lab(picked).reshape(-1, 3))
+def list_main_colours(pixels: NDArray[np.uint8]) -> str:
+    """As storage/ledger/colours.py keeps them: "rrggbb:percent", the largest first."""
+    picked = _sample_pixels(pixels)
+    found = group_colours(picked.reshape(-1, 3), to_lab(picked).reshape(-1, 3))
     return " ".join(f"{_hex(colour)[1:]}:{round(share * 100)}" for colour, share in found if share >= 0.005)
 
 
-def _picked(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _sample_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     step = max(1, -(-max(pixels.shape[:2]) // GRID))
     return np.ascontiguousarray(pixels[step // 2 :: step, step // 2 :: step])
 
 
-def lab(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+def to_lab(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     """uint8 sRGB [..., 3] -> CIELAB, D65."""
     from skimage.color import rgb2lab
 
@@ -136,7 +136,7 @@ def lab(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     return found
 
 
-def distances_to(colour: NDArray[np.float64], colours: NDArray[np.float64]) -> NDArray[np.float64]:
+def measure_distances(colour: NDArray[np.float64], colours: NDArray[np.float64]) -> NDArray[np.float64]:
     """CIEDE2000 from one CIELAB colour to each of [..., 3]."""
     from skimage.color import deltaE_ciede2000
 
@@ -144,7 +144,7 @@ def distances_to(colour: NDArray[np.float64], colours: NDArray[np.float64]) -> N
     return found
 
 
-def gathered(pixels: NDArray[np.uint8], colours: NDArray[np.float64]) -> list[tuple[NDArray[np.uint8], float]]:
+def group_colours(pixels: NDArray[np.uint8], colours: NDArray[np.float64]) -> list[tuple[NDArray[np.uint8], float]]:
     """Main colours and their shares, largest first: k-means in CIELAB from fixed beginnings, so always the same.
 
     It begins with the darkest pixel and then with the one farthest from all beginnings so far.

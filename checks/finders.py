@@ -24,7 +24,7 @@ OVERLAP = 0.4
 
 
 @dataclass(frozen=True)
-class Found:
+class Detection:
     """A box as fractions from the top left corner, what is in it, and how surely (0 to 1).
 
     `points`: key points (x, y) as fractions; a palm has seven, of which 0 is the wrist and 2 the middle finger's base.
@@ -54,11 +54,11 @@ class Palms:
         self._alone = threading.Lock()
         self._anchors = np.concatenate([_centres(24, 2), _centres(12, 6)])
 
-    def find(self, pixels: NDArray[np.uint8]) -> list[Found]:
+    def find(self, pixels: NDArray[np.uint8]) -> list[Detection]:
         return self._find(pixels, 0.0) or self._find(pixels, MARGIN)
 
-    def _find(self, pixels: NDArray[np.uint8], margin: float) -> list[Found]:
-        square, scale, (left, top) = boxed(pixels, self.SIDE, self.SIDE, margin=margin)
+    def _find(self, pixels: NDArray[np.uint8], margin: float) -> list[Detection]:
+        square, scale, (left, top) = decode_boxes(pixels, self.SIDE, self.SIDE, margin=margin)
         with self._alone:
             self._net.setInput(cv2.dnn.blobFromImage(square, 1 / 255))
             boxes, scores = self._net.forward(["Identity", "Identity_1"])
@@ -66,7 +66,9 @@ class Palms:
         centres = boxes[0, :, :2] / self.SIDE + self._anchors
         corners = np.concatenate([centres, boxes[0, :, 2:4] / self.SIDE], axis=1) * self.SIDE
         points = boxes[0, :, 4:].reshape(-1, 7, 2) + self._anchors[:, None] * self.SIDE
-        return _chosen(corners, confidence, ["palm"] * len(corners), pixels.shape, scale, (left, top), points)
+        return _suppress_overlaps(
+            corners, confidence, ["palm"] * len(corners), pixels.shape, scale, (left, top), points
+        )
 
 
 def _centres(side: int, times: int) -> NDArray[np.float64]:
@@ -99,18 +101,18 @@ class OnnxBoxes:
         self._height, self._width = (side if isinstance(side, int) else 640 for side in given.shape[2:])
         self.name = path.stem
 
-    def find(self, pixels: NDArray[np.uint8]) -> list[Found]:
-        square, scale, start = boxed(pixels, self._height, self._width)
+    def find(self, pixels: NDArray[np.uint8]) -> list[Detection]:
+        square, scale, start = decode_boxes(pixels, self._height, self._width)
         blob = cv2.dnn.blobFromImage(square, 1 / 255)
         (out,) = self._session.run(None, {self._input: blob})
         if out.ndim != 3 or out.shape[1] != 4 + len(self._names):
             raise ValueError(f"{self.name} gave {list(out.shape)}; allowed is [1, {4 + len(self._names)}, boxes]")
         boxes, scores = out[0, :4].T, out[0, 4:]
         labels = [self._names[int(index)] for index in scores.argmax(0)]
-        return _chosen(boxes, scores.max(0), labels, pixels.shape, scale, start)
+        return _suppress_overlaps(boxes, scores.max(0), labels, pixels.shape, scale, start)
 
 
-def boxed(
+def decode_boxes(
     pixels: NDArray[np.uint8], height: int, width: int, *, margin: float = 0.0
 ) -> tuple[NDArray[np.uint8], float, tuple[float, float]]:
     """The whole picture in the middle of one of this size; its scale; where it starts (left, top), in px.
@@ -129,7 +131,7 @@ def boxed(
     return whole, scale, (left, top)
 
 
-def _chosen(
+def _suppress_overlaps(
     boxes: NDArray[np.float32],
     confidence: NDArray[np.float32],
     labels: list[str],
@@ -137,7 +139,7 @@ def _chosen(
     scale: float,
     start: tuple[float, float],
     points: NDArray[np.float64] | None = None,
-) -> list[Found]:
+) -> list[Detection]:
     """Sure boxes, the surest of each heap, from px of the network's picture to fractions of the whole one."""
     sure = np.flatnonzero(confidence >= SURE)
     corner = boxes[sure, :2] - boxes[sure, 2:] / 2
@@ -149,7 +151,7 @@ def _chosen(
         x, y, w, h = (flat[index] - (*start, 0, 0)) / scale / (width, height, width, height)
         marks = [] if points is None else (points[sure[index]] - start) / scale / (width, height)
         found.append(
-            Found(
+            Detection(
                 labels[sure[index]], float(confidence[sure[index]]), float(x), float(y), float(w), float(h),
                 tuple((float(px), float(py)) for px, py in marks),
             )

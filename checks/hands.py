@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from checks.finders import Found, OnnxBoxes, Palms
+from checks.finders import Detection, OnnxBoxes, Palms
 from checks.hand_weights import LANDMARKS, PALM, locate
 from checks.landmarks import Hand, HandLandmarks
 from schemas.errors import ModelMissing
@@ -39,9 +39,11 @@ FACE_SIDE, FACE_SMALLEST = 320, 40
 Finder = Palms | OnnxBoxes
 
 
-def look(pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide, *, hand_model: Path | None = None) -> Finding:
+def check_hands(
+    pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide, *, hand_model: Path | None = None
+) -> Finding:
     """ModelMissing when `hand_model` is set and not there."""
-    finder = opened(hand_model or locate(PALM))
+    finder = open_detector(hand_model or locate(PALM))
     faces = find_faces(pixels)
     people = _people(len(faces))
     data: dict[str, object] = {"faces": len(faces)}
@@ -89,13 +91,13 @@ def look(pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide, *, hand_
         check=Criterion.HANDS,
         result=Result.FLAG,
         score=0.4 + 0.6 * (1 - measures[0].consistency),
-        sentence="; ".join([f"{count}: {_said(measures[0])}", *map(_said, measures[1:]), *more]),
+        sentence="; ".join([f"{count}: {_describe(measures[0])}", *map(_describe, measures[1:]), *more]),
         regions=(*(_close_up(hand, pixels.shape) for hand in measures), *_regions(faces)),
         data=data,
     )
 
 
-def _said(hand: Hand) -> str:
+def _describe(hand: Hand) -> str:
     odd = f" ({', '.join(hand.odd)})" if hand.odd else ""
     fingers = "" if hand.fingers != 5 else "5 finger-like parts, "
     return f"{fingers}landmark confidence {hand.confidence:.2f}{odd}"
@@ -131,7 +133,7 @@ def _close_up(hand: Hand, shape: tuple[int, ...]) -> Region:
 
 
 @cache
-def opened(path: Path | None) -> Finder | None:
+def open_detector(path: Path | None) -> Finder | None:
     """Loaded once a process."""
     if path is None:
         return None
@@ -150,7 +152,7 @@ def open_landmarks(path: Path | None) -> HandLandmarks | None:
     return None if path is None else HandLandmarks(path)
 
 
-def find_faces(pixels: NDArray[np.uint8]) -> list[Found]:
+def find_faces(pixels: NDArray[np.uint8]) -> list[Detection]:
     """Frontal faces (local binary patterns, Viola and Jones 2001): nearly all in photographs, few in drawings."""
     height, width = pixels.shape[:2]
     scale = FACE_SIDE / max(height, width)
@@ -163,7 +165,7 @@ def find_faces(pixels: NDArray[np.uint8]) -> list[Found]:
         img=small, scale_factor=1.2, step_ratio=1, min_size=(FACE_SMALLEST,) * 2, max_size=(FACE_SIDE,) * 2
     )
     return [
-        Found("face", 1.0, box["c"] / size[0], box["r"] / size[1], box["width"] / size[0], box["height"] / size[1])
+        Detection("face", 1.0, box["c"] / size[0], box["r"] / size[1], box["width"] / size[0], box["height"] / size[1])
         for box in boxes
     ]
 
@@ -180,7 +182,7 @@ def _people(faces: int) -> str:
     return "1 face" if faces == 1 else f"{faces} faces"
 
 
-def _regions(found: Sequence[Found]) -> tuple[Region, ...]:
+def _regions(found: Sequence[Detection]) -> tuple[Region, ...]:
     regions = []
     for one in found:
         (left, top), (right, bottom) = np.clip([[one.x, one.y], [one.x + one.width, one.y + one.height]], 0.0, 1.0)

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from checks.finders import Found
+from checks.finders import Detection
 
 SIDE = 224
 """px of the network's input."""
@@ -42,7 +42,7 @@ NARROWEST, WIDEST = 5.0, 42.0
 class Hand:
     """One hand. `points`: [21, 2], fractions of the picture. Confidence 0 to 1 that the crop shows a hand."""
 
-    palm: Found
+    palm: Detection
     confidence: float
     right: float
     """0 to 1: the network's belief that it is a right hand."""
@@ -87,7 +87,7 @@ class HandLandmarks:
         self._net = cv2.dnn.readNetFromTFLite(str(path), cv2.dnn.ENGINE_CLASSIC)
         self._alone = threading.Lock()
 
-    def measure(self, pixels: NDArray[np.uint8], palm: Found) -> Hand:
+    def measure(self, pixels: NDArray[np.uint8], palm: Detection) -> Hand:
         """`palm` must carry the key points of the palm detector. pixels: uint8 [height, width, 3]."""
         # 1. The hand upright in a square
         matrix = upright(palm, pixels.shape[1], pixels.shape[0])
@@ -107,7 +107,7 @@ class HandLandmarks:
         )  # fmt: skip
 
 
-def upright(palm: Found, width: int, height: int) -> NDArray[np.float64]:
+def upright(palm: Detection, width: int, height: int) -> NDArray[np.float64]:
     """[2, 3]: from px of the picture to px of a crop in which the middle finger points up."""
     size = (width, height)
     wrist, middle = (np.array(palm.points[index]) * size for index in (0, 2))

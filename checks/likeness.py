@@ -15,7 +15,7 @@ COLOUR_STEP = 12.0
 """CIELAB units of one digit."""
 
 
-def perceptual_hash(pixels: NDArray[np.uint8]) -> str:
+def compute_perceptual_hash(pixels: NDArray[np.uint8]) -> str:
     """uint8 [height, width, 3] -> 54 hex digits."""
     small = cv2.resize(pixels, (4 * SHAPE_SIDE, 4 * SHAPE_SIDE), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)

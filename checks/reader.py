@@ -45,7 +45,7 @@ class Line:
 
     @property
     def words(self) -> list[str]:
-        return [word for word in (plain(part) for part in self.text.split()) if word]
+        return [word for word in (simplify_text(part) for part in self.text.split()) if word]
 
     @property
     def counts(self) -> bool:
@@ -127,6 +127,6 @@ def _turn_back(box: Region, quarter_turns: int) -> Region:
     return box.model_copy(update={"x": x, "y": y, "width": width, "height": height})
 
 
-def plain(word: str) -> str:
+def simplify_text(word: str) -> str:
     """Without case and without punctuation around it; nothing else is changed."""
     return re.sub(r"^\W+|\W+$", "", word).casefold()

@@ -14,18 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checks import brand, hands, technical, text
-from checks.brand import main_colours
-from checks.likeness import perceptual_hash
+from checks.brand import list_main_colours
+from checks.likeness import compute_perceptual_hash
 from schemas.manifest import BrandGuide, TextRequest
 from schemas.review import Criterion, Finding, Result
 from schemas.spec import ImageSpec
 
-__all__ = ["examine", "main_colours", "perceptual_hash"]
+__all__ = ["compute_perceptual_hash", "list_main_colours", "run_checks"]
 
 log = logging.getLogger(__name__)
 
 
-def examine(
+def run_checks(
     pixels: NDArray[np.uint8],
     spec: ImageSpec,
     guide: BrandGuide,
@@ -43,15 +43,15 @@ def examine(
     """
     asked = {*criteria, Criterion.TECHNICAL}
     looks: dict[Criterion, Callable[[], Finding]] = {
-        Criterion.HANDS: lambda: hands.look(pixels, spec, guide, hand_model=hand_model),
-        Criterion.TEXT: lambda: text.look(pixels, spec, guide, request=text_request),
-        Criterion.BRAND: lambda: brand.look(pixels, spec, guide),
-        Criterion.TECHNICAL: lambda: technical.look(pixels, spec, guide, siblings=siblings),
+        Criterion.HANDS: lambda: hands.check_hands(pixels, spec, guide, hand_model=hand_model),
+        Criterion.TEXT: lambda: text.check_text(pixels, spec, guide, request=text_request),
+        Criterion.BRAND: lambda: brand.check_brand(pixels, spec, guide),
+        Criterion.TECHNICAL: lambda: technical.check_technical(pixels, spec, guide, siblings=siblings),
     }
-    return [_looked(criterion, look) for criterion, look in looks.items() if criterion in asked]
+    return [_run_check(criterion, look) for criterion, look in looks.items() if criterion in asked]
 
 
-def _looked(criterion: Criterion, look: Callable[[], Finding]) -> Finding:
+def _run_check(criterion: Criterion, look: Callable[[], Finding]) -> Finding:
     try:
         return look()
     except Exception as wrong:

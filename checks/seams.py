@@ -18,7 +18,7 @@ PARTS = 8
 STRIPS = 8
 
 
-def seam(pixels: NDArray[np.uint8], axis: Literal["x", "y"]) -> tuple[float, list[float]]:
+def measure_seams(pixels: NDArray[np.uint8], axis: Literal["x", "y"]) -> tuple[float, list[float]]:
     """Energy across the wrapped edge over that of the inside's stronger lines, for the whole edge and for each part.
 
     `x`: the left edge against the right one. About 1 or less where nothing shows; 2 is a plain seam. Nothing is said of
@@ -50,7 +50,7 @@ def _over(energy: NDArray[np.float32]) -> float:
     return float(energy[0]) / strong
 
 
-def tone_step(pixels: NDArray[np.uint8], axis: Literal["x", "y"]) -> tuple[float, float]:
+def measure_tone_step(pixels: NDArray[np.uint8], axis: Literal["x", "y"]) -> tuple[float, float]:
     """Change in tone from one edge's strip to the other's, in levels, and the same over the largest change inside.
 
     Finds what `seam` cannot: a wall that is lit from one side repeats as stripes, although no line of it is hard.

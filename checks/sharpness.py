@@ -17,11 +17,13 @@ TELLING = 4.0
 SMALLEST = 64
 
 
-def edge_width(grey: NDArray[np.float32]) -> float | None:
+def measure_edge_width(grey: NDArray[np.float32]) -> float | None:
     """Sigma in px of the narrower quarter of the stronger edges. None when the picture has no edges to judge by."""
     width = _at_this_scale(grey)
     if (width is None or width > TELLING) and min(grey.shape) >= 2 * SMALLEST:
-        half = edge_width(cv2.resize(grey, (grey.shape[1] // 2, grey.shape[0] // 2), interpolation=cv2.INTER_AREA))
+        half = measure_edge_width(
+            cv2.resize(grey, (grey.shape[1] // 2, grey.shape[0] // 2), interpolation=cv2.INTER_AREA)
+        )
         return width if half is None else 2 * half
     return width
 
@@ -38,7 +40,7 @@ def _at_this_scale(grey: NDArray[np.float32]) -> float | None:
     return float(max((COARSE**2 - (ratio * FINE) ** 2) / (ratio**2 - 1), 0.0) ** 0.5)
 
 
-def allowed_width(grey: NDArray[np.float32]) -> float:
+def limit_edge_width(grey: NDArray[np.float32]) -> float:
     """The widest edge, in px, that still counts as sharp: a bigger picture is looked at from further off."""
     return 1.85 + 0.0013 * max(grey.shape)
 

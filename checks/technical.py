@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from checks.banding import banded
-from checks.likeness import perceptual_hash
-from checks.seams import PARTS, seam, tone_step
-from checks.sharpness import allowed_width, edge_width
+from checks.banding import find_banding
+from checks.likeness import compute_perceptual_hash
+from checks.seams import PARTS, measure_seams, measure_tone_step
+from checks.sharpness import limit_edge_width, measure_edge_width
 from schemas.likeness import distance
 from schemas.manifest import BrandGuide
 from schemas.review import Criterion, Finding, Region, Result
@@ -37,7 +37,7 @@ NAMED = 5
 
 
 @dataclass
-class Seen:
+class Measurements:
     """What is wrong, worst first to be sorted out by `score`."""
 
     score: float
@@ -46,7 +46,7 @@ class Seen:
     data: dict[str, object] = field(default_factory=dict)
 
 
-def look(
+def check_technical(
     pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide, *, siblings: Mapping[str, str] | None = None
 ) -> Finding:
     """`siblings`: digest -> perceptual hash of the asset's other images."""
@@ -73,41 +73,43 @@ def look(
     )
 
 
-def _flat(pixels: NDArray[np.uint8], data: dict[str, object]) -> Iterable[Seen]:
+def _flat(pixels: NDArray[np.uint8], data: dict[str, object]) -> Iterable[Measurements]:
     low, high = np.percentile(pixels.reshape(-1, 3), (1, 99), axis=0)
     spread, mean = float((high - low).max()), float(pixels.mean())
     data |= {"spread": round(spread, 1), "mean": round(mean, 1)}
     if spread < FLAT:
         words = "black" if mean < BLACK else "one flat colour"
-        yield Seen(1.0, f"{words}: 98 % of the pixels lie within {spread:.0f} levels")
+        yield Measurements(1.0, f"{words}: 98 % of the pixels lie within {spread:.0f} levels")
 
 
-def _blurred(grey: NDArray[np.float32], data: dict[str, object]) -> Iterable[Seen]:
-    width, allowed = edge_width(grey), allowed_width(grey)
+def _blurred(grey: NDArray[np.float32], data: dict[str, object]) -> Iterable[Measurements]:
+    width, allowed = measure_edge_width(grey), limit_edge_width(grey)
     if width is None:
         data["edge_width"] = None
         return
     data |= {"edge_width": round(width, 2), "edge_width_allowed": round(allowed, 2)}
     if width > allowed:
         score = min(1.0, 0.5 * width / allowed)
-        yield Seen(score, f"blurred: its sharpest edges are {width:.1f} px wide, {allowed:.1f} is sharp at this size")
+        yield Measurements(
+            score, f"blurred: its sharpest edges are {width:.1f} px wide, {allowed:.1f} is sharp at this size"
+        )
 
 
-def _banded(grey: NDArray[np.float32], data: dict[str, object]) -> Iterable[Seen]:
-    mask = banded(grey)
+def _banded(grey: NDArray[np.float32], data: dict[str, object]) -> Iterable[Measurements]:
+    mask = find_banding(grey)
     share = float(mask.mean())
     data["banded"] = round(share, 3)
     if share >= BANDED_SHARE:
-        yield Seen(min(1.0, 0.4 + share), f"banding in {share:.0%} of the picture", (_around(mask, "banding"),))
+        yield Measurements(min(1.0, 0.4 + share), f"banding in {share:.0%} of the picture", (_around(mask, "banding"),))
 
 
-def _seams(pixels: NDArray[np.uint8], axes: str, data: dict[str, object]) -> Iterable[Seen]:
+def _seams(pixels: NDArray[np.uint8], axes: str, data: dict[str, object]) -> Iterable[Measurements]:
     for axis, edges in (("x", "left and right"), ("y", "top and bottom")):
         if axis not in axes:
             continue
         name: Literal["x", "y"] = "x" if axis == "x" else "y"
-        whole, parts = seam(pixels, name)
-        levels, ratio = tone_step(pixels, name)
+        whole, parts = measure_seams(pixels, name)
+        levels, ratio = measure_tone_step(pixels, name)
         data |= {
             f"seam_{axis}": round(whole, 2),
             f"seam_{axis}_parts": [round(part, 2) for part in parts],
@@ -118,16 +120,16 @@ def _seams(pixels: NDArray[np.uint8], axes: str, data: dict[str, object]) -> Ite
             strength = max([whole / SEAM, *(parts[index] / SEAM_PART for index in bad)])
             where = bad or range(PARTS)
             words = f"seam where {edges} meet: {max([whole, *parts]):.1f} times as hard as the hardest lines inside"
-            yield Seen(min(1.0, 0.5 * strength), words, tuple(_edge(axis, index) for index in _runs(where)))
+            yield Measurements(min(1.0, 0.5 * strength), words, tuple(_edge(axis, index) for index in _runs(where)))
         elif levels > TONE_LEVELS and ratio > TONE_RATIO:
             words = f"{edges} differ in tone by {levels:.0f} levels, which will show as stripes"
-            yield Seen(min(1.0, 0.25 * ratio), words, (_edge(axis, (0, PARTS)),))
+            yield Measurements(min(1.0, 0.25 * ratio), words, (_edge(axis, (0, PARTS)),))
 
 
 def _alike(
     pixels: NDArray[np.uint8], spec: ImageSpec, siblings: Mapping[str, str], data: dict[str, object]
-) -> Iterable[Seen]:
-    own = perceptual_hash(pixels)
+) -> Iterable[Measurements]:
+    own = compute_perceptual_hash(pixels)
     data["perceptual_hash"] = own
     # What is repaired or promoted is like its parent on purpose. Others may be added while this runs: hence the list.
     skipped = {spec.digest, spec.parent if spec.source else None}
@@ -141,7 +143,7 @@ def _alike(
     if near:
         names = ", ".join(digest[:8] for _, digest in near[:NAMED])
         more = f" and {len(near) - NAMED} more" if len(near) > NAMED else ""
-        yield Seen(max(0.3, 0.6 - 0.3 * near[0][0]), f"almost the same picture as {names}{more}")
+        yield Measurements(max(0.3, 0.6 - 0.3 * near[0][0]), f"almost the same picture as {names}{more}")
 
 
 def _runs(indexes: Iterable[int]) -> list[tuple[int, int]]:

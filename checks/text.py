@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from checks.reader import Line, plain, read
+from checks.reader import Line, read, simplify_text
 from checks.spelling import Spelling, compare
 from schemas.manifest import BrandGuide, TextRequest
 from schemas.review import Criterion, Finding, Result
@@ -25,7 +25,7 @@ MOST_DIFFERENCES = 4
 """Letters that the sentence names."""
 
 
-def look(
+def check_text(
     pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide, *, request: TextRequest | None = None
 ) -> Finding:
     try:
@@ -146,7 +146,7 @@ def _holds(words: Sequence[str], phrases: Iterable[str]) -> bool:
 
 
 def _split(phrase: str) -> list[str]:
-    return [word for word in (plain(part) for part in phrase.split()) if word]
+    return [word for word in (simplify_text(part) for part in phrase.split()) if word]
 
 
 def _quoted(texts: Iterable[str]) -> str:

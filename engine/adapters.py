@@ -15,7 +15,7 @@ import torch
 from diffusers import T2IAdapter
 from torch import Tensor
 
-from engine.pixels import Picture, tensor
+from engine.pixels import Picture, to_tensor
 from schemas.errors import ModelError, RenderError
 from schemas.spec import ControlSpec
 
@@ -28,7 +28,7 @@ def load_adapter(path: Path, *, dtype: torch.dtype, device: torch.device, alias:
 
 
 @contextmanager
-def adapted(
+def apply_adapters(
     pipe: Any, controls: Sequence[ControlSpec], adapters: Sequence[Any], rows: Sequence[Sequence[Picture]]
 ) -> Iterator[None]:
     """Within it the UNet of `pipe` follows `controls`; `rows`: for each row its conditions, in their order."""
@@ -38,7 +38,7 @@ def adapted(
         return
     hand = _Hand(pipe, len(rows))
     for n in active:
-        condition = tensor([row[n] for row in rows], device=adapters[n].device)  # the UNet may be resting
+        condition = to_tensor([row[n] for row in rows], device=adapters[n].device)  # the UNet may be resting
         hand.add(controls[n], _features(adapters[n], condition, controls[n].model.alias))
     hooks = [
         pipe.unet.register_forward_pre_hook(hand.before, with_kwargs=True),

@@ -33,7 +33,7 @@ MARGIN = 1.03
 
 
 @contextmanager
-def attending(kernel: str) -> Iterator[None]:
+def use_attention(kernel: str) -> Iterator[None]:
     """The others stay allowed behind it, for what it cannot do (masks, odd widths)."""
     if kernel == "native":
         yield
@@ -43,7 +43,7 @@ def attending(kernel: str) -> Iterator[None]:
         yield
 
 
-def measured(
+def measure_backends(
     device: torch.device, dtype: torch.dtype, *, rows: int = 4, shape: tuple[int, int, int], repeats: int = 10
 ) -> dict[str, float]:
     """Kernel -> milliseconds of one self-attention, the fastest of `repeats`; those that cannot run are not there."""
@@ -66,7 +66,7 @@ def measured(
     return found
 
 
-def chosen(
+def choose_backend(
     asked: Attention,
     *,
     device: torch.device,
@@ -82,7 +82,7 @@ def chosen(
     file = folder / "attention.json" if folder else None
     known = json.loads(file.read_text()) if file and file.is_file() else {}
     if key not in known:
-        figures = measured(device, dtype, shape=shape or SHAPES.get(device.type, LESS))
+        figures = measure_backends(device, dtype, shape=shape or SHAPES.get(device.type, LESS))
         best = min(figures, key=lambda kernel: figures[kernel])
         if figures["native"] <= figures[best] * MARGIN:
             best = "native"

@@ -105,7 +105,7 @@ class _Spent:
 _spent = _Spent()
 
 
-def hits() -> dict[str, int]:
+def count_cache_hits() -> dict[str, int]:
     """Graphs that were compiled in this process, and graphs that came out of the folder."""
     from torch._dynamo.utils import counters
 
@@ -113,6 +113,6 @@ def hits() -> dict[str, int]:
     return {"compiled": found["fxgraph_cache_miss"], "kept": found["fxgraph_cache_hit"]}
 
 
-def channels_last(part: nn.Module, device: torch.device, switch: str) -> None:
+def use_channels_last(part: nn.Module, device: torch.device, switch: str) -> None:
     if switch == "on" or (switch == "auto" and device.type == "cuda"):
         part.to(memory_format=torch.channels_last)

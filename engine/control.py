@@ -3,7 +3,7 @@
 canny, lineart_standard and shuffle need nothing. The rest read their weights from the setting `condition_models`, a
 folder with the file names under which lllyasviel/Annotators publishes them, and a transformers folder for `depth`.
 
-The source is first fitted to the asked size (`engine.pixels.fit`: covering, the centre kept). controlnet_aux rounds
+The source is first fitted to the asked size (`engine.pixels.fit_picture`: covering, the centre kept). controlnet_aux rounds
 sizes to multiples of 64 by resampling; here the picture is padded to them instead and the answer cut back, so that a
 condition has the asked size and no pixel was resampled. A precomputed condition is only fitted, never detected.
 """
@@ -20,15 +20,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from engine.detectors import DEPTH_FOLDER, DETECTORS, TYPES, folder_with
-from engine.pixels import Picture, fit
+from engine.detectors import DEPTH_FOLDER, DETECTORS, TYPES, find_folder
+from engine.pixels import Picture, fit_picture
 from schemas.errors import ConditionError
 from schemas.spec import ControlSpec
 
 _SPELT = {"gaussian_sigma": "guassian_sigma"}  # controlnet_aux's own spelling
 
 
-def condition(
+def make_condition(
     image: Picture, control: ControlSpec, *, width: int, height: int, models_folder: Path | None, asker: str
 ) -> Picture:
     """uint8 [height, width, 3], the same for the same image, control and size.
@@ -36,7 +36,7 @@ def condition(
     Raises ConditionError that names the asset (`asker`), the control, and the file or parameter that is wrong.
     """
     said = f"{asker}: control {control.type!r}"
-    fitted = fit(image, width=width, height=height)
+    fitted = fit_picture(image, width=width, height=height)
     if control.precomputed:
         return fitted
     params = dict(control.params)
@@ -47,8 +47,8 @@ def condition(
     if detector is None:
         raise ConditionError(f"{said} has no detector; there is {', '.join(TYPES)}; or give a precomputed condition")
     _check_params(params, detector.params, said)
-    detect = _loaded(control.type, folder_with(detector.files, models_folder, said))
-    padded = _padded(fitted)
+    detect = _load_detector(control.type, find_folder(detector.files, models_folder, said))
+    padded = _pad(fitted)
     call = dict(detector.call or {}) | {_SPELT.get(name, name): value for name, value in params.items()}
     call["detect_resolution"] = min(padded.shape[:2])
     if control.type not in ("lineart_standard", "teed", "anyline"):
@@ -57,7 +57,7 @@ def condition(
     if control.type == "shuffle":
         call["f"] = int(call.get("f", max(8, min(256, min(padded.shape[:2]) // 2))))
     try:
-        with warnings.catch_warnings(), _seeded(fitted, seed):
+        with warnings.catch_warnings(), _SeededNoise(fitted, seed):
             warnings.simplefilter("ignore")
             found = np.asarray(detect(padded, output_type="np", **call))
     except Exception as error:
@@ -72,7 +72,7 @@ def _check_params(params: Mapping[str, float], allowed: tuple[str, ...], said: s
 
 
 @lru_cache(maxsize=4)
-def _loaded(control: str, folder: Path | None) -> Callable[..., Any]:
+def _load_detector(control: str, folder: Path | None) -> Callable[..., Any]:
     """A detector; the four used last are kept."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -101,7 +101,7 @@ def _depth(image: Picture, models_folder: Path | None, said: str) -> Picture:
     import torch
 
     wanted = (f"{DEPTH_FOLDER}/config.json", f"{DEPTH_FOLDER}/model.safetensors")
-    folder = folder_with(wanted, models_folder, said)
+    folder = find_folder(wanted, models_folder, said)
     assert folder is not None
     try:
         processor, model = _depth_model(folder / DEPTH_FOLDER)
@@ -114,7 +114,7 @@ def _depth(image: Picture, models_folder: Path | None, said: str) -> Picture:
     return _three(np.rint((depth - low) / max(high - low, 1e-9) * 255).clip(0, 255).astype(np.uint8))
 
 
-def _padded(image: Picture) -> Picture:
+def _pad(image: Picture) -> Picture:
     """To multiples of 64 on the right and below, by mirroring; controlnet_aux then has nothing to resample."""
     height, width = image.shape[:2]
     return cv2.copyMakeBorder(image, 0, -height % 64, 0, -width % 64, cv2.BORDER_REFLECT_101)
@@ -125,7 +125,7 @@ def _three(found: np.ndarray) -> Picture:
     return np.ascontiguousarray(np.broadcast_to(found, (*found.shape[:2], 3)), dtype=np.uint8)
 
 
-class _seeded:
+class _SeededNoise:
     """shuffle draws from numpy's global generator: give it a seed of its own, and the caller's state back."""
 
     def __init__(self, image: Picture, seed: int) -> None:

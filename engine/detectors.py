@@ -52,14 +52,14 @@ DEPTH_FOLDER = "depth_anything"
 TYPES = tuple(sorted([*DETECTORS, "depth"]))
 
 
-def missing(control: str, models_folder: Path | None, *, asker: str) -> str | None:
+def find_missing_files(control: str, models_folder: Path | None, *, asker: str) -> str | None:
     """What stands in the way of computing conditions of this type; None when nothing does. Reads no weights."""
     said = f"{asker}: control {control!r}"
     try:
         if control == "depth":
-            folder_with((f"{DEPTH_FOLDER}/config.json", f"{DEPTH_FOLDER}/model.safetensors"), models_folder, said)
+            find_folder((f"{DEPTH_FOLDER}/config.json", f"{DEPTH_FOLDER}/model.safetensors"), models_folder, said)
         elif control in DETECTORS:
-            folder_with(DETECTORS[control].files, models_folder, said)
+            find_folder(DETECTORS[control].files, models_folder, said)
         else:
             return f"{said} has no detector; there is {', '.join(TYPES)}"
     except ConditionError as reason:
@@ -67,7 +67,7 @@ def missing(control: str, models_folder: Path | None, *, asker: str) -> str | No
     return None
 
 
-def folder_with(files: tuple[str, ...], folder: Path | None, said: str) -> Path | None:
+def find_folder(files: tuple[str, ...], folder: Path | None, said: str) -> Path | None:
     if not files:
         return None
     if folder is None:

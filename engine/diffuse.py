@@ -17,33 +17,33 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from engine.adapters import adapted
-from engine.attention import attending, chosen
+from engine.adapters import apply_adapters
+from engine.attention import choose_backend, use_attention
+from engine.batch_rows import BatchRow, Progress, make_row, make_shared_arguments
+from engine.batch_sizer import BatchSizer, CudaMeter
 from engine.compiling import Compiler
-from engine.guards import free, reason_of
-from engine.guidance import guided
-from engine.hires import two_passes
-from engine.levers import Levers
-from engine.memory import room_of
+from engine.guards import classify_error, free_memory
+from engine.guidance import use_guidance
+from engine.hires import render_two_passes
+from engine.memory import measure_device_memory
 from engine.model_files import ModelFiles
-from engine.models import Models
+from engine.models import LoadedModels
 from engine.pixels import (
     Sources,
-    decoded,
+    decode_latents,
+    match_colours,
     near_constant,
-    pasted,
+    paste_region,
     put_back,
-    recoloured,
-    tensor,
+    to_tensor,
 )
 from engine.prompts import Encoder, Words
-from engine.refiner import refined
+from engine.refiner import refine
 from engine.rendered import Rendered
-from engine.room import CudaMeter, Room
-from engine.rows import Progress, Row, row_of, shared_arguments
-from engine.seam_repair import repaired_seams
-from engine.seamless import tiling
-from engine.windows import inner_axes, windowed
+from engine.runtime_options import RuntimeOptions
+from engine.seam_repair import repair_seams
+from engine.seamless import use_circular_padding
+from engine.windows import denoise_in_windows, list_inner_axes
 from schemas.errors import DeviceLost, ModelError, OutOfMemory, RenderError
 from schemas.spec import ImageSpec, Task
 
@@ -58,7 +58,7 @@ class Engine:
         device: str = "auto",
         dtype: str = "auto",
         pins: Mapping[str, str] | None = None,
-        levers: Levers = Levers(),
+        levers: RuntimeOptions = RuntimeOptions(),
     ) -> None:
         self.device = torch.device(_best_device() if device == "auto" else device)
         by_device = {"cuda": torch.bfloat16}
@@ -66,20 +66,20 @@ class Engine:
         self.device_name = _device_name(self.device)
         self.levers = levers
         self.compiler = Compiler(on=levers.compile, backend=levers.backend, folder=levers.folder)
-        self.attention = chosen(levers.attention, device=self.device, dtype=self.dtype, folder=levers.folder)
-        self.models = Models(
+        self.attention = choose_backend(levers.attention, device=self.device, dtype=self.dtype, folder=levers.folder)
+        self.models = LoadedModels(
             catalogue,
             device=self.device,
             dtype=self.dtype,
             pins=pins or {},
             compiler=self.compiler,
             channels_last=levers.channels_last,
-            room=room_of(levers.memory, free=_free(self.device)),
+            room=measure_device_memory(levers.memory, free=_free(self.device)),
         )
         self.encoder = Encoder()
         self.sources = Sources()
         meter = CudaMeter(self.device) if self.device.type == "cuda" else None
-        self.room = Room(meter, file=levers.folder / "room.json" if levers.folder else None)
+        self.room = BatchSizer(meter, file=levers.folder / "room.json" if levers.folder else None)
 
     def render(
         self,
@@ -103,7 +103,7 @@ class Engine:
             return []
         if specs[0].seam_repair is not None:
             seen = {"conditions": conditions or {}, "sources": sources or {}}
-            return repaired_seams(self.render, specs, **seen, masks=masks or {}, progress=progress)
+            return repair_seams(self.render, specs, **seen, masks=masks or {}, progress=progress)
         if specs[0].hires is not None:
             pictures = {"sources": sources or {}, "masks": masks or {}, "progress": progress}
             asker = f"{specs[0].project}/{specs[0].asset}"
@@ -111,23 +111,23 @@ class Engine:
             try:
                 by = self.models.upscaler(upscaler, asker=asker) if upscaler else None
             except ModelError as missing:
-                return [self._failed(Row(spec), missing) for spec in specs]
-            made = two_passes(self.render, specs, conditions=conditions or {}, by=by, **pictures)
-            return [replace(row, models=_models_of(spec)) for row, spec in zip(made, specs, strict=True)]
+                return [self._failed(BatchRow(spec), missing) for spec in specs]
+            made = render_two_passes(self.render, specs, conditions=conditions or {}, by=by, **pictures)
+            return [replace(row, models=_list_models(spec)) for row, spec in zip(made, specs, strict=True)]
         done: dict[int, Rendered] = {}
         # 1. pictures to size; a row without its pictures fails here
-        rows: dict[int, Row] = {}
+        rows: dict[int, BatchRow] = {}
         for number, spec in enumerate(specs):
             try:
-                rows[number] = row_of(spec, sources or {}, conditions or {}, masks or {})
+                rows[number] = make_row(spec, sources or {}, conditions or {}, masks or {})
                 rows[number].tile = tile
             except RenderError as missing:
-                done[number] = self._failed(Row(spec), missing)
+                done[number] = self._failed(BatchRow(spec), missing)
         # 2. models onto the device
         asker = f"{specs[0].project}/{specs[0].asset}"
         pipe, reason = self._models_on(specs[0], asker)
         if reason is not None:
-            return [self._failed(Row(spec), reason) for spec in specs]
+            return [self._failed(BatchRow(spec), reason) for spec in specs]
         # 3. prompts; rows of one forward pass must be equally long, so a long prompt goes with others of its length
         waiting, spent = self._by_length(pipe, rows, done)
         # 4. forward passes, smaller ones where the device or a row demands it
@@ -152,11 +152,11 @@ class Engine:
         try:
             return self.models.pipeline(spec, asker=asker), None
         except (RenderError, ModelError) as known:
-            return None, reason_of(known)
+            return None, classify_error(known)
         except Exception as error:
-            reason = reason_of(error)
+            reason = classify_error(error)
         self.models.drop()
-        free(self.device)
+        free_memory(self.device)
         if isinstance(reason, DeviceLost):
             raise reason
         if isinstance(reason, OutOfMemory):
@@ -164,7 +164,7 @@ class Engine:
         return None, ModelError(f"{asker}: its models cannot be loaded: {reason}")
 
     def _by_length(
-        self, pipe: Any, rows: dict[int, Row], done: dict[int, Rendered]
+        self, pipe: Any, rows: dict[int, BatchRow], done: dict[int, Rendered]
     ) -> tuple[list[list[int]], dict[str, float]]:
         """Row numbers in groups of one prompt length, and the seconds encoding took."""
         started = time.perf_counter()
@@ -177,7 +177,7 @@ class Engine:
                     row.words = self.encoder.words(pipe, row.spec, wearing=wearing, device=self.device, inversions=own)
                     lengths.setdefault(row.words.length, []).append(number)
                 except Exception as error:
-                    reason = reason_of(error)
+                    reason = classify_error(error)
                     if isinstance(reason, DeviceLost):
                         raise reason from None
                     done[number] = self._failed(row, reason)
@@ -186,23 +186,25 @@ class Engine:
         return list(lengths.values()), {"encode": share}
 
     def _try(
-        self, pipe: Any, rows: list[Row], spent: dict[str, float], progress: Progress | None
+        self, pipe: Any, rows: list[BatchRow], spent: dict[str, float], progress: Progress | None
     ) -> tuple[list[Rendered], RenderError | ModelError | None]:
         """A forward pass, or why there was none. Raises only what the rest of the batch cannot survive either."""
         reason = None
         try:
             return self._forward(pipe, rows, spent, progress), None
         except Exception as error:
-            reason = reason_of(error)
+            reason = classify_error(error)
         # the `except` is left: its frames, and the tensors they held, are gone
         self.models.forget_conditions()
         self.models.placed.rest("denoiser", "vae")
-        free(self.device)
+        free_memory(self.device)
         if isinstance(reason, DeviceLost):
             raise reason
         return [], reason
 
-    def _smaller(self, numbers: list[int], rows: dict[int, Row], reason: RenderError | ModelError) -> list[list[int]]:
+    def _smaller(
+        self, numbers: list[int], rows: dict[int, BatchRow], reason: RenderError | ModelError
+    ) -> list[list[int]]:
         """Halves when there was no room; single rows for any other reason, so that only the culprit fails."""
         size, note = 1, f"a batch of {len(numbers)} failed ({reason}); its rows were made one by one"
         if isinstance(reason, OutOfMemory):
@@ -214,7 +216,7 @@ class Engine:
         return [numbers[start : start + size] for start in range(0, len(numbers), size)]
 
     def _forward(
-        self, pipe: Any, rows: list[Row], spent: dict[str, float], progress: Progress | None
+        self, pipe: Any, rows: list[BatchRow], spent: dict[str, float], progress: Progress | None
     ) -> list[Rendered]:
         """Numbered as diffusers' pipelines are; every list below has one entry a row."""
         spec, wanted = rows[0].spec, len(rows)
@@ -226,11 +228,14 @@ class Engine:
         refiner = self.models.refiner(spec, pipe.vae, asker=f"{spec.project}/{spec.asset}")
         networks = [pipe.vae, *(pipe.controlnet.nets if spec.controlnets else []), *adapters]
         networks += [refiner.unet] if refiner is not None else []
-        tile, inner = rows[0].tile, inner_axes(spec.seamless, tile=rows[0].tile, width=spec.width, height=spec.height)
-        windows = windowed(pipe.unet, tile=tile, factor=pipe.vae_scale_factor, axes=spec.seamless)
-        with tiling(networks, spec.seamless), tiling([pipe.unet], inner), windows:
+        tile, inner = (
+            rows[0].tile,
+            list_inner_axes(spec.seamless, tile=rows[0].tile, width=spec.width, height=spec.height),
+        )
+        windows = denoise_in_windows(pipe.unet, tile=tile, factor=pipe.vae_scale_factor, axes=spec.seamless)
+        with use_circular_padding(networks, spec.seamless), use_circular_padding([pipe.unet], inner), windows:
             # 1. what every task shares
-            call = shared_arguments(spec, rows, progress)
+            call = make_shared_arguments(spec, rows, progress)
             # 2. sources and masks
             if spec.task is not Task.TXT2IMG:
                 call |= {"strength": spec.strength}
@@ -243,8 +248,8 @@ class Engine:
                 call |= {"height": spec.height, "width": spec.width}
             # 3. conditions: one tensor a ControlNet, one row a picture
             if spec.controlnets:
-                numbers = [n for n in range(len(spec.controls)) if n not in _adapters_of(spec)]
-                stacks = [tensor([row.conditions[n] for row in rows], device=self.device) for n in numbers]
+                numbers = [n for n in range(len(spec.controls)) if n not in _list_adapters(spec)]
+                stacks = [to_tensor([row.conditions[n] for row in rows], device=self.device) for n in numbers]
                 call["image" if spec.task is Task.TXT2IMG else "control_image"] = stacks
                 call |= {
                     "controlnet_conditioning_scale": [c.controlnet_conditioning_scale for c in spec.controlnets],
@@ -259,25 +264,25 @@ class Engine:
                 call["ip_adapter_image_embeds"] = shown
                 pipe.prepare_ip_adapter_image_embeds = lambda *_, **__: shown  # a row's own, already one a row
             # 5. denoise
-            followed = [[row.conditions[n] for n in _adapters_of(spec)] for row in rows]
+            followed = [[row.conditions[n] for n in _list_adapters(spec)] for row in rows]
             with (
                 clock("denoise"),
                 self.room.watching(spec, len(rows)),
-                attending(self.attention),
-                adapted(pipe, spec.adapters, adapters, followed),
-                guided(pipe, spec, rows=len(rows)),
+                use_attention(self.attention),
+                apply_adapters(pipe, spec.adapters, adapters, followed),
+                use_guidance(pipe, spec, rows=len(rows)),
             ):
                 latents = pipe(**call, generator=generators, output_type="latent", return_dict=False)[0]
             if refiner is not None:
                 words = self._refiner_words(refiner, rows)
-                with clock("refine"), attending(self.attention):
-                    latents = refined(refiner, spec, latents, words, generators)
+                with clock("refine"), use_attention(self.attention):
+                    latents = refine(refiner, spec, latents, words, generators)
             # 6. decode, row by row finite or not
             policy, placed = self.models.placed.policy, self.models.placed
             changed = bool(spec.seamless) or spec.width * spec.height > policy.tiled_pixels
             placed.rest("denoiser")
-            with clock("decode"), attending(self.attention), self.compiler.decoding(pipe.vae, eager=changed):
-                pictures = decoded(pipe.vae, latents, policy)[:wanted]
+            with clock("decode"), use_attention(self.attention), self.compiler.decoding(pipe.vae, eager=changed):
+                pictures = decode_latents(pipe.vae, latents, policy)[:wanted]
             placed.rest("vae")
         self.models.forget_conditions()
         # 7. outside a mask the source stays as it was
@@ -287,12 +292,12 @@ class Engine:
                 out.append(replace(self._failed(row, picture), batch_size=len(rows), row=number, timings=clock.shares))
                 continue
             if row.spec.keep_colour and row.source is not None and row.mask is None:
-                picture = recoloured(picture, row.source)
+                picture = match_colours(picture, row.source)
             if row.whole is not None:
                 source, mask, box = row.whole
-                picture = pasted(put_back(picture, source, box), source, mask)
+                picture = paste_region(put_back(picture, source, box), source, mask)
             elif row.mask is not None and row.source is not None:
-                picture = pasted(picture, row.source, row.mask)
+                picture = paste_region(picture, row.source, row.mask)
             notes = row.notes + (("nearly one colour",) if near_constant(picture) else ())
             out.append(
                 Rendered(
@@ -302,7 +307,7 @@ class Engine:
                     timings=dict(clock.shares),
                     batch_size=len(rows),
                     row=number,
-                    models=_models_of(row.spec),
+                    models=_list_models(row.spec),
                     device=self.device_name,
                     dtype=str(self.dtype).removeprefix("torch."),
                     notes=notes,
@@ -311,7 +316,7 @@ class Engine:
             )
         return out
 
-    def _refiner_words(self, refiner: Any, rows: list[Row]) -> list[Words]:
+    def _refiner_words(self, refiner: Any, rows: list[BatchRow]) -> list[Words]:
         """The rows' prompts as the refiner's encoder reads them, in as many chunks as the base's."""
         said = []
         for row in rows:
@@ -329,10 +334,10 @@ class Engine:
         used = {"attention": self.attention, "compile": self.levers.backend if self.levers.compile else "native"}
         return {name: value for name, value in used.items() if value != "native"}
 
-    def _start(self, pipe: Any, rows: list[Row], generators: list[torch.Generator]) -> torch.Tensor:
+    def _start(self, pipe: Any, rows: list[BatchRow], generators: list[torch.Generator]) -> torch.Tensor:
         """What img2img starts from: latents, encoded once a source. Inpaint needs the pixels, for it masks them."""
         if rows[0].spec.task is Task.INPAINT:
-            return tensor([row.source for row in rows if row.source is not None], device=self.device)
+            return to_tensor([row.source for row in rows if row.source is not None], device=self.device)
         latents = []
         for row, generator in zip(rows, generators, strict=True):
             spec = row.spec
@@ -345,7 +350,7 @@ class Engine:
         self.models.placed.rest("vae")
         return torch.cat(latents)
 
-    def _failed(self, row: Row, reason: RenderError | ModelError) -> Rendered:
+    def _failed(self, row: BatchRow, reason: RenderError | ModelError) -> Rendered:
         return Rendered(
             digest=row.spec.digest,
             pixels=None,
@@ -353,7 +358,7 @@ class Engine:
             timings={},
             batch_size=1,
             row=0,
-            models=_models_of(row.spec),
+            models=_list_models(row.spec),
             device=self.device_name,
             dtype=str(self.dtype).removeprefix("torch."),
             notes=row.notes,
@@ -378,15 +383,15 @@ class _Clock:
                 self.shares[name] = self.shares.get(name, 0.0) + seconds / self.rows
 
 
-def _adapters_of(spec: ImageSpec) -> list[int]:
+def _list_adapters(spec: ImageSpec) -> list[int]:
     return [n for n, control in enumerate(spec.controls) if control.kind == "t2i_adapter"]
 
 
-def _models_of(spec: ImageSpec) -> dict[str, str]:
+def _list_models(spec: ImageSpec) -> dict[str, str]:
     return {ref.alias: ref.digest for ref in spec.models()}
 
 
-def versions() -> dict[str, str]:
+def read_versions() -> dict[str, str]:
     """Library -> version, of everything that may change a pixel."""
     names = ("torch", "diffusers", "transformers", "peft", "safetensors", "numpy", "opencv-python-headless")
     found = {name: importlib.metadata.version(name) for name in (*names, "controlnet-aux")}

@@ -16,7 +16,7 @@ _LOST = ("cuda error", "cudnn error", "cublas error", "device-side assert", "mps
 _FULL = ("out of memory", "cudnn_status_alloc_failed", "cublas_status_alloc_failed")
 
 
-def reason_of(error: Exception) -> RenderError | ModelError:
+def classify_error(error: Exception) -> RenderError | ModelError:
     """Ours for anything that a forward pass raised. Keeps no reference to the traceback."""
     if isinstance(error, RenderError | ModelError):
         return type(error)(*error.args)
@@ -29,7 +29,7 @@ def reason_of(error: Exception) -> RenderError | ModelError:
     return RenderError(said)
 
 
-def free(device: torch.device) -> None:
+def free_memory(device: torch.device) -> None:
     """Gives cached blocks back to the device."""
     gc.collect()
     if device.type == "cuda":

@@ -31,14 +31,14 @@ from schemas.spec import ImageSpec
 
 
 @contextmanager
-def guided(pipe: Any, spec: ImageSpec, *, rows: int) -> Iterator[None]:
+def use_guidance(pipe: Any, spec: ImageSpec, *, rows: int) -> Iterator[None]:
     """Within it, `pipe` guides as the spec says; hooks are taken off again, whatever happened."""
     whole = (spec.guidance_start, spec.guidance_end) == (0.0, 1.0)
     double = spec.guidance_scale > 1
     if not spec.pag_scale and (not double or (whole and not spec.guidance_rescale)):
         yield
         return
-    guide = _Guide(pipe, spec, rows, perturbed(pipe.unet, spec) if spec.pag_scale else [])
+    guide = _Guide(pipe, spec, rows, perturb_attention(pipe.unet, spec) if spec.pag_scale else [])
     hooks = [
         pipe.unet.register_forward_pre_hook(guide.before, with_kwargs=True),
         pipe.unet.register_forward_hook(guide.after),
@@ -53,7 +53,7 @@ def guided(pipe: Any, spec: ImageSpec, *, rows: int) -> Iterator[None]:
             hook.remove()
 
 
-def perturbed(unet: Any, spec: ImageSpec) -> list[Attention]:
+def perturb_attention(unet: Any, spec: ImageSpec) -> list[Attention]:
     """The self-attention layers whose names have a part that the spec names. Raises RenderError, naming what there is,
     for a part that is in none."""
     own = {

@@ -14,14 +14,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from engine.pixels import Picture, fit
+from engine.pixels import Picture, fit_picture
 from engine.rendered import Rendered, combine
 from schemas.spec import ImageSpec
 
 EDGE = 16  # px wrapped around a seamless picture while it is enlarged
 
 
-def two_passes(
+def render_two_passes(
     render: Callable[..., list[Rendered]],
     specs: Sequence[ImageSpec],
     *,
@@ -33,7 +33,7 @@ def two_passes(
     # 1. small
     small = [_first(spec) for spec in specs]
     shrunk = {
-        control.condition_key(first.width, first.height): fit(
+        control.condition_key(first.width, first.height): fit_picture(
             conditions[control.condition_key(spec.width, spec.height)], width=first.width, height=first.height
         )
         for spec, first in zip(specs, small, strict=True)
@@ -46,7 +46,7 @@ def two_passes(
     sources: dict[str, Picture] = dict(pictures.get("sources") or {})  # references are seen again
     for number, (spec, first) in enumerate(zip(specs, firsts, strict=True)):
         if first.pixels is not None:
-            large = enlarged(first.pixels, width=spec.width, height=spec.height, axes=spec.seamless, by=by)
+            large = enlarge(first.pixels, width=spec.width, height=spec.height, axes=spec.seamless, by=by)
             name = hashlib.sha256(large.tobytes()).hexdigest()
             sources[name] = large
             seconds.append((number, _second(spec, name)))
@@ -59,7 +59,7 @@ def two_passes(
     return out
 
 
-def enlarged(
+def enlarge(
     picture: Picture, *, width: int, height: int, axes: str = "", by: Callable[..., Picture] | None = None
 ) -> Picture:
     """Lanczos, or `by`; what is seamless stays so, since its edges are wrapped while it is resampled."""

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from schemas.errors import UnfitWeights
 from schemas.weights.components import Components
-from schemas.weights.header import header_of
+from schemas.weights.header import remember_header
 from schemas.weights.lora import LoraFit, Patch, fit_lora
-from schemas.weights.lora_layouts import refused_layout
+from schemas.weights.lora_layouts import find_refused_layout
 
 TEXT = ("text_encoder", "text_encoder_2")
 
@@ -42,8 +42,8 @@ class Lora:
 def read_lora(path: Path, components: Components, *, asker: str, alias: str) -> Lora:
     """Raises UnfitWeights, which counts the keys that would not apply."""
     try:
-        header = header_of(path)
-        fault = f"it is {refused}" if (refused := refused_layout(header.tensors)) else ""
+        header = remember_header(path)
+        fault = f"it is {refused}" if (refused := find_refused_layout(header.tensors)) else ""
         fit = fit_lora(header, components)
     except UnfitWeights as wrong:
         raise UnfitWeights(f"{asker} asks for the LoRA {alias}: {wrong}") from None
@@ -52,7 +52,7 @@ def read_lora(path: Path, components: Components, *, asker: str, alias: str) -> 
     return Lora(path, fit)
 
 
-def worn_by_peft(base: Any, lora: Lora, name: str) -> None:
+def is_peft_layout(base: Any, lora: Lora, name: str) -> None:
     """Loads the plain pairs under this adapter's name. Raises UnfitWeights when another number of them was applied."""
     states: dict[str, dict[str, Tensor]] = {}
     expected: dict[str, int] = {}
@@ -96,7 +96,7 @@ class Merges:
             if patch.kind != "diff" or "diff" in factors:
                 parameter = self._keep(patch, "weight", module.weight)
                 before = parameter.float()
-                after = changed(before, factors, patch.kind)
+                after = list_changed_weights(before, factors, patch.kind)
                 parameter.copy_(before + weight * (after - before))
             if "diff_b" in factors:
                 parameter = self._keep(patch, "bias", module.bias)
@@ -113,10 +113,10 @@ class Merges:
         return data
 
 
-def changed(weight: Tensor, factors: Mapping[str, Tensor], kind: str) -> Tensor:
+def list_changed_weights(weight: Tensor, factors: Mapping[str, Tensor], kind: str) -> Tensor:
     """W' of one module, in float32: the weight with the whole difference."""
     factors = {name: tensor.to(weight.device) for name, tensor in factors.items()}
-    after = weight + (difference(factors, kind) * _scale(factors)).reshape(weight.shape)
+    after = weight + (compute_difference(factors, kind) * _scale(factors)).reshape(weight.shape)
     if (magnitude := factors.get("magnitude")) is None:
         return after
     if magnitude.ndim > 1 and magnitude.shape[0] == 1 and magnitude.shape[1] == weight.shape[1]:
@@ -126,7 +126,7 @@ def changed(weight: Tensor, factors: Mapping[str, Tensor], kind: str) -> Tensor:
     return after * (magnitude.reshape(norm.shape) / norm)
 
 
-def difference(factors: Mapping[str, Tensor], kind: str) -> Tensor:
+def compute_difference(factors: Mapping[str, Tensor], kind: str) -> Tensor:
     """What the factors multiply to, without alpha: [out, in, *kernel] or [out, in * kernel]."""
     if kind == "diff":
         return factors["diff"]

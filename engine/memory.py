@@ -2,7 +2,7 @@
 
 Weights are counted in the headers of the catalogue's files, in the precision that is computed in. What a forward pass
 needs beside them was counted on SDXL's own networks (bench/activations.py); other networks are taken for as wide, which
-errs on the safe side for smaller ones. Opens no tensor and imports no torch; engine/placement.py does what is decided.
+errs on the safe side for smaller ones. Opens no tensor and imports no torch; engine/offload.py does what is decided.
 """
 
 from __future__ import annotations
@@ -78,14 +78,14 @@ UNLIMITED = Policy(Placement.RESIDENT, 4 * MEGAPIXEL, ("no GPU memory to plan fo
 """What a CPU gets, and a GPU that has room for everything."""
 
 
-def room_of(memory: str, *, free: int | None) -> int | None:
+def measure_device_memory(memory: str, *, free: int | None) -> int | None:
     """Bytes to plan with: the setting's (`8gb`), or what the device has `free`. None: no device memory to plan for."""
     if memory != "auto":
         return int(memory.removesuffix("gb")) * GIB - CONTEXT
     return free
 
 
-def policy(
+def choose_policy(
     weights: Weights,
     *,
     room: int | None,
@@ -135,13 +135,13 @@ _SAID = {
 }
 
 
-def weigh(catalogue: ModelFiles, spec: ImageSpec, *, itemsize: int) -> Weights:
+def weigh_models(catalogue: ModelFiles, spec: ImageSpec, *, itemsize: int) -> Weights:
     """From the files' headers. Raises ModelMissing or UnsafeWeights."""
     asker = f"{spec.project}/{spec.asset}"
     files = catalogue.files(spec.model.alias, asker=asker)
     parts = {"unet": 0, "text": 0, "vae": 0}
     for file in files:
-        for name, count in parameters(file).items():
+        for name, count in count_parameters(file).items():
             parts[_part(file, name)] += count
     if spec.vae is not None:
         parts["vae"] = _count(catalogue.files(spec.vae.alias, asker=asker))
@@ -158,7 +158,7 @@ def weigh(catalogue: ModelFiles, spec: ImageSpec, *, itemsize: int) -> Weights:
     )
 
 
-def parameters(file: Path) -> Mapping[str, int]:
+def count_parameters(file: Path) -> Mapping[str, int]:
     """Values by tensor, from a safetensors file's header; nothing for any other file."""
     if file.suffix != ".safetensors":
         return {}
@@ -169,7 +169,7 @@ def parameters(file: Path) -> Mapping[str, int]:
 
 
 def _count(files: Iterable[Path]) -> int:
-    return sum(sum(parameters(file).values()) for file in files)
+    return sum(sum(count_parameters(file).values()) for file in files)
 
 
 def _part(file: Path, tensor: str) -> str:

@@ -21,7 +21,7 @@ from schemas.catalogue import Catalogue, Entry, Kind
 from schemas.errors import ModelMissing, UnsafeWeights
 from schemas.settings import Settings
 from schemas.spec import ImageSpec
-from schemas.weights.files import copies
+from schemas.weights.files import count_copies
 
 _READ = {".safetensors", ".json", ".txt"}
 _PICKLED = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle", ".h5", ".msgpack"}
@@ -169,7 +169,7 @@ def _readable(folder: Path, said: str) -> list[Path]:
         raise UnsafeWeights(f"{said}: {code} is code, which is never run")
     if pickled and not any(path.suffix == ".safetensors" for path in files):
         raise UnsafeWeights(f"{said}: {pickled[0]} is not safetensors")
-    unread = set(copies(folder))
+    unread = set(count_copies(folder))
     kept = [path for path in files if path.suffix in _READ and path.name not in unread]
     if not kept:
         raise ModelMissing(f"{said}: {folder} holds no safetensors and no configuration")

@@ -26,25 +26,25 @@ from diffusers import (
 )
 
 from engine.adapters import load_adapter
-from engine.compiling import Compiler, channels_last
+from engine.compiling import Compiler, use_channels_last
 from engine.controlnets import Controls, Remembered
 from engine.embeddings import Inversion, read_inversion
-from engine.levers import Switch
-from engine.lora import Lora, Merges, read_lora, worn_by_peft
-from engine.memory import NOTHING, Placement, Policy, policy, weigh
+from engine.lora import Lora, Merges, is_peft_layout, read_lora
+from engine.memory import NOTHING, Placement, Policy, choose_policy, weigh_models
 from engine.model_files import ModelFiles
-from engine.placement import Placed
+from engine.offload import OffloadedModels
 from engine.references import References
 from engine.refiner import load_refiner
-from engine.schedules import scheduler_for
-from engine.single_file import load_part, load_parts, scheduler_from
+from engine.runtime_options import Switch
+from engine.schedules import make_scheduler
+from engine.single_file import load_part, load_parts, read_scheduler
 from engine.tokens import tokenizer
 from engine.upscale import Upscaler
 from schemas.errors import ModelChanged, ModelMissing, RenderError, UnfitWeights
 from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef, Task
-from schemas.weights.components import from_folder
-from schemas.weights.examine import components_of, file_components
-from schemas.weights.files import header_at, variant
+from schemas.weights.components import read_folder_configs
+from schemas.weights.examine import list_components, list_file_components
+from schemas.weights.files import read_header_at, variant
 from schemas.weights.fit import controlnet_config, vae_config
 
 CONTROLNETS_HELD = 4
@@ -71,7 +71,7 @@ _UNREAD: dict[str, dict[str, Any]] = {
 """What a pipeline of this architecture must be told to do without."""
 
 
-class Models:
+class LoadedModels:
     """What is on the device. One object a process and device."""
 
     def __init__(
@@ -85,7 +85,7 @@ class Models:
         channels_last: Switch,
         room: int | None = None,
     ) -> None:
-        self.room, self.placed = room, Placed(device)
+        self.room, self.placed = room, OffloadedModels(device)
         self._policies: dict[Hashable, Policy] = {}
         self.compiler, self.channels_last = compiler, channels_last
         self.catalogue, self.device, self.dtype, self.pins = catalogue, device, dtype, dict(pins)
@@ -138,7 +138,7 @@ class Models:
         unread = {name: value for name, value in _UNREAD[architecture].items() if name not in parts}
         pipe = getattr(diffusers, (PIPELINES_SD15 if old else PIPELINES)[spec.task, bool(spec.controlnets)])(
             **parts,
-            scheduler=scheduler_for(spec, base.scheduler.config, architecture=architecture),
+            scheduler=make_scheduler(spec, base.scheduler.config, architecture=architecture),
             **zeros,
             **unread,
         )
@@ -152,8 +152,8 @@ class Models:
         key = (spec.model.digest, spec.vae, spec.refiner, nets, shape)
         if key not in self._policies:
             itemsize = self.dtype.itemsize
-            weights = weigh(self.catalogue, spec, itemsize=itemsize) if self.room is not None else NOTHING
-            self._policies[key] = policy(
+            weights = weigh_models(self.catalogue, spec, itemsize=itemsize) if self.room is not None else NOTHING
+            self._policies[key] = choose_policy(
                 weights,
                 room=self.room,
                 width=spec.width,
@@ -257,7 +257,7 @@ class Models:
         if ref.digest not in self._nets:
             path = self.checked(ref, asker=asker)
             entry = self.catalogue.entry(ref.alias, asker=asker)
-            config = controlnet_config(self.catalogue, entry, path, header_at(path))
+            config = controlnet_config(self.catalogue, entry, path, read_header_at(path))
             net = load_part(path, "controlnet", config, dtype=self.dtype)
             net.controlnet_cond_embedding = Remembered(net.controlnet_cond_embedding)
             self._nets[ref.digest] = self._tune(self._home(net))
@@ -287,7 +287,7 @@ class Models:
     def _lora_files(self, spec: ImageSpec, *, asker: str) -> dict[str, Lora]:
         if not spec.loras:
             return {}
-        components = components_of(self.catalogue, self.catalogue.entry(spec.model.alias, asker=asker))
+        components = list_components(self.catalogue, self.catalogue.entry(spec.model.alias, asker=asker))
         assert components is not None  # it is loaded
         return {
             _name(lora): read_lora(
@@ -304,7 +304,7 @@ class Models:
             self._loras = []
         for name in names:
             if name not in self._loras:
-                worn_by_peft(base, files[name], name)
+                is_peft_layout(base, files[name], name)
                 self._loras.append(name)
         if gone := [name for name in self._loras if name not in names]:
             base.delete_adapters([name for name in gone if name in _adapters(base)])
@@ -321,12 +321,12 @@ class Models:
         self._loras, self._worn = [], ()
 
     def _home(self, part: Any) -> Any:
-        """Onto the device, unless it is to wait in the host's memory (engine/placement.py)."""
+        """Onto the device, unless it is to wait in the host's memory (engine/offload.py)."""
         return part.to(self.device) if self.placed.policy.placement is Placement.RESIDENT else part
 
     def _tune(self, part: Any) -> Any:
         part.eval()
-        channels_last(part, self.device, self.channels_last)
+        use_channels_last(part, self.device, self.channels_last)
         if not self._storage[0]:  # hooks that cast are not compiled
             self.compiler.prepare(part)
         elif isinstance(part, ControlNetModel | ControlNetUnionModel):
@@ -359,7 +359,7 @@ def _load_checkpoint(path: Path, catalogue: ModelFiles, alias: str, asker: str, 
     if path.is_dir():
         quiet |= {"dtype": dtype, "local_files_only": True, "use_safetensors": True}
         return cls.from_pretrained(path, **quiet, **_variants(cls, path, dtype))
-    components = file_components(header_at(path), catalogue, entry)
+    components = list_file_components(read_header_at(path), catalogue, entry)
     try:
         parts = load_parts(path, components, dtype=dtype)
     except UnfitWeights as wrong:
@@ -382,7 +382,7 @@ def _load_checkpoint(path: Path, catalogue: ModelFiles, alias: str, asker: str, 
     if not old:
         quiet["force_zeros_for_empty_prompt"] = zeros
     quiet = {name: value for name, value in quiet.items() if name not in parts}
-    return cls(**parts, scheduler=scheduler_from(components["scheduler"]), **quiet)
+    return cls(**parts, scheduler=read_scheduler(components["scheduler"]), **quiet)
 
 
 def _variants(cls: Any, path: Path, dtype: torch.dtype) -> dict[str, Any]:
@@ -392,7 +392,7 @@ def _variants(cls: Any, path: Path, dtype: torch.dtype) -> dict[str, Any]:
     kinds = {name: variant(path / name) for name in names}
     if len(set(kinds.values())) == 1:
         return {"variant": kinds[names[0]]} if kinds[names[0]] else {}
-    components = from_folder(path)
+    components = read_folder_configs(path)
     return {name: load_part(path / name, name, components[name], dtype=dtype) for name, kind in kinds.items() if kind}
 
 

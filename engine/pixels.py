@@ -27,7 +27,7 @@ SOURCES_KEPT = 32
 FEATHER = 8  # px, inside a mask's edge
 
 
-def fit(picture: Picture, *, width: int, height: int) -> Picture:
+def fit_picture(picture: Picture, *, width: int, height: int) -> Picture:
     """The picture at exactly this size, as CSS's `cover` does it: scaled evenly until it covers, the centre kept.
 
     Never stretched. Enlarged with Lanczos, shrunk by area.
@@ -42,7 +42,7 @@ def fit(picture: Picture, *, width: int, height: int) -> Picture:
     return np.ascontiguousarray(scaled[top : top + height, left : left + width])
 
 
-def tensor(pictures: Sequence[Picture], *, device: torch.device) -> Tensor:
+def to_tensor(pictures: Sequence[Picture], *, device: torch.device) -> Tensor:
     """[rows, 3, height, width] in 0..1, float32."""
     return torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).float() / 255
 
@@ -68,7 +68,7 @@ class Sources:
             dtype = vae.dtype
             if vae.config.force_upcast:
                 vae.to(torch.float32)
-            image = tensor([picture], device=device).to(vae.dtype) * 2 - 1
+            image = to_tensor([picture], device=device).to(vae.dtype) * 2 - 1
             _tile(vae, image.shape[-2] * image.shape[-1], policy)
             self._known[key] = vae.encode(image).latent_dist.parameters
             vae.to(dtype)
@@ -80,7 +80,7 @@ class Sources:
         return (drawn - mean) * vae.config.scaling_factor / std
 
 
-def decoded(vae: Any, latents: Tensor, policy: Policy = UNLIMITED) -> list[Picture | NotFinite]:
+def decode_latents(vae: Any, latents: Tensor, policy: Policy = UNLIMITED) -> list[Picture | NotFinite]:
     """A picture a row, or the reason why that row has none. A row that is not finite is tried once more in float32."""
     rows, _, height, width = latents.shape
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
@@ -131,7 +131,7 @@ def _statistics(vae: Any, like: Tensor) -> tuple[Tensor | float, Tensor | float]
     return like.new_tensor(mean)[None, :, None, None], like.new_tensor(std)[None, :, None, None]
 
 
-def pasted(picture: Picture, source: Picture, mask: Picture) -> Picture:
+def paste_region(picture: Picture, source: Picture, mask: Picture) -> Picture:
     """`picture` inside the mask, `source` outside to the bit; the seam is feathered inside the mask only."""
     inside = (mask > 127).astype(np.uint8)
     if inside.all():
@@ -142,7 +142,7 @@ def pasted(picture: Picture, source: Picture, mask: Picture) -> Picture:
     return np.where(inside[..., None] == 1, mixed, source)
 
 
-def recoloured(picture: Picture, source: Picture) -> Picture:
+def match_colours(picture: Picture, source: Picture) -> Picture:
     """`picture` with the source's mean and spread in each channel of CIE Lab (Reinhard and others, 2001)."""
     lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     wanted = cv2.cvtColor(source.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
@@ -155,7 +155,7 @@ def recoloured(picture: Picture, source: Picture) -> Picture:
 Box = tuple[int, int, int, int]
 
 
-def surroundings(mask: Picture, *, padding: int, width: int, height: int) -> Box | None:
+def cut_surroundings(mask: Picture, *, padding: int, width: int, height: int) -> Box | None:
     """(left, top, right, bottom) in px: the mask with `padding` around it, in the proportions of width to height.
 
     None when that is the whole picture. Inside the picture always; the mask's own box is never cut.
@@ -173,17 +173,17 @@ def surroundings(mask: Picture, *, padding: int, width: int, height: int) -> Box
     return None if (want_w, want_h) == (wide, tall) else (left, top, left + want_w, top + want_h)
 
 
-def cut(picture: Picture, box: Box, *, width: int, height: int) -> Picture:
+def cut_region(picture: Picture, box: Box, *, width: int, height: int) -> Picture:
     """The box, at this size."""
     left, top, right, bottom = box
-    return fit(np.ascontiguousarray(picture[top:bottom, left:right]), width=width, height=height)
+    return fit_picture(np.ascontiguousarray(picture[top:bottom, left:right]), width=width, height=height)
 
 
 def put_back(picture: Picture, source: Picture, box: Box) -> Picture:
     """`source` with `picture` in the box, at the box's size."""
     left, top, right, bottom = box
     whole = source.copy()
-    whole[top:bottom, left:right] = fit(picture, width=right - left, height=bottom - top)
+    whole[top:bottom, left:right] = fit_picture(picture, width=right - left, height=bottom - top)
     return whole
 
 

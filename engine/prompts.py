@@ -55,7 +55,7 @@ class Encoder:
         inversions: Sequence[Inversion] = (), least: int = 1,
     ) -> Words:  # fmt: skip
         """`wearing`: whatever changes the encoders (checkpoint, LoRAs); part of the memory's key. `least` chunks."""
-        sides = sides_of(pipe, inversions)
+        sides = list_encoders(pipe, inversions)
         own = tuple((inversion.token, inversion.digest) for inversion in inversions)
         second = spec.prompt_2 or spec.prompt
         negative = spec.negative_prompt
@@ -68,7 +68,7 @@ class Encoder:
         def encode(first: str, second: str, skip: int | None) -> Text:
             key = (wearing, own, first, second, skip, chunks)
             if key not in self._known:
-                self._known[key] = encoded(sides, first, second, clip_skip=skip, chunks=chunks, device=device)
+                self._known[key] = encode_prompts(sides, first, second, clip_skip=skip, chunks=chunks, device=device)
                 if len(self._known) > KEPT:
                     self._known.popitem(last=False)
             self._known.move_to_end(key)
@@ -85,7 +85,7 @@ class Encoder:
 
 
 @dataclass(frozen=True)
-class Side:
+class TextEncoder:
     """One text encoder; `second`: SDXL's larger one, which reads `prompt_2`; `alone`: SD 1.5's."""
 
     tokenizer: Any
@@ -104,7 +104,7 @@ class Side:
         return whole.final_layer_norm(said.hidden_states[-(clip_skip + 1)])
 
 
-def sides_of(pipe: Any, inversions: Sequence[Inversion] = ()) -> list[Side]:
+def list_encoders(pipe: Any, inversions: Sequence[Inversion] = ()) -> list[TextEncoder]:
     """The text encoders that a pipeline has: two of SDXL, the second of its refiner, the first of SD 1.5."""
     found = []
     for number, name in enumerate(("", "_2")):
@@ -112,15 +112,21 @@ def sides_of(pipe: Any, inversions: Sequence[Inversion] = ()) -> list[Side]:
         if encoder is not None:
             words = Vocabulary(inversions, number, encoder)
             found.append(
-                Side(
+                TextEncoder(
                     getattr(pipe, f"tokenizer{name}"), encoder, words, bool(number), not hasattr(pipe, "text_encoder_2")
                 )
             )
     return found
 
 
-def encoded(
-    sides: Sequence[Side], prompt: str, prompt_2: str, *, clip_skip: int | None, chunks: int, device: torch.device
+def encode_prompts(
+    sides: Sequence[TextEncoder],
+    prompt: str,
+    prompt_2: str,
+    *,
+    clip_skip: int | None,
+    chunks: int,
+    device: torch.device,
 ) -> Text:
     """The encoders' states side by side, the last one's pooled embedding; `chunks` at least what the text needs."""
     answers, pooled = [], None

@@ -15,9 +15,9 @@ import torch
 from diffusers import StableDiffusionXLImg2ImgPipeline
 from torch import Generator, Tensor
 
-from engine.guidance import guided
+from engine.guidance import use_guidance
 from engine.prompts import Words
-from engine.schedules import eta_of, scheduler_for
+from engine.schedules import make_scheduler, read_eta
 from schemas.errors import ModelError
 from schemas.spec import ImageSpec
 
@@ -35,12 +35,12 @@ def load_refiner(path: Path, vae: Any, *, dtype: torch.dtype, device: torch.devi
     return pipe.to(device)
 
 
-def refined(
+def refine(
     pipe: Any, spec: ImageSpec, latents: Tensor, words: Sequence[Words], generators: Sequence[Generator]
 ) -> Tensor:
     """The finished latents; one entry of `words` and `generators` a row."""
     assert spec.refiner is not None
-    pipe.scheduler = scheduler_for(spec, pipe.trained)
+    pipe.scheduler = make_scheduler(spec, pipe.trained)
     call: dict[str, Any] = {}
     for name, texts in (("", [word.positive for word in words]), ("negative_", [word.negative for word in words])):
         known = [text for text in texts if text is not None]
@@ -48,7 +48,7 @@ def refined(
             call[f"{name}prompt_embeds"] = torch.cat([text.states for text in known])
             call[f"{name}pooled_prompt_embeds"] = torch.cat([text.pooled for text in known if text.pooled is not None])
     alone = spec.model_copy(update={"controls": ()})
-    with guided(pipe, alone, rows=len(words)):
+    with use_guidance(pipe, alone, rows=len(words)):
         return pipe(
             **call,
             image=latents,
@@ -57,7 +57,7 @@ def refined(
             guidance_scale=spec.guidance_scale,
             aesthetic_score=spec.refiner.aesthetic_score,
             negative_aesthetic_score=spec.refiner.negative_aesthetic_score,
-            eta=eta_of(spec),
+            eta=read_eta(spec),
             generator=list(generators),
             output_type="latent",
             return_dict=False,

@@ -14,16 +14,16 @@ import numpy as np
 from diffusers.schedulers import AysSchedules
 
 from schemas.errors import RenderError
-from schemas.schedulers import AYS, SIGMAS, resolve
+from schemas.schedulers import AYS, SIGMAS, resolve_scheduler
 from schemas.spec import ImageSpec
 
 _NOT_DIFFUSERS = ("eta", AYS)
 
 
-def scheduler_for(spec: ImageSpec, config: Mapping[str, Any], *, architecture: str = "sdxl") -> Any:
+def make_scheduler(spec: ImageSpec, config: Mapping[str, Any], *, architecture: str = "sdxl") -> Any:
     """A scheduler with the checkpoint's own training (betas, prediction_type) and the spec's options."""
     try:
-        class_name, options = resolve(spec.scheduler, dict(spec.scheduler_options))
+        class_name, options = resolve_scheduler(spec.scheduler, dict(spec.scheduler_options))
     except ValueError as wrong:
         raise RenderError(str(wrong)) from None
     whole = {
@@ -36,7 +36,7 @@ def scheduler_for(spec: ImageSpec, config: Mapping[str, Any], *, architecture: s
     return _aligned(made, architecture) if dict(options).get(AYS) else made
 
 
-def eta_of(spec: ImageSpec) -> float:
+def read_eta(spec: ImageSpec) -> float:
     """DDIM's and TCD's share of fresh noise at a step, kept among the scheduler's options."""
     return float(dict(spec.scheduler_options).get("eta", 0.0))
 
@@ -46,13 +46,13 @@ def _aligned(scheduler: Any, architecture: str) -> Any:
     plain = scheduler.set_timesteps
 
     def set_timesteps(num_inference_steps: int, device: Any = None) -> None:
-        plain(timesteps=ays_timesteps(scheduler, num_inference_steps, architecture), device=device)
+        plain(timesteps=list_ays_timesteps(scheduler, num_inference_steps, architecture), device=device)
 
     scheduler.set_timesteps = set_timesteps
     return scheduler
 
 
-def ays_timesteps(scheduler: Any, steps: int, architecture: str = "sdxl") -> list[int]:
+def list_ays_timesteps(scheduler: Any, steps: int, architecture: str = "sdxl") -> list[int]:
     """Falling, each once."""
     ten = AysSchedules["StableDiffusionTimesteps" if architecture == "sd15" else "StableDiffusionXLTimesteps"]
     if steps == len(ten):

@@ -21,7 +21,7 @@ BAR = 1 / 4
 """Of a side: how wide the painted bar over a seam is."""
 
 
-def repaired_seams(
+def repair_seams(
     render: Callable[..., list[Rendered]],
     specs: Sequence[ImageSpec],
     *,
@@ -40,31 +40,31 @@ def repaired_seams(
     for number, (spec, first) in enumerate(zip(specs, firsts, strict=True)):
         if first.pixels is None:
             continue
-        middle = turned(first.pixels, _axes(spec))
-        cross = bars(spec.width, spec.height, _axes(spec))
+        middle = roll_by_half(first.pixels, _axes(spec))
+        cross = make_seam_mask(spec.width, spec.height, _axes(spec))
         names = [hashlib.sha256(picture.tobytes()).hexdigest() for picture in (middle, cross)]
         rolled[names[0]], masks[names[1]] = middle, cross
         over.append((number, _second(spec, *names)))
-    turned_conditions = {key: turned(condition, _axes(specs[0])) for key, condition in conditions.items()}
+    turned_conditions = {key: roll_by_half(condition, _axes(specs[0])) for key, condition in conditions.items()}
     progress = {"progress": pictures.get("progress")}
     made = render([s for _, s in over], conditions=turned_conditions, sources=rolled, masks=masks, **progress)
     # 3. back
     out = [replace(first, digest=spec.digest) for spec, first in zip(specs, firsts, strict=True)]
     for (number, _), second in zip(over, made, strict=True):
         both = combine(firsts[number], second, digest=specs[number].digest)
-        back = None if both.pixels is None else turned(both.pixels, _axes(specs[number]), back=True)
+        back = None if both.pixels is None else roll_by_half(both.pixels, _axes(specs[number]), back=True)
         out[number] = replace(both, pixels=back)
     return out
 
 
-def turned(picture: Picture, axes: str, *, back: bool = False) -> Picture:
+def roll_by_half(picture: Picture, axes: str, *, back: bool = False) -> Picture:
     """[height, width, ...] rolled by half along "x", "y" or "xy"."""
     height, width = picture.shape[:2]
     by = height // 2 if "y" in axes else 0, width // 2 if "x" in axes else 0
     return np.ascontiguousarray(np.roll(picture, (-by[0], -by[1]) if back else by, (0, 1)))
 
 
-def bars(width: int, height: int, axes: str) -> Picture:
+def make_seam_mask(width: int, height: int, axes: str) -> Picture:
     """[height, width] uint8: 255 where the seams are painted over, once they lie in the middle."""
     mask = np.zeros((height, width), np.uint8)
     half_x, half_y = max(4, round(width * BAR / 2)), max(4, round(height * BAR / 2))

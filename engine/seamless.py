@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 
 @contextmanager
-def tiling(modules: Iterable[nn.Module], axes: str) -> Iterator[None]:
+def use_circular_padding(modules: Iterable[nn.Module], axes: str) -> Iterator[None]:
     """Within it, `modules` pad circularly along `axes`: "", "x" (width), "y" (height) or "xy".
 
     Overrides are set on instances and taken off again, whatever happened, so that nothing leaks into the next batch.

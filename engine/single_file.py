@@ -21,15 +21,15 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from schemas.errors import UnfitWeights
 from schemas.weights.components import Components
-from schemas.weights.files import header_at, weight_files
+from schemas.weights.files import list_weight_files, read_header_at
 from schemas.weights.original import Source, Table
-from schemas.weights.placing import place
+from schemas.weights.placing import place_keys
 
 
 def load_parts(path: Path, components: Components, *, dtype: torch.dtype) -> dict[str, Any]:
     """The modules that a file or a component's folder holds, by component. Raises UnfitWeights for any fault."""
-    header = header_at(path)
-    placing = place(header, components)
+    header = read_header_at(path)
+    placing = place_keys(header, components)
     if faults := placing.faults():
         raise UnfitWeights(f"{path}: {'; '.join(faults)}")
     parts = {}
@@ -46,7 +46,7 @@ def load_part(path: Path, component: str, config: Mapping[str, Any], *, dtype: t
     return parts[component]
 
 
-def scheduler_from(config: Mapping[str, Any]) -> Any:
+def read_scheduler(config: Mapping[str, Any]) -> Any:
     name = str(config.get("_class_name", "EulerDiscreteScheduler"))
     return getattr(diffusers, name).from_config(dict(config))
 
@@ -83,17 +83,17 @@ def _tensors(component: str, table: Table, path: Path, dtype: torch.dtype) -> An
     for name, source in table.items():
         own = f"text_model.{name}" if component == "text_encoder_2" and "text_projection" not in name else name
         names.setdefault(source.key, []).append((own, source))
-    for file in [path] if path.is_file() else weight_files(path):
+    for file in [path] if path.is_file() else list_weight_files(path):
         with safe_open(file, framework="pt") as opened:
             for key in opened.keys():  # noqa: SIM118  (safe_open is no mapping)
                 if key not in names:
                     continue
                 tensor = opened.get_tensor(key)
                 for own, source in names[key]:
-                    yield own, _changed(tensor, source.change).to(dtype)
+                    yield own, _change_shape(tensor, source.change).to(dtype)
 
 
-def _changed(tensor: Tensor, change: str) -> Tensor:
+def _change_shape(tensor: Tensor, change: str) -> Tensor:
     if change in ("q", "k", "v"):
         return tensor.chunk(3)["qkv".index(change)].clone()
     if change == "transpose":

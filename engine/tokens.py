@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.model_files import ModelFiles
-from schemas.weights.components import VOCABULARY, shipped
-from schemas.weights.files import header_at
-from schemas.words import split
+from schemas.prompt_tokens import split_at_words
+from schemas.weights.components import VOCABULARY, load_shipped
+from schemas.weights.files import read_header_at
 
 SIDES = (("clip_l", "text_encoders_0", "emb_params"), ("clip_g", "text_encoders_1"))
 """Under which names a file keeps its vectors for the first and the second encoder of SDXL; SD 1.5 has the first."""
@@ -75,7 +75,7 @@ def chunked(
             if number:
                 done.append((ids, weights))
                 ids, weights = [], []
-            for place, piece in enumerate(split(part, own)):
+            for place, piece in enumerate(split_at_words(part, own)):
                 if place % 2:
                     tokens = list(own[piece.lower()])
                     if len(tokens) <= room < len(ids) + len(tokens):
@@ -94,7 +94,7 @@ def chunked(
 
 def count_vectors(path: Path) -> tuple[int, ...]:
     """How many tokens the word of a textual inversion takes, for each text encoder: from the header of its file."""
-    shapes = header_at(path).shapes
+    shapes = read_header_at(path).shapes
     counts = [next((shapes[name] for name in names if name in shapes), None) for names in SIDES]
     if len(shapes) == 1 and counts == [None, None]:  # diffusers' own: one entry, named by the word
         counts = [next(iter(shapes.values())), None]
@@ -110,7 +110,7 @@ def tokenizers(catalogue: ModelFiles, alias: str, *, asker: str) -> list[Any]:
     if entry.base is not None:
         return tokenizers(catalogue, entry.base, asker=asker)
     folder = (catalogue.folder / entry.config.expanduser()).resolve() if entry.config else None
-    components = shipped(entry.architecture)
+    components = load_shipped(entry.architecture)
     return [tokenizer(components[name], folder=folder and folder / name) for name in names]
 
 

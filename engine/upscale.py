@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.pixels import Picture, fit, tensor
+from engine.pixels import Picture, fit_picture, to_tensor
 from schemas.errors import ModelMissing
 
 TILE, OVERLAP = 512, 32  # px of the small picture; an enlarger sees about 30 px around a pixel
@@ -35,7 +35,7 @@ class Upscaler:
     @torch.inference_mode()
     def __call__(self, picture: Picture, *, width: int, height: int) -> Picture:
         """Enlarged by the network's own factor, in overlapping tiles when large, then fitted to exactly this size."""
-        image = tensor([picture], device=self.device).to(self.model.dtype)
+        image = to_tensor([picture], device=self.device).to(self.model.dtype)
         tall, wide = picture.shape[:2]
         large = np.empty((tall * self.scale, wide * self.scale, 3), np.uint8)
         for top in range(0, tall, TILE):
@@ -47,4 +47,4 @@ class Upscaler:
                 levels = (made.float().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
                 y, x = top * self.scale, left * self.scale
                 large[y : y + levels.shape[0], x : x + levels.shape[1]] = levels
-        return fit(large, width=width, height=height)
+        return fit_picture(large, width=width, height=height)

@@ -22,7 +22,7 @@ OVERLAP = 0.25
 
 
 @contextmanager
-def windowed(unet: Any, *, tile: int | None, factor: int, axes: str) -> Iterator[None]:
+def denoise_in_windows(unet: Any, *, tile: int | None, factor: int, axes: str) -> Iterator[None]:
     """Within it, `unet` works in windows of `tile` px (`factor` px a latent) wherever a picture is larger than one.
 
     Its forward is overridden and given back, whatever happened; hooks on the UNet still see the whole.
@@ -37,7 +37,7 @@ def windowed(unet: Any, *, tile: int | None, factor: int, axes: str) -> Iterator
         del unet.forward
 
 
-def inner_axes(axes: str, *, tile: int | None, width: int, height: int) -> str:
+def list_inner_axes(axes: str, *, tile: int | None, width: int, height: int) -> str:
     """Seamless axes along which one window is the whole picture, so that its own edges meet."""
     sides = {"x": width, "y": height}
     return "".join(axis for axis in axes if tile is None or sides[axis] <= tile)
@@ -48,8 +48,8 @@ def _forward(
 ) -> Any:
     height, width = sample.shape[-2:]
     grain = 2 ** (len(unet.config.block_out_channels) - 1)  # latents to one value of the deepest block
-    tops, tall = starts(height, window, grain=grain, around="y" in axes)
-    lefts, wide = starts(width, window, grain=grain, around="x" in axes)
+    tops, tall = list_starts(height, window, grain=grain, around="y" in axes)
+    lefts, wide = list_starts(width, window, grain=grain, around="x" in axes)
     if (tall, wide) == (height, width):
         return whole(unet, sample, timestep, *given, **named)
     total, weights = torch.zeros_like(sample, dtype=torch.float32), sample.new_zeros(height, width, dtype=torch.float32)
@@ -66,7 +66,7 @@ def _forward(
     return ((total / weights).to(sample.dtype),)
 
 
-def starts(side: int, window: int, *, grain: int, around: bool) -> tuple[list[int], int]:
+def list_starts(side: int, window: int, *, grain: int, around: bool) -> tuple[list[int], int]:
     """Where windows begin, evenly spread at multiples of `grain` (the last at the edge), and how long they are."""
     if window >= side:
         return [0], side

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows import ordering, provenance, upkeep
+from flows import ordering
+from flows.commands import provenance, upkeep
 from schemas.errors import DailiesError
 
 if TYPE_CHECKING:
@@ -71,10 +72,10 @@ def settings() -> Settings:
 def preflight() -> None:
     """Say which device renders, with which levers, and how each checkpoint will fit into its memory."""
     from engine.model_files import open_model_files
-    from tasks.preflight import fits
+    from tasks.planning.preflight import fits_device
 
     given = settings()
-    for line in fits(given, open_model_files(given)):
+    for line in fits_device(given, open_model_files(given)):
         print(line)
 
 
@@ -85,10 +86,10 @@ def reproduce(
 ) -> None:
     """Make an image again from its record alone, and say whether it is identical, or how far off and why."""
     from tasks.parts import open_parts
-    from tasks.reproduce import find, reproduce
+    from tasks.reproduce import find_image, reproduce
 
     parts = open_parts(settings())
-    picture = find(parts.ledger, digest)
+    picture = find_image(parts.ledger, digest)
     found = reproduce(picture, store=parts.store, engine=parts.engine, settings=parts.settings)
     print(found)
     if out is not None:
@@ -113,21 +114,21 @@ def sweep(
 ) -> None:
     """Make a grid of settings on chosen prompts and seeds, to see from where on more steps change nothing."""
     from engine.model_files import open_model_files
-    from tasks import sweep as grids
+    from tasks.planning import sweep as grids
 
-    axes = grids.parse(vary or ["scheduler=Euler,DPM++ 2M Karras", "num_inference_steps=5,10,20,40"])
+    axes = grids.parse_field(vary or ["scheduler=Euler,DPM++ 2M Karras", "num_inference_steps=5,10,20,40"])
     given = settings()
     catalogue = open_model_files(given)
-    base, few = grids.base_of(catalogue, model, size=size, tier=grids.tier_named(tier))
-    cells = grids.grid(base, axes, prompts=prompt, seeds=seed or [1, 2], few=few)
+    base, few = grids.make_base(catalogue, model, size=size, tier=grids.find_tier(tier))
+    cells = grids.make_grid(base, axes, prompts=prompt, seeds=seed or [1, 2], few=few)
 
     from engine.diffuse import Engine
-    from engine.levers import Levers
+    from engine.runtime_options import RuntimeOptions
 
-    engine = Engine(catalogue, device=given.device, dtype=given.dtype, levers=Levers.of(given))
-    made = grids.make(engine, cells, batch_size=given.batch_size)
-    print(grids.summary(cells, made))
-    for path in grids.write(out, cells, made):
+    engine = Engine(catalogue, device=given.device, dtype=given.dtype, levers=RuntimeOptions.of(given))
+    made = grids.make_cells(engine, cells, batch_size=given.batch_size)
+    print(grids.make_summary(cells, made))
+    for path in grids.write_sweep(out, cells, made):
         print(path)
     raise typer.Exit(int(any(row.error is not None for row in made)))
 
@@ -155,8 +156,8 @@ def run(
     by: Annotated[str, typer.Option("--by", help="who asks for it; for the record")] = "",
 ) -> None:
     """Have a night now, whatever the hour: make all that was submitted and sent back."""
+    from flows.commands.status import print_night
     from flows.one_machine import run_night
-    from flows.status import print_night
 
     asked = settings()
     if manifest is not None:
@@ -175,8 +176,8 @@ def now(by: Annotated[str, typer.Option("--by", help="who asks for it; for the r
 @app.command()
 def night() -> None:
     """Have tonight's night on this machine, within the working window; for cron, where there is no Prefect server."""
+    from flows.commands.status import print_night
     from flows.one_machine import run_night
-    from flows.status import print_night
 
     asked = settings()
     raise typer.Exit(print_night(run_night(asked, by="dailies night", windowed=True), asked))
@@ -185,7 +186,7 @@ def night() -> None:
 @app.command()
 def status() -> None:
     """Say what is submitted, waiting, in hand, set aside and to be reviewed."""
-    from flows.status import print_status
+    from flows.commands.status import print_status
     from tasks.parts import open_parts
 
     print_status(open_parts(settings()))
@@ -196,16 +197,16 @@ def report(
     number: Annotated[int | None, typer.Argument(help="night; else the last one", metavar="[N]")] = None,
 ) -> None:
     """Print the morning report of a night."""
-    from flows.status import report_of
+    from flows.commands.status import find_report
     from tasks.parts import open_parts
 
-    print(report_of(open_parts(settings()), number), end="")
+    print(find_report(open_parts(settings()), number), end="")
 
 
 @app.command("set-aside")
 def set_aside() -> None:
     """List what failed too often and waits for somebody to look."""
-    from flows.status import print_set_aside
+    from flows.commands.status import print_set_aside
     from tasks.parts import open_parts
 
     print_set_aside(open_parts(settings()))
@@ -218,11 +219,13 @@ def release(
     by: Annotated[str, typer.Option("--by", help="who; for the record")] = "",
 ) -> None:
     """Put what was set aside back into the queue."""
-    from flows.status import release
-    from storage.frozen import local_name
+    from flows.commands.status import release
+    from storage.intake import make_local_name
     from tasks.parts import open_parts
 
-    print(f"{release(open_parts(settings()), digests or [], everything=everything, by=by or local_name())} released")
+    print(
+        f"{release(open_parts(settings()), digests or [], everything=everything, by=by or make_local_name())} released"
+    )
 
 
 # --- the day -----------------------------------------------------------------------------------------------------
@@ -243,7 +246,7 @@ def review(
 def retake() -> None:
     """Plan now what reviewers sent back, as the night would."""
     from tasks.parts import open_parts
-    from tasks.retake import plan_retakes
+    from tasks.planning.retake import plan_retakes
 
     retakes = plan_retakes(open_parts(settings()))
     print(f"{retakes.planned} planned")
@@ -263,14 +266,14 @@ def deliver(
 ) -> None:
     """Deliver what was approved, under its names. Doing it again changes nothing."""
     from schemas.errors import InputError
-    from schemas.fields import sound_delivery_name
-    from tasks.deliver import deliver
+    from schemas.fields import check_delivery_name
+    from tasks.delivery.deliver import deliver
+    from tasks.delivery.signing import Signing
     from tasks.parts import open_parts
-    from tasks.signing import Signing
 
     parts = open_parts(settings())
     try:
-        template = template and sound_delivery_name(template)
+        template = template and check_delivery_name(template)
     except ValueError as wrong:
         raise InputError(f"--template: {wrong}") from None
     folder = parts.settings.delivery_folder
@@ -288,7 +291,7 @@ def demo(
     port: Annotated[int, typer.Option(help="of the review app")] = 8501,
 ) -> None:
     """Submit manifests/demo, have a night, say what was made and where, and serve the review app over it."""
-    from flows.demonstration import demonstrate
+    from flows.commands.demonstration import demonstrate
 
     demonstrate(settings())
     if serve:
@@ -305,7 +308,7 @@ def deploy(
     ] = None,
 ) -> None:
     """Set up the Prefect server of PREFECT_API_URL: pools, deployments, schedule, zombie watch."""
-    from flows.studio import deploy
+    from flows.deployment import deploy
 
     for line in deploy(settings(), gpus=gpus):
         print(line)

@@ -8,9 +8,9 @@ import sys
 
 from schemas.errors import SettingsError
 from schemas.settings import Settings
-from storage.nights import as_sentence
-from tasks.lease import free_dead
+from storage.ledger.nights import as_sentence
 from tasks.parts import open_parts
+from tasks.shift.leases import free_dead
 
 
 def begin(settings: Settings, *, by: str) -> str:

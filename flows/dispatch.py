@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 
 from flows.render import render
 from schemas.errors import DailiesError, DeviceLost
-from tasks.streak import ShiftStopped
+from tasks.shift.failure_breaker import ShiftStopped
 
 POLL = 3.0
 """Seconds between looks at the flow runs of workers."""
 
 
 @dataclass(frozen=True)
-class Ended:
+class ShiftEnd:
     """A shift's flow run is over.
 
     `stopped`: why it stopped itself. `failed`: an error that trying again tonight would only repeat. `crashed`: its
@@ -28,7 +28,7 @@ class Ended:
     crashed: str = ""
 
 
-def here(shifts: list[tuple[str, str, int]], *, night: int, until: datetime | None) -> Iterator[Ended]:
+def run_in_process(shifts: list[tuple[str, str, int]], *, night: int, until: datetime | None) -> Iterator[ShiftEnd]:
     """In this process, on its device. Raises DeviceLost, after which this process must not render again."""
     stopped: set[str] = set()
     for key, affinity, _ in shifts:
@@ -38,10 +38,10 @@ def here(shifts: list[tuple[str, str, int]], *, night: int, until: datetime | No
             render(shift=key, night=night, until=until)
         except ShiftStopped as reason:
             stopped.add(affinity)
-            yield Ended(affinity, stopped=str(reason))
+            yield ShiftEnd(affinity, stopped=str(reason))
         except DeviceLost:
             raise
         except DailiesError as error:
-            yield Ended(affinity, failed=f"{type(error).__name__}: {error}")
+            yield ShiftEnd(affinity, failed=f"{type(error).__name__}: {error}")
         else:
-            yield Ended(affinity)
+            yield ShiftEnd(affinity)

@@ -92,7 +92,7 @@ class EmbeddedApi:
 
 
 @contextmanager
-def orchestration(home: Path) -> Iterator[EmbeddedApi | None]:
+def start_orchestration(home: Path) -> Iterator[EmbeddedApi | None]:
     """The API that flows in this block report to: the server of `PREFECT_API_URL`, or an embedded one."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
     if os.environ.get("PREFECT_API_URL"):
@@ -118,7 +118,7 @@ def orchestration(home: Path) -> Iterator[EmbeddedApi | None]:
 
 
 @contextmanager
-def unwatched() -> Iterator[None]:
+def hide_server_output() -> Iterator[None]:
     """Flow runs without heartbeats: nobody watches the embedded API for zombies, and a heartbeat's thread costs every
     flow run a second at its end."""
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings

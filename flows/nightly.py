@@ -19,15 +19,15 @@ from prefect.runtime import deployment, flow_run
 
 from flows import dispatch
 from flows.on_workers import on_workers
-from flows.server import ServerAway, asked_to_cancel
+from flows.server import ServerAway, is_cancel_requested
 from schemas.errors import DeviceLost, LedgerUnavailable, NightRunning, StoreUnavailable
 from storage.failpoint import failpoint
-from tasks.lease import free_dead
 from tasks.night import look_ahead, plan_asked_again, plan_submitted
 from tasks.night_lease import NightLease
-from tasks.parts import Parts, opened
-from tasks.renew import renew_waiting
-from tasks.report import Morning, announce, close_dead_nights, totals, write_report
+from tasks.parts import Parts, get_parts
+from tasks.planning.renew import renew_waiting
+from tasks.report import Morning, add_totals, announce_report, close_dead_nights, write_report
+from tasks.shift.leases import free_dead
 from tasks.window import Window
 
 FRUITLESS = 3
@@ -42,7 +42,7 @@ def nightly(by: str = "schedule", windowed: bool = True, night: int | None = Non
     go on; the night stays open then, as it does when the ledger, the store or Prefect's server is away, or when
     Prefect ended the flow run and no person asked for it.
     """
-    with opened() as parts, ExitStack() as stack:
+    with get_parts() as parts, ExitStack() as stack:
         free_dead(parts.ledger, folder=parts.settings.home / "workers")
         try:
             lease = stack.enter_context(NightLease(parts, by=by, flow_run=flow_run.id, night=night))
@@ -74,7 +74,7 @@ def _run(parts: Parts, lease: NightLease, *, windowed: bool) -> dict[str, Any]:
         "planned": morning.planned,
         "report": key,
         "trouble": [*morning.stopped, *morning.problems],
-        **totals(summary),
+        **add_totals(summary),
     }
 
 
@@ -82,7 +82,7 @@ def _goes_on(error: BaseException) -> bool:
     """Whether another process is to go on with the night: what ended this one is no fault of the night's."""
     if isinstance(error, Exception):
         return isinstance(error, (LedgerUnavailable, StoreUnavailable, ServerAway))
-    return not asked_to_cancel(flow_run.id)  # SIGTERM, or a cancellation within Prefect
+    return not is_cancel_requested(flow_run.id)  # SIGTERM, or a cancellation within Prefect
 
 
 def _closes(parts: Parts) -> datetime | None:
@@ -140,13 +140,13 @@ def _make(parts: Parts, morning: Morning, lease: NightLease, until: datetime | N
         parts.tell("wanted", 0, sum(images for *_, images in agenda.shifts))
         # 2. Make it.
         before = parts.ledger.night_progress(morning.night)
-        make = on_workers if on_server else dispatch.here
+        make = on_workers if on_server else dispatch.run_in_process
         for ended in make(agenda.shifts, night=morning.night, until=until):
             lease.check()
             if ended.stopped:
                 stopped[ended.affinity] = ended.stopped
                 morning.stopped.append(ended.stopped)
-                announce(parts, morning, event="shift stopped", text=f"A shift stopped itself: {ended.stopped}")
+                announce_report(parts, morning, event="shift stopped", text=f"A shift stopped itself: {ended.stopped}")
             if ended.failed:
                 stopped[ended.affinity] = ended.failed
                 morning.problems.append(ended.failed)

@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from flows.dispatch import POLL, Ended
-from flows.server import SAID_EACH, ServerAway, asked_to_cancel, patiently
+from flows.dispatch import POLL, ShiftEnd
+from flows.server import SAID_EACH, ServerAway, is_cancel_requested, retry_server
 from schemas.errors import DailiesError
-from tasks.parts import Parts, here
-from tasks.shift import Shift, second_half
+from tasks.parts import Parts, current_parts
+from tasks.shift.shifts import Shift, second_half
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -63,7 +63,7 @@ class Night:
 
         parameters = {"shift": key, "night": self.night, "until": self.until and self.until.isoformat()}
         once = str(uuid4())  # an answer that was lost must not make two of it
-        run = patiently(
+        run = retry_server(
             "dispatching a shift",
             lambda: run_deployment(RENDER, parameters=parameters, timeout=0, as_subflow=False, idempotency_key=once),
         )
@@ -95,12 +95,12 @@ class Night:
         return time.monotonic() - self.last_sign > given.lease_seconds + given.silence_seconds
 
 
-def on_workers(shifts: list[tuple[str, str, int]], *, night: int, until: datetime | None) -> Iterator[Ended]:
+def on_workers(shifts: list[tuple[str, str, int]], *, night: int, until: datetime | None) -> Iterator[ShiftEnd]:
     """Never many more flow runs than there are workers, for order's sake; none idle while another has work to share."""
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        work = Night(here(), client, night, until, deque((key, affinity) for key, affinity, _ in shifts))
+        work = Night(current_parts(), client, night, until, deque((key, affinity) for key, affinity, _ in shifts))
         try:
             yield from _work(work)
         except BaseException as error:
@@ -109,10 +109,10 @@ def on_workers(shifts: list[tuple[str, str, int]], *, night: int, until: datetim
             raise
 
 
-def _work(work: Night) -> Iterator[Ended]:
+def _work(work: Night) -> Iterator[ShiftEnd]:
     while work.queue or work.running:
         # 1. As many as there are workers, and one to follow; then the rest of what others have begun.
-        workers = patiently("counting workers", lambda: online(work.client))
+        workers = retry_server("counting workers", lambda: list_online_workers(work.client))
         if work.closed:
             work.queue.clear()
         while work.queue and len(work.running) < max(1, workers) + 1:
@@ -124,7 +124,7 @@ def _work(work: Night) -> Iterator[Ended]:
         time.sleep(POLL)
         work.look()
         for identity, (_, affinity) in list(work.running.items()):
-            state = patiently(
+            state = retry_server(
                 "asking for a shift",
                 lambda identity=identity: work.client.read_flow_run(identity).state,  # type: ignore[misc]
             )
@@ -139,7 +139,7 @@ def _call_off(work: Night) -> None:
     from prefect.runtime import flow_run
     from prefect.states import Cancelling
 
-    everything = asked_to_cancel(flow_run.id)
+    everything = is_cancel_requested(flow_run.id)
     for identity in work.running:
         try:
             state = work.client.read_flow_run(identity).state
@@ -149,13 +149,13 @@ def _call_off(work: Night) -> None:
             log.warning("flow run %s could not be called off: %s", identity, type(error).__name__)
 
 
-def online(client: SyncPrefectClient) -> int:
+def list_online_workers(client: SyncPrefectClient) -> int:
     """Workers of the GPU pool that have been heard of lately."""
     workers = client.read_workers_for_work_pool(GPU_POOL)
     return sum(worker.status is not None and worker.status.value == "ONLINE" for worker in workers)
 
 
-def _ended(work: Night, identity: UUID, affinity: str, state: State | None) -> Ended | None:
+def _ended(work: Night, identity: UUID, affinity: str, state: State | None) -> ShiftEnd | None:
     """None while it runs, or when it was never taken; what is over is forgotten."""
     if state is None or not state.is_final():
         if state is not None and state.is_scheduled():
@@ -164,19 +164,19 @@ def _ended(work: Night, identity: UUID, affinity: str, state: State | None) -> E
         elif work.silent:
             del work.running[identity]
             _give_up(work.client, identity)
-            return Ended(affinity, crashed="nothing was heard of it any more")
+            return ShiftEnd(affinity, crashed="nothing was heard of it any more")
         return None
     del work.running[identity]
     # How it ended is what the run itself wrote down; Prefect's words are only shown.
     end = work.parts.ledger.shift_end(str(identity))
     if end is None:
-        return Ended(affinity, crashed=f"it said nothing of its end; Prefect: {state.message or state.name}")
+        return ShiftEnd(affinity, crashed=f"it said nothing of its end; Prefect: {state.message or state.name}")
     if end.outcome == "stopped":
         work.queue = deque(shift for shift in work.queue if shift[1] != affinity)
-        return Ended(affinity, stopped=end.message)
+        return ShiftEnd(affinity, stopped=end.message)
     if end.outcome == "failed":
-        return Ended(affinity, failed=end.message)
-    return Ended(affinity, crashed=end.message if end.outcome == "lost" else "")
+        return ShiftEnd(affinity, failed=end.message)
+    return ShiftEnd(affinity, crashed=end.message if end.outcome == "lost" else "")
 
 
 def _give_up(client: SyncPrefectClient, identity: UUID) -> None:
@@ -184,7 +184,7 @@ def _give_up(client: SyncPrefectClient, identity: UUID) -> None:
     from prefect.states import Crashed
 
     gone = Crashed(message="its process is gone")
-    patiently("ending a lost shift", lambda: client.set_flow_run_state(identity, gone, force=True))
+    retry_server("ending a lost shift", lambda: client.set_flow_run_state(identity, gone, force=True))
 
 
 def _wait_for_worker(work: Night, workers: int) -> None:

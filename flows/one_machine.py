@@ -17,12 +17,12 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from flows.embedded import orchestration, unwatched
+from flows.embedded import hide_server_output, start_orchestration
 from schemas.errors import DeviceLost
 from schemas.settings import Settings
-from tasks.lease import free_dead
-from tasks.parts import Parts, open_parts, using
-from tasks.retake import unanswered
+from tasks.parts import Parts, open_parts, use_parts
+from tasks.planning.retake import list_unanswered
+from tasks.shift.leases import free_dead
 
 NIGHT, FRUITLESS = "DAILIES_NIGHT", "DAILIES_FRUITLESS"
 """What the next process is told: the night's number, and `times:progress` of processes that came to nothing."""
@@ -34,10 +34,10 @@ def run_night(settings: Settings, *, by: str, windowed: bool, console: Console |
     parts = open_parts(settings)
     free_dead(parts.ledger, folder=settings.home / "workers")
     night = os.environ.pop(NIGHT, None)
-    if night is None and not anything_to_do(parts):
+    if night is None and not has_work(parts):
         return None
     try:
-        with orchestration(settings.home) as api, _watching(parts, console), using(parts):
+        with start_orchestration(settings.home) as api, _watching(parts, console), use_parts(parts):
             # Torch and diffusers take as long to import as the API to boot.
             from flows.nightly import nightly
 
@@ -45,7 +45,7 @@ def run_night(settings: Settings, *, by: str, windowed: bool, console: Console |
             if api is None:
                 return nightly(by=by, windowed=windowed, night=int(night) if night else None)
             api.wait()
-            with unwatched():
+            with hide_server_output():
                 return nightly(by=by, windowed=windowed, night=int(night) if night else None)
     except DeviceLost as lost:
         console.print(str(lost), style="red")
@@ -53,16 +53,16 @@ def run_night(settings: Settings, *, by: str, windowed: bool, console: Console |
         raise
 
 
-def anything_to_do(parts: Parts) -> bool:
+def has_work(parts: Parts) -> bool:
     ledger = parts.ledger
-    return bool(ledger.unplanned() or unanswered(parts) or ledger.waiting(limit=1) or ledger.outdated(limit=1))
+    return bool(ledger.unplanned() or list_unanswered(parts) or ledger.waiting(limit=1) or ledger.outdated(limit=1))
 
 
 def _respawn(parts: Parts, lost: DeviceLost, console: Console) -> None:
     """Becomes a new process that goes on with the night. Returns, the night having failed, when that leads nowhere:
     by then a spec that poisons the device was set aside, so it is the device."""
     from tasks.night import LOST
-    from tasks.report import Morning, announce, totals
+    from tasks.report import Morning, add_totals, announce_report
 
     night = parts.ledger.nights(limit=1)[0].id
     progress = "{}-{}".format(*parts.ledger.night_progress(night))
@@ -70,8 +70,8 @@ def _respawn(parts: Parts, lost: DeviceLost, console: Console) -> None:
     fruitless = int(times) + 1 if progress == before else 0
     if fruitless > LOST * parts.settings.max_attempts:
         summary = parts.ledger.summary(night)
-        parts.ledger.end_night(night, outcome="failed", report_key=None, totals=totals(summary))
-        announce(parts, Morning(night, problems=[str(lost)]), event="night failed", summary=summary)
+        parts.ledger.end_night(night, outcome="failed", report_key=None, totals=add_totals(summary))
+        announce_report(parts, Morning(night, problems=[str(lost)]), event="night failed", summary=summary)
         return
     console.print(f"going on with night {night} in a new process")
     os.environ.update({NIGHT: str(night), FRUITLESS: f"{fruitless}:{progress}"})

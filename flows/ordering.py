@@ -27,11 +27,11 @@ def check(
 ) -> None:
     """Say what a manifest would make and cost, or everything that is wrong with it, line by line."""
     from flows.__main__ import settings
-    from flows.tables import print_json, print_report, print_shown
-    from tasks.submit import check
+    from flows.commands.tables import print_json, print_report, print_shown
+    from tasks.planning.submit import check_manifest
 
     try:
-        report = check(manifest, settings(), strict=strict, show=show)
+        report = check_manifest(manifest, settings(), strict=strict, show=show)
     except ManifestError as wrong:
         if not as_json:
             raise
@@ -52,10 +52,10 @@ def diff(
     """Say what a change to a manifest makes new, makes again, drops and renames."""
     from engine.model_files import open_model_files
     from flows.__main__ import settings
-    from flows.tables import counted, duration, print_difference, print_json
+    from flows.commands.tables import counted, duration, print_difference, print_json
     from tasks.difference import compare, find_order
-    from tasks.estimate import table
-    from tasks.submit import open_history
+    from tasks.planning.estimate import make_table
+    from tasks.planning.submit import open_history
 
     given = settings()
     catalogue = open_model_files(given)
@@ -69,7 +69,7 @@ def diff(
     print_difference(difference)
     made = ledger.made(spec.digest for spec in difference.to_make) if ledger else set()
     pace = ledger.pace() if ledger else {}
-    rows = table(difference.to_make, pace=pace, made=made, batch_size=given.batch_size)
+    rows = make_table(difference.to_make, pace=pace, made=made, batch_size=given.batch_size)
     seconds = sum(row.gpu_seconds for row in rows)
     if rows:
         price = f"{given.gpu_hour_price * seconds / 3600:.2f} {given.currency}"
@@ -92,10 +92,10 @@ def submit(
     """Freeze a manifest and its pictures, to be made in the next night."""
     from flows.__main__ import settings
     from tasks.parts import open_parts
-    from tasks.submit import submit
+    from tasks.planning.submit import submit_manifest
 
     parts = open_parts(settings())
-    submission, new = submit(
+    submission, new = submit_manifest(
         manifest,
         settings=parts.settings,
         catalogue=parts.catalogue,
@@ -118,8 +118,8 @@ def plan() -> None:
     """Plan now what was submitted, as the night would; it can be done again without effect."""
     from flows.__main__ import settings
     from tasks.parts import open_parts
-    from tasks.renew import renew
-    from tasks.submit import plan_submission
+    from tasks.planning.renew import renew
+    from tasks.planning.submit import plan_submission
 
     parts = open_parts(settings())
     waiting = parts.ledger.unplanned()

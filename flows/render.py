@@ -11,12 +11,12 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from schemas.errors import DeviceLost, LedgerError, LedgerUnavailable, StoreUnavailable
-from tasks.parts import Parts, opened
-from tasks.patience import patiently
-from tasks.progress import Progress
-from tasks.render import ShiftAtWork, render_batch
-from tasks.shift import Shift
-from tasks.streak import ShiftStopped
+from tasks.parts import Parts, get_parts
+from tasks.retry import retry
+from tasks.shift.failure_breaker import ShiftStopped
+from tasks.shift.progress import Progress
+from tasks.shift.render import ShiftAtWork, render_batch
+from tasks.shift.shifts import Shift
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,8 @@ def render(shift: str, night: int, until: datetime | None = None) -> dict[str, A
     shift ended. Raises ShiftStopped when spec after spec fails alike, DeviceLost when this process must end,
     StoreUnavailable or LedgerUnavailable when an edge stayed away.
     """
-    with opened() as parts:
-        work = Shift.load(patiently(lambda: parts.store.get(shift)))
+    with get_parts() as parts:
+        work = Shift.load(retry(lambda: parts.store.get(shift)))
         at_work = ShiftAtWork(parts, night=night, flow_run=flow_run.id)
         outcome, message = "failed", ""
         try:
@@ -80,7 +80,7 @@ def _write_end(parts: Parts, work: Shift, at_work: ShiftAtWork, *, night: int, o
         return
     end = partial(parts.ledger.end_shift, run, night=night, affinity_key=work.affinity_key)
     try:
-        patiently(lambda: end(outcome=outcome, message=message, notes=notes))
+        retry(lambda: end(outcome=outcome, message=message, notes=notes))
     except LedgerError as error:
         log.warning("how the shift ended could not be written down: %s", error)
 

@@ -7,11 +7,11 @@ from typing import Any
 from prefect import flow
 
 from tasks.night import plan_asked_again
-from tasks.parts import opened
+from tasks.parts import get_parts
 
 
 @flow(name="retake", persist_result=False)
 def retake() -> dict[str, Any]:
-    with opened():
+    with get_parts():
         retakes = plan_asked_again()
         return {"planned": retakes.planned, "refused": retakes.refused}

@@ -22,7 +22,7 @@ class ServerAway(DailiesError):
     """Prefect's server did not answer for so long that the night gave up. Its ledger is whole; it goes on later."""
 
 
-def patiently(what: str, act: Callable[[], T], *, patience: float = PATIENCE) -> T:
+def retry_server(what: str, act: Callable[[], T], *, patience: float = PATIENCE) -> T:
     """`act` asks the server, and must be safe to repeat. ServerAway when it stays away; other errors at once."""
     import httpx
 
@@ -47,7 +47,7 @@ def patiently(what: str, act: Callable[[], T], *, patience: float = PATIENCE) ->
             pause = min(2 * pause, 10.0)
 
 
-def asked_to_cancel(flow_run: str | None) -> bool:
+def is_cancel_requested(flow_run: str | None) -> bool:
     """Whether somebody cancelled this flow run in Prefect. False when the server cannot be asked."""
     if flow_run is None:
         return False

@@ -22,8 +22,8 @@ from flows.on_workers import GPU_POOL, NIGHT_POOL
 from schemas.errors import DailiesError, SettingsError
 from schemas.records import Night
 from schemas.settings import Settings
-from tasks.lease import free_dead
 from tasks.parts import Parts, open_parts
+from tasks.shift.leases import free_dead
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import streamlit as st
 
-from review_app.look import plain
-from review_app.studio import studio
+from review_app.appearance import escape_markdown
+from review_app.resources import open_resources
 
 BOUND: dict[str, Any] = {"bind": "query-params"}
 """Arguments of a widget whose value is in the address, under its key."""
@@ -20,25 +20,27 @@ def warn_unknown(name: str, options: Collection[str], *, what: str = "") -> None
     """A warning where the address names a `name` that is not among the options; Streamlit would drop it silently."""
     asked = st.query_params.get(name)
     if asked and asked not in options:
-        st.warning(f"The link asks for the {what or name} “{plain(asked)}”, and there is none. All are shown instead.")
+        st.warning(
+            f"The link asks for the {what or name} “{escape_markdown(asked)}”, and there is none. All are shown instead."
+        )
 
 
-def linked_image(name: str = "image") -> str | None:
+def find_linked_image(name: str = "image") -> str | None:
     """The image that the address names, None without one; a warning when there is no such image."""
     asked = st.query_params.get(name)
     if not asked:
         return None
-    if why := why_not(asked):
-        st.warning(plain(why), icon=":material/link_off:")
+    if why := explain_missing(asked):
+        st.warning(escape_markdown(why), icon=":material/link_off:")
         return None
     return asked
 
 
-def why_not(image: str) -> str:
+def explain_missing(image: str) -> str:
     """Why a link to this image cannot be followed; empty when it can."""
     if not re.fullmatch("[0-9a-f]{64}", image):
         return f"The link names the image “{image[:80]}”, which is no image's digest; perhaps the link was cut off."
-    if image not in studio().ledger.pictures([image]):
+    if image not in open_resources().ledger.pictures([image]):
         return f"The link names image {image[:12]}, and there is no such image here: it was not made yet, or elsewhere."
     return ""
 

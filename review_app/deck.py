@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from review_app.look import ago
+from review_app.appearance import format_age
 from schemas.records import Decision, Image
 from schemas.review import REPAIR_STRENGTH, Verdict
-from schemas.spec import ImageSpec, Kind, Tier
-from storage.images import Picture
+from schemas.spec import AssetKind, ImageSpec, Tier
+from storage.ledger.images import ImageDetails
 
 Link = Callable[[str], str]
 
 
-def item_of(
-    picture: Picture,
+def make_item(
+    picture: ImageDetails,
     *,
     link: Link,
     sources: Mapping[str, str],
-    parent: Picture | None,
+    parent: ImageDetails | None,
     promotes: bool,
     proposals: Mapping[str, dict[str, Any]],
     blind_to: str | None,
@@ -51,7 +51,7 @@ def item_of(
         "criteria": [str(criterion) for criterion in picture.entry.criteria],
         "prompt": spec.prompt,
         "negative": spec.negative_prompt,
-        "params": parameters(spec, image),
+        "params": list_parameters(spec, image),
         "promotes": promotes and spec.tier is Tier.DRAFT,
         "standing": standing.verdict if standing else "",
         "standing_by": standing.reviewer if standing else "",
@@ -66,7 +66,7 @@ def item_of(
             "controlnet_conditioning_scale": spec.controls[0].controlnet_conditioning_scale if spec.controls else None,
             "guidance_scale": spec.guidance_scale,
             "reference_scale": spec.references[0].scale if spec.references else None,
-            "seamless": spec.seamless if spec.seamless or spec.kind is Kind.TEXTURE else None,
+            "seamless": spec.seamless if spec.seamless or spec.kind is AssetKind.TEXTURE else None,
             "keep_colour": spec.keep_colour if spec.source else None,
             "proposals": proposals,
             "repair": {"strength": REPAIR_STRENGTH},
@@ -74,7 +74,7 @@ def item_of(
     }
 
 
-def parameters(spec: ImageSpec, image: Image) -> list[tuple[str, str]]:
+def list_parameters(spec: ImageSpec, image: Image) -> list[tuple[str, str]]:
     """What made the image, for people, most asked-for first."""
     rows = [
         ("seed", str(spec.seed)),
@@ -89,11 +89,15 @@ def parameters(spec: ImageSpec, image: Image) -> list[tuple[str, str]]:
         rows.append(("strength", f"{spec.strength:g}"))
     if spec.seamless:
         rows.append(("seamless", spec.seamless))
-    return [*rows, ("made", f"{ago(image.made_at)}, {image.gpu_seconds:.1f} GPU s"), ("digest", spec.digest[:12])]
+    return [
+        *rows,
+        ("made", f"{format_age(image.made_at)}, {image.gpu_seconds:.1f} GPU s"),
+        ("digest", spec.digest[:12]),
+    ]
 
 
 def _beside(
-    image: Image, spec: ImageSpec, *, link: Link, sources: Mapping[str, str], parent: Picture | None
+    image: Image, spec: ImageSpec, *, link: Link, sources: Mapping[str, str], parent: ImageDetails | None
 ) -> list[dict[str, str]]:
     """What the image was made from, the nearest first: its parent, conditions, source, the controls' pictures."""
     found: list[tuple[str, str, str]] = []
@@ -112,7 +116,7 @@ def _past(decision: Decision, *, of: str = "") -> dict[str, Any]:
     return {
         "verdict": str(Verdict(decision.verdict)),
         "reviewer": decision.reviewer,
-        "when": ago(decision.decided_at),
+        "when": format_age(decision.decided_at),
         "reasons": list(decision.reasons),
         "note": decision.note,
         "of": of,

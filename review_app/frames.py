@@ -7,29 +7,29 @@ from typing import Any
 
 import streamlit as st
 
-from review_app.deck import parameters
-from review_app.look import ago, plain
-from review_app.look import picture as show
-from review_app.studio import studio
-from review_app.who import role_of, someone
+from review_app.appearance import escape_markdown, format_age
+from review_app.appearance import show_picture as show
+from review_app.auth import current_user, find_role
+from review_app.deck import list_parameters
+from review_app.resources import open_resources
 from schemas.errors import NotAllowed, StaleDecision
 from schemas.review import Choice, Verdict
-from storage.captions import snippet
-from storage.ledger import Frame, Picture
+from storage.image_metadata import make_snippet
+from storage.ledger import Frame, ImageDetails
 
 
-def tile_of(frame: Frame, *, name: str = "") -> dict[str, Any]:
+def make_tile(frame: Frame, *, name: str = "") -> dict[str, Any]:
     take = f", take {frame.take}" if frame.take > 1 else ""
     return {
         "id": frame.digest,
-        "thumb": studio().links.to(frame.thumb_key) if frame.thumb_key else "",
+        "thumb": open_resources().links.to(frame.thumb_key) if frame.thumb_key else "",
         "name": name or f"{frame.variant}{take}",
         "state": str(frame.verdict) if frame.verdict else "waiting" if frame.thumb_key else "planned",
         "about": f"{frame.variant} · {frame.tier}{take}",
     }
 
 
-def lines_of(frames: Sequence[Frame]) -> list[list[Frame]]:
+def group_by_line(frames: Sequence[Frame]) -> list[list[Frame]]:
     """Takes that follow from each other, in one line; a take made twice over opens a line of its own."""
     known = {frame.digest for frame in frames}
     after: dict[str, list[Frame]] = {}
@@ -55,9 +55,9 @@ def lines_of(frames: Sequence[Frame]) -> list[list[Frame]]:
 
 
 @st.dialog("Image", width="large")
-def opened(digest: str) -> None:
+def show_dialog(digest: str) -> None:
     """One image with its line, its decisions and the manifest that would make more like it."""
-    at, person = studio(), someone()
+    at, person = open_resources(), current_user()
     if person is None:
         return
     picture = at.ledger.picture(digest)
@@ -66,17 +66,19 @@ def opened(digest: str) -> None:
     with left:
         show(at.links.to(picture.image.preview_key), spec.asset)
     with right:
-        st.subheader(plain(spec.asset), anchor=False)
-        st.caption(plain(f"{spec.project} · {spec.variant} · {spec.tier} · take {spec.take}"))
+        st.subheader(escape_markdown(spec.asset), anchor=False)
+        st.caption(escape_markdown(f"{spec.project} · {spec.variant} · {spec.tier} · take {spec.take}"))
         if picture.entry.waiting:
             st.page_link(
                 "screens/inbox.py", label="Review it", icon=":material/rate_review:", query_params={"image": digest}
             )
         st.text(spec.prompt)
-        st.dataframe(parameters(spec, picture.image), hide_index=True, column_config={"0": "What", "1": "Value"})
+        st.dataframe(list_parameters(spec, picture.image), hide_index=True, column_config={"0": "What", "1": "Value"})
     for decision in reversed(picture.shown_to(person.blind_to)):
         why = ", ".join([*decision.reasons, *([f"“{decision.note}”"] if decision.note else [])])
-        st.text(f"{decision.verdict} by {decision.reviewer}, {ago(decision.decided_at)}{': ' if why else ''}{why}")
+        st.text(
+            f"{decision.verdict} by {decision.reviewer}, {format_age(decision.decided_at)}{': ' if why else ''}{why}"
+        )
     _take_back(picture)
     for retake in picture.retakes:
         if retake.refused:
@@ -89,18 +91,18 @@ def opened(digest: str) -> None:
             query_params={"like": digest},
         )
     with st.expander("Manifest snippet: make more like it"):
-        st.code(snippet(spec), language="yaml")
+        st.code(make_snippet(spec), language="yaml")
 
 
-def _take_back(picture: Picture) -> None:
+def _take_back(picture: ImageDetails) -> None:
     """For who may; the ledger has the last word."""
-    person, stands = someone(), picture.standing
+    person, stands = current_user(), picture.standing
     if person is None or stands is None or not (person.leads or stands.reviewer == person.name):
         return
     if st.button("Take the decision back", icon=":material/undo:"):
         choice = Choice(image=picture.image.digest, revision=picture.revision, verdict=Verdict.UNDO)
         try:
-            studio().ledger.decide(choice, reviewer=person.name, role=role_of(person.name))
+            open_resources().ledger.decide(choice, reviewer=person.name, role=find_role(person.name))
             st.rerun()
         except (StaleDecision, NotAllowed) as wrong:
-            st.error(plain(wrong))
+            st.error(escape_markdown(wrong))

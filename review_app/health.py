@@ -34,13 +34,13 @@ def _state(ask: Callable[[], object]) -> str:
 
 
 def _ask_database() -> None:
-    from review_app.studio import studio
+    from review_app.resources import open_resources
 
-    with studio().ledger.reading() as session:
+    with open_resources().ledger.reading() as session:
         session.execute(text("SELECT 1 FROM alembic_version"))
 
 
 def _ask_store() -> None:
-    from review_app.studio import studio
+    from review_app.resources import open_resources
 
-    studio().store.exists("reports/ready")
+    open_resources().store.exists("reports/ready")

@@ -53,7 +53,7 @@ class Rate:
         return (p + z * z / (2 * n) + side * z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n)
 
 
-def rates(judged: Iterable[Judged], aspect: Callable[[Judged], list[str]]) -> list[Rate]:
+def compute_rates(judged: Iterable[Judged], aspect: Callable[[Judged], list[str]]) -> list[Rate]:
     """By value of the aspect, most judged first."""
     seen: Counter[str] = Counter()
     good: Counter[str] = Counter()
@@ -64,11 +64,11 @@ def rates(judged: Iterable[Judged], aspect: Callable[[Judged], list[str]]) -> li
     return [Rate(name, count, good[name]) for name, count in seen.most_common()]
 
 
-def suggestions(judged: Sequence[Judged]) -> list[str]:
+def list_suggestions(judged: Sequence[Judged]) -> list[str]:
     """Sentences where one value is better than another beyond chance: their intervals do not meet."""
     found = []
     for name in ("Model", "LoRA", "Control", "Sampler", "Guidance", "Strength"):
-        ranked = sorted((r for r in rates(judged, ASPECTS[name]) if r.judged >= ENOUGH), key=lambda r: -r.rate)
+        ranked = sorted((r for r in compute_rates(judged, ASPECTS[name]) if r.judged >= ENOUGH), key=lambda r: -r.rate)
         if len(ranked) > 1 and ranked[0].low > ranked[-1].high:
             best, worst = ranked[0], ranked[-1]
             found.append(
@@ -99,7 +99,7 @@ class Foresight:
         return self.right / (self.right + self.missed) if self.right + self.missed else None
 
 
-def foresight(judged: Iterable[Judged]) -> list[Foresight]:
+def compute_foresight(judged: Iterable[Judged]) -> list[Foresight]:
     table: dict[Criterion, Counter[str]] = {}
     for one in judged:
         for check, result in one.results.items():
@@ -118,7 +118,7 @@ def foresight(judged: Iterable[Judged]) -> list[Foresight]:
     ]
 
 
-def kappa(pairs: Sequence[tuple[Verdict, Verdict]]) -> float | None:
+def compute_kappa(pairs: Sequence[tuple[Verdict, Verdict]]) -> float | None:
     """Cohen's kappa (1960): agreement beyond chance, 1 for always, 0 for as chance would. None without pairs."""
     if not pairs:
         return None
@@ -129,7 +129,7 @@ def kappa(pairs: Sequence[tuple[Verdict, Verdict]]) -> float | None:
     return 1.0 if expected == 1 else (observed - expected) / (1 - expected)
 
 
-def paces(judged: Iterable[Judged]) -> list[tuple[str, int, float | None, float]]:
+def compute_paces(judged: Iterable[Judged]) -> list[tuple[str, int, float | None, float]]:
     """Reviewer, images, median seconds an image, part approved."""
     by: dict[str, list[Judged]] = {}
     for one in judged:

@@ -76,7 +76,7 @@ class Links:
         return hmac.new(self.secret, f"{until}/{key}".encode(), hashlib.sha256).hexdigest()[:40]
 
 
-def picture_answer(links: Links, key: str, until: str, sign: str) -> Response:
+def answer_picture(links: Links, key: str, until: str, sign: str) -> Response:
     """The picture, or a plain refusal that says nothing of what exists."""
     known = key.split("/", 1)[0] in KINDS and Path(key).suffix.lower() in SHOWN
     ours = isinstance(links.store, FolderStore) or key.startswith(CHECKED)
@@ -97,10 +97,10 @@ def picture_answer(links: Links, key: str, until: str, sign: str) -> Response:
     return Response(data, media_type=mimetypes.guess_type(key)[0], headers=HEADERS)
 
 
-async def objects(request: Request) -> Response:
+async def serve_object(request: Request) -> Response:
     """GET /objects/<key>"""
-    from review_app.studio import studio
+    from review_app.resources import open_resources
 
     asked = request.query_params
     until, sign = asked.get("until", ""), asked.get("sign", "")
-    return await run_in_threadpool(picture_answer, studio().links, request.path_params["key"], until, sign)
+    return await run_in_threadpool(answer_picture, open_resources().links, request.path_params["key"], until, sign)

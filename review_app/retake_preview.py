@@ -8,14 +8,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from schemas.repairs import pixels_of
-from schemas.review import Changes, Region, retaken
+from schemas.review import Changes, Region, apply_changes
+from schemas.rules.repairs import to_pixels
 from schemas.spec import ImageSpec
-from storage.frozen import mask_png
-from storage.images import Picture
+from storage.intake import read_mask
+from storage.ledger.images import ImageDetails
 
 
-def preview(picture: Picture, changes: dict[str, Any], *, retakes_left: int) -> dict[str, Any]:
+def preview_retake(picture: ImageDetails, changes: dict[str, Any], *, retakes_left: int) -> dict[str, Any]:
     """The child's difference from its parent in short (`will`), and every field of it (`whole`: name, value, changed).
 
     `wrong` holds a sentence where these changes make no valid spec; then the other two are empty.
@@ -23,18 +23,18 @@ def preview(picture: Picture, changes: dict[str, Any], *, retakes_left: int) -> 
     spec = picture.spec
     try:
         wanted = Changes.model_validate(changes)
-        mask = mask_digest(wanted.region, spec) if wanted.region is not None else None
-        child = retaken(spec, wanted, picture=picture.image.sha256, mask=mask)
+        mask = store_mask(wanted.region, spec) if wanted.region is not None else None
+        child = apply_changes(spec, wanted, picture=picture.image.sha256, mask=mask)
     except ValidationError as wrong:
         said = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}".removeprefix(": ") for one in wrong.errors())
         return {"will": [], "whole": [], "wrong": "; ".join(said)}
     return {"will": _in_short(spec, child, wanted, retakes_left), "whole": _every_field(spec, child), "wrong": ""}
 
 
-def mask_digest(region: Region, spec: ImageSpec) -> str:
+def store_mask(region: Region, spec: ImageSpec) -> str:
     """SHA-256 of the mask picture that the night draws for this region."""
     size = {"width": spec.width, "height": spec.height}
-    return hashlib.sha256(mask_png(pixels_of(region, **size), **size)).hexdigest()
+    return hashlib.sha256(read_mask(to_pixels(region, **size), **size)).hexdigest()
 
 
 def _in_short(spec: ImageSpec, child: ImageSpec, changes: Changes, left: int) -> list[tuple[str, str]]:

@@ -11,13 +11,13 @@ from streamlit.starlette import App
 
 from review_app.gate import LOCAL, Gate
 from review_app.health import healthz, readyz
-from review_app.links import objects
+from review_app.links import serve_object
 from schemas.errors import SettingsError
 from schemas.settings import Settings
 
 HERE = Path(__file__).resolve().parent
 ROUTES = [
-    Route("/objects/{key:path}", objects, methods=["GET"]),
+    Route("/objects/{key:path}", serve_object, methods=["GET"]),
     Route("/healthz", healthz, methods=["GET"]),
     Route("/readyz", readyz, methods=["GET"]),
 ]

@@ -7,14 +7,14 @@ from pathlib import Path
 import streamlit as st
 
 from review_app.addresses import link_key
-from review_app.look import dress, outage, plain
-from review_app.who import remember, someone
+from review_app.appearance import apply_style, escape_markdown, show_outage
+from review_app.auth import current_user, remember
 from schemas.errors import DailiesError
 
 st.set_page_config(page_title="Dailies", page_icon=str(Path(__file__).with_name("icon.png")), layout="wide")
-dress()
+apply_style()
 
-person = someone()
+person = current_user()
 if person is not None:
     remember(person)
     screens = {
@@ -32,11 +32,13 @@ if person is not None:
         st.Page(f"screens/{name}.py", title=title, url_path=name, default=name == "inbox")
         for name, title in screens.items()
     ]
-    pages.append(st.Page("screens/you.py", title=plain(person.name), icon=":material/person:", url_path="you"))
+    pages.append(
+        st.Page("screens/you.py", title=escape_markdown(person.name), icon=":material/person:", url_path="you")
+    )
     try:
         page = st.navigation(pages, position="top")
         if page.url_path:  # the Inbox copies links itself
             link_key()
         page.run()
     except DailiesError as trouble:
-        outage(trouble)
+        show_outage(trouble)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from schemas.schedulers import Option, resolve
+from schemas.schedulers import Option, resolve_scheduler
 
 FamilyName = Literal["lcm", "turbo", "lightning", "hyper"]
 
@@ -69,7 +69,7 @@ class FewStep:
         """Empty when `value` suits; else what does."""
         family = self.family
         least, most, _ = family.steps
-        if field == "scheduler" and resolve(value)[0] not in family.schedulers:
+        if field == "scheduler" and resolve_scheduler(value)[0] not in family.schedulers:
             return f"{' or '.join(family.schedulers)} for {self.alias} ({self.name})"
         if field == "num_inference_steps" and not (value in self.only if self.only else least <= value <= most):
             steps = " or ".join(map(str, self.only)) if self.only else f"{least} to {most}"
@@ -81,11 +81,11 @@ class FewStep:
 
     def completed(self, scheduler: str, options: Mapping[str, Option]) -> dict[str, Option]:
         """`options` with those that the family needs on this scheduler."""
-        return {**options, **self.family.schedulers.get(resolve(scheduler)[0], {})}
+        return {**options, **self.family.schedulers.get(resolve_scheduler(scheduler)[0], {})}
 
     def against(self, scheduler: str, options: Mapping[str, Option]) -> Iterator[tuple[str, str]]:
         """(option, what is allowed) for each that the family needs otherwise, and each spacing that it cannot have."""
-        named = resolve(scheduler, options)
+        named = resolve_scheduler(scheduler, options)
         for option, value in self.family.schedulers.get(named[0], {}).items():
             if options.get(option, value) != value:
                 yield option, f"{value} for {self.alias} ({self.name})"
@@ -94,6 +94,6 @@ class FewStep:
                 yield option, f"the plain spacing for {self.alias} ({self.name})"
 
 
-def few_of(aliases: Iterable[str], known: Mapping[str, FewStep]) -> FewStep | None:
+def find_few_step(aliases: Iterable[str], known: Mapping[str, FewStep]) -> FewStep | None:
     """The few-step weights among an image's; the first, where a check has let several pass that agree."""
     return next((known[alias] for alias in aliases if alias in known), None)

@@ -1,6 +1,6 @@
 """The types that a manifest's fields are made of: one value or several, sizes, seeds, colours, paths, templates.
 
-Each refuses with what came and what is allowed; schemas/reading.py adds the place. Text is only ever text here:
+Each refuses with what came and what is allowed; schemas/reading/manifest_file.py adds the place. Text is only ever text here:
 `$placeholders` are looked up by `string.Template` and `{Fields}` of a file name by a regular expression, once.
 """
 
@@ -15,14 +15,14 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from schemas.schedulers import resolve
+from schemas.schedulers import resolve_scheduler
 from schemas.spec import ImageSpec, Real
 
 T = TypeVar("T")
 
 
-def refusal(came: str, allowed: str) -> PydanticCustomError:
-    """An error in the shape that schemas/reading.py turns into a Problem."""
+def make_refusal(came: str, allowed: str) -> PydanticCustomError:
+    """An error in the shape that schemas/reading/manifest_file.py turns into a Problem."""
     return PydanticCustomError("refused", "{came}; {allowed}", {"came": came, "allowed": allowed})
 
 
@@ -34,7 +34,7 @@ def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
     seen: set[str] = set()
     for value in values:
         if repr(value) in seen:
-            raise refusal(f"came {value!r} twice", "each value once")
+            raise make_refusal(f"came {value!r} twice", "each value once")
         seen.add(repr(value))
     return values
 
@@ -69,7 +69,9 @@ Part = Annotated[Number, Field(ge=0.0, le=1.0)]
 
 def _name(value: str) -> str:
     if not re.fullmatch(r"\w[\w .-]{0,79}", value) or value.endswith((".", " ")):
-        raise refusal(f"came {value!r}", "1 to 80 letters, digits, spaces, '_', '-' or '.', first a letter or digit")
+        raise make_refusal(
+            f"came {value!r}", "1 to 80 letters, digits, spaces, '_', '-' or '.', first a letter or digit"
+        )
     return value
 
 
@@ -82,7 +84,7 @@ def _size(value: Any) -> str:
     found = re.fullmatch(r"([1-9]\d{0,4})[x×]([1-9]\d{0,4})", text) if isinstance(text, str) else None
     sides = (int(found[1]), int(found[2])) if found else (0, 0)
     if min(sides) < 64 or any(side % 8 for side in sides):
-        raise refusal(
+        raise make_refusal(
             f"came {value!r}", "a size in pixels such as 1024 or 1216x832, sides of 64 or more, multiples of 8"
         )
     return f"{sides[0]}x{sides[1]}"
@@ -104,7 +106,7 @@ Size = Annotated[
 """WIDTHxHEIGHT in pixels; a whole number is a square. Kept as text, such as "1216x832"."""
 
 
-def pixels(size: str) -> tuple[int, int]:
+def count_pixels(size: str) -> tuple[int, int]:
     """(width, height) of a Size."""
     width, height = size.split("x")
     return int(width), int(height)
@@ -118,10 +120,12 @@ def _seeds(value: Any) -> int | tuple[int, ...]:
                 allowed = (
                     "no seeds at all, or how many (4): they follow from project and asset, and are the same each time"
                 )
-                raise refusal("came -1, by which other tools mean a random seed", allowed)
-            raise refusal(f"came {seed!r}", "how many (4), or a list of the seeds themselves ([11, 12]), 0 to 2^63 - 1")
+                raise make_refusal("came -1, by which other tools mean a random seed", allowed)
+            raise make_refusal(
+                f"came {seed!r}", "how many (4), or a list of the seeds themselves ([11, 12]), 0 to 2^63 - 1"
+            )
     if listed == [] or value == 0:
-        raise refusal("came none", "how many (4), or a list of the seeds themselves ([11, 12])")
+        raise make_refusal("came none", "how many (4), or a list of the seeds themselves ([11, 12])")
     return value if listed is None else _distinct(tuple(listed))
 
 
@@ -143,9 +147,9 @@ Seeds = Annotated[
 
 def _scheduler(value: str) -> str:
     try:
-        resolve(value)
+        resolve_scheduler(value)
     except ValueError as wrong:
-        raise refusal(f"came {value!r}", str(wrong)) from None
+        raise make_refusal(f"came {value!r}", str(wrong)) from None
     return value
 
 
@@ -159,39 +163,39 @@ Scheduler = Annotated[
 
 def _colour(value: Any) -> str:
     if value is None:
-        raise refusal("came nothing", "a colour in quotes, such as '#d62828' (bare, it is a comment in YAML)")
+        raise make_refusal("came nothing", "a colour in quotes, such as '#d62828' (bare, it is a comment in YAML)")
     if not isinstance(value, str) or not re.fullmatch(r"#[0-9a-fA-F]{6}", value):
-        raise refusal(f"came {value!r}", "a colour such as '#d62828', in quotes")
+        raise make_refusal(f"came {value!r}", "a colour such as '#d62828', in quotes")
     return value.lower()
 
 
 Colour = Annotated[str, BeforeValidator(_colour), WithJsonSchema({"type": "string", "pattern": "^#[0-9a-fA-F]{6}$"})]
 
 
-def picture_path(value: str) -> str:
+def check_picture_path(value: str) -> str:
     allowed = "a file under the manifest's folder, such as sources/brick.png"
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", value)
     if scheme and scheme[1].lower() == "s3":
         if not re.fullmatch(r"s3://[a-z0-9.-]{3,63}/[^\x00-\x1f]+", value) or ".." in value.split("/"):
-            raise refusal(f"came {value!r}", "s3://bucket/key without '..'")
+            raise make_refusal(f"came {value!r}", "s3://bucket/key without '..'")
         return value
     if scheme:
-        raise refusal(f"came the URL {value!r}", allowed)
+        raise make_refusal(f"came the URL {value!r}", allowed)
     if not value or any(ord(letter) < 32 for letter in value):
-        raise refusal(f"came {value!r}", allowed)
+        raise make_refusal(f"came {value!r}", allowed)
     if "\\" in value:
-        raise refusal(f"came {value!r}", "forward slashes, such as sources/brick.png")
+        raise make_refusal(f"came {value!r}", "forward slashes, such as sources/brick.png")
     path = PurePosixPath(value)
     if path.is_absolute() or value.startswith("~") or ".." in path.parts:
-        raise refusal(f"came {value!r}, which leads out of the manifest's folder", allowed)
+        raise make_refusal(f"came {value!r}, which leads out of the manifest's folder", allowed)
     return str(path)
 
 
-Picture = Annotated[str, Field(strict=True, examples=["sources/brick.png"]), AfterValidator(picture_path)]
+Picture = Annotated[str, Field(strict=True, examples=["sources/brick.png"]), AfterValidator(check_picture_path)]
 """A picture by its path from the manifest's folder, or s3://bucket/key where the settings allow it."""
 
 
-def placeholders(text: str) -> list[str]:
+def find_placeholders(text: str) -> list[str]:
     """The names that a template asks for. Raises ValueError for a lone `$`."""
     template = Template(text)
     if not template.is_valid():
@@ -201,9 +205,9 @@ def placeholders(text: str) -> list[str]:
 
 def _template(value: str) -> str:
     try:
-        placeholders(value)
+        find_placeholders(value)
     except ValueError:
-        raise refusal(f"came {value!r} with a lone $", "$name, ${name}, or $$ for a dollar sign") from None
+        raise make_refusal(f"came {value!r} with a lone $", "$name, ${name}, or $$ for a dollar sign") from None
     return value
 
 
@@ -228,14 +232,14 @@ NAME_FIELDS = {
 """What a delivery name may contain in braces, each with an example."""
 
 
-def sound_delivery_name(value: str) -> str:
+def check_delivery_name(value: str) -> str:
     fields = re.findall(r"\{([^{}]*)\}", value)
     for field in fields:
         if field not in NAME_FIELDS:
-            raise refusal(f"came {{{field}}}", "{" + "}, {".join(NAME_FIELDS) + "}")
+            raise make_refusal(f"came {{{field}}}", "{" + "}, {".join(NAME_FIELDS) + "}")
     rest = re.sub(r"\{[^{}]*\}", "x", value)
     if not re.fullmatch(r"[\w .\-/]{1,200}\.(png|webp|jxl)", rest) or rest.startswith("/") or ".." in rest:
-        raise refusal(
+        raise make_refusal(
             f"came {value!r}",
             "letters, digits, '_', '-', '.', '/' and fields in braces, ending in .png, .webp or .jxl",
         )
@@ -243,20 +247,20 @@ def sound_delivery_name(value: str) -> str:
 
 
 DeliveryName = Annotated[
-    str, Field(strict=True, examples=["T_{Asset}_{Variant}_BC.png"]), AfterValidator(sound_delivery_name)
+    str, Field(strict=True, examples=["T_{Asset}_{Variant}_BC.png"]), AfterValidator(check_delivery_name)
 ]
 
 
-def delivery_name(template: str, spec: ImageSpec) -> str:
+def fill_delivery_name(template: str, spec: ImageSpec) -> str:
     """The path under delivery/ of the image that `spec` makes."""
     values = {
-        "Asset": pascal(spec.asset),
-        "asset": snake(spec.asset),
-        "Variant": pascal(spec.variant),
-        "variant": snake(spec.variant),
-        "Project": pascal(spec.project),
-        "project": snake(spec.project),
-        "Tier": pascal(spec.tier),
+        "Asset": to_pascal_case(spec.asset),
+        "asset": to_snake_case(spec.asset),
+        "Variant": to_pascal_case(spec.variant),
+        "variant": to_snake_case(spec.variant),
+        "Project": to_pascal_case(spec.project),
+        "project": to_snake_case(spec.project),
+        "Tier": to_pascal_case(spec.tier),
         "tier": spec.tier.value,
         "seed": str(spec.seed),
         "width": str(spec.width),
@@ -267,12 +271,12 @@ def delivery_name(template: str, spec: ImageSpec) -> str:
     return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], template)
 
 
-def pascal(name: str) -> str:
+def to_pascal_case(name: str) -> str:
     """ "red potion-2" -> "RedPotion2"."""
     return "".join(word[:1].upper() + word[1:] for word in re.split(r"[\W_]+", name))
 
 
-def snake(name: str) -> str:
+def to_snake_case(name: str) -> str:
     """ "Red potion-2" -> "red_potion_2"."""
     return "_".join(word.lower() for word in re.split(r"[\W_]+", name) if word)
 
@@ -285,7 +289,7 @@ def _day(value: Any) -> Any:
             return date.fromisoformat(value)
     except ValueError:
         pass
-    raise refusal(f"came {value!r}", "a day such as 2026-12-24")
+    raise make_refusal(f"came {value!r}", "a day such as 2026-12-24")
 
 
 Day = Annotated[date, BeforeValidator(_day)]

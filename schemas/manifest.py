@@ -1,6 +1,6 @@
 """What an art lead writes: one file that says which images to make, how they are reviewed and what they are called.
 
-These models are the meaning of a manifest; schemas/reading.py turns bytes into one, with places for every complaint,
+These models are the meaning of a manifest; schemas/reading/manifest_file.py turns bytes into one, with places for every complaint,
 and schemas/matrix.py counts what it asks for. The field texts here are the published JSON Schema.
 
 Which setting wins, for every image (schemas/resolved.py): the asset's own, then `tiers`, then `defaults`, then what the
@@ -33,7 +33,7 @@ from schemas.fields import (
     Spoken,
     Text,
     Whole,
-    placeholders,
+    find_placeholders,
 )
 from schemas.review import Criterion, Reason
 from schemas.spec import Frozen, Sha256, Tier
@@ -111,7 +111,7 @@ class Style(Section):
     @property
     def template(self) -> str:
         """`prompt` with the asset's own in it, whatever the style says: no style drops a prompt."""
-        if "prompt" in placeholders(self.prompt):
+        if "prompt" in find_placeholders(self.prompt):
             return self.prompt
         return f"$prompt, {self.prompt}" if self.prompt.strip() else "$prompt"
 
@@ -302,7 +302,7 @@ class TextureVariants(FromPictures):
     )
 
 
-class Place(Section):
+class RepairPlace(Section):
     """A box in a picture, as parts of its width and height, from the top left corner."""
 
     x: Part = Field(description="its left edge, 0 to 1", examples=[0.3])
@@ -318,7 +318,7 @@ class Repair(FromPictures):
     recipe: Literal["hands", "face", "detail", "replace"] = Field(
         "replace", description="strength, context and words that suit this place; replace: whatever the prompt says"
     )
-    region: Place | None = Field(None, description="the place; or `mask`")
+    region: RepairPlace | None = Field(None, description="the place; or `mask`")
     mask: Several[Picture] | None = Field(
         None, description="picture of the source's size, white where to paint", examples=["pictures/hand_mask.png"]
     )

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from schemas.fields import pascal, placeholders
+from schemas.fields import find_placeholders, to_pascal_case
 from schemas.manifest import (
     AnyAsset,
     FromPictures,
@@ -54,7 +54,7 @@ class Matrix:
         self.manifest = manifest
         self.asset = asset
         self.tiers = list_tiers(manifest, asset)
-        self.blocks = {tier: axes(manifest, asset, tier) for tier in dict.fromkeys(self.tiers)}
+        self.blocks = {tier: list_axes(manifest, asset, tier) for tier in dict.fromkeys(self.tiers)}
 
     def product(self) -> int:
         """Images before `exclude`, by multiplication alone."""
@@ -146,7 +146,7 @@ class Matrix:
 
     @cached_property
     def _rules(self) -> list[dict[str, frozenset[Any]]]:
-        return [{path: spellings(values) for path, values in rule.items()} for rule in self.asset.exclude]
+        return [{path: list_spellings(values) for path, values in rule.items()} for rule in self.asset.exclude]
 
     @cached_property
     def _labels(self) -> dict[tuple[str, ...], dict[str, str]]:
@@ -174,12 +174,12 @@ class _Singles(Sequence[tuple[Any, ...]]):
         return (self._values[index],)
 
 
-def product(manifest: Manifest) -> int:
+def multiply_axes(manifest: Manifest) -> int:
     """Images before `exclude`, over all assets, by multiplication alone."""
     return sum(Matrix(manifest, asset).product() for asset in manifest.assets)
 
 
-def axes(manifest: Manifest, asset: AnyAsset, tier: Tier) -> Axes:
+def list_axes(manifest: Manifest, asset: AnyAsset, tier: Tier) -> Axes:
     """path -> values for every field that varies or could, slowest first. Fields that nobody set are absent."""
     resolved = Resolved(manifest, asset, tier)
     found: Axes = {"tier": list_tiers(manifest, asset), "model": resolved.get("model")}
@@ -208,38 +208,38 @@ def axes(manifest: Manifest, asset: AnyAsset, tier: Tier) -> Axes:
         found[f"references.{index}.image"] = reference.image
         found[f"references.{index}.scale"] = reference.scale
     texts = resolved.values
-    for name in sorted(used(manifest, asset) & texts.keys()):
+    for name in sorted(list_used_values(manifest, asset) & texts.keys()):
         found[f"values.{name}"] = texts[name]
     found["prompt"] = asset.prompt
     for field in ("prompt_2", "negative_prompt", "negative_prompt_2"):
         if values := resolved.get(field):
             found[field] = values
     seeds = resolved.get("seeds")
-    found["seeds"] = seeds if isinstance(seeds, tuple) else seeds_of(manifest.project, asset.name, seeds or 1)
+    found["seeds"] = seeds if isinstance(seeds, tuple) else list_seeds(manifest.project, asset.name, seeds or 1)
     return found
 
 
-def styles_of(manifest: Manifest, asset: AnyAsset) -> list[Style]:
+def list_styles(manifest: Manifest, asset: AnyAsset) -> list[Style]:
     names = Resolved(manifest, asset, Tier.FINAL).get("style") or ()
     return [manifest.styles[name] for name in names if name in manifest.styles]
 
 
-def used(manifest: Manifest, asset: AnyAsset) -> set[str]:
+def list_used_values(manifest: Manifest, asset: AnyAsset) -> set[str]:
     """Every placeholder that the asset's prompts and styles ask for."""
     texts = [*asset.prompt, *(asset.prompt_2 or ()), *(asset.negative_prompt_2 or ())]
     texts += Resolved(manifest, asset, Tier.FINAL).get("negative_prompt") or ()
-    for style in styles_of(manifest, asset):
+    for style in list_styles(manifest, asset):
         texts += [style.prompt, style.negative_prompt]
-    return {name for text in texts for name in placeholders(text)}
+    return {name for text in texts for name in find_placeholders(text)}
 
 
-def seeds_of(project: str, asset: str, count: int) -> range:
+def list_seeds(project: str, asset: str, count: int) -> range:
     """`seeds: count` of an asset. The first n are the same whatever the count, so that more can be asked for later."""
     first = int.from_bytes(hashlib.sha256(f"{project}/{asset}".encode()).digest()[:4]) >> 1
     return range(first, first + count)
 
 
-def spellings(values: Sequence[Any]) -> frozenset[Any]:
+def list_spellings(values: Sequence[Any]) -> frozenset[Any]:
     """How values are written, so that two that mean the same have one in common: 1024 and "1024x1024" are one size."""
     texts = {str(value) for value in values} | {f"{value}x{value}" for value in values if type(value) is int}
     return frozenset(texts | {value for value in values if isinstance(value, float | int | str)})
@@ -271,7 +271,7 @@ def _label(paths: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> list[str]
     for column, path in enumerate(paths):
         if path != "seeds":
             labels = [_spoken(path, row[column]) for row in rows]
-            plain = {pascal(label).casefold() for label in labels}
+            plain = {to_pascal_case(label).casefold() for label in labels}
             if len(plain) == len(rows) and all(label and len(label) <= 24 for label in labels):
                 return labels
     word = re.sub(r"\W", "", paths[0].rsplit(".", 1)[-1])

@@ -10,7 +10,7 @@ PaceKey = tuple[str, int, int, int, str, int, Second | None]
 """model alias, width, height, steps that are run, task, number of controls, the second pass or None"""
 
 
-def pace_key(spec: ImageSpec) -> PaceKey:
+def make_pace_key(spec: ImageSpec) -> PaceKey:
     alias, task = spec.model.alias, spec.task.value
     steps = spec.num_inference_steps
     if spec.task is not Task.TXT2IMG:

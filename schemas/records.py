@@ -3,7 +3,7 @@
 States are derived, not kept: a spec is made when its image row exists, set aside when its job says so, in hand while
 its lease runs. The exceptions are `InboxEntry.waiting`, `.revision`, `.decision` and `.verdict`, written only in the
 transaction that appends a decision, because one million images must be paged and counted through an index
-(storage/standing.py has the rule). For the same reason `project` and `asset` stand beside what they never change for.
+(storage/ledger/standing.py has the rule). For the same reason `project` and `asset` stand beside what they never change for.
 Everything JSON was dumped by the pydantic model named in its comment. Times are UTC, written by the ledger.
 """
 
@@ -81,7 +81,7 @@ class Submission(Row):
 
 
 class Spec(Row):
-    """One ImageSpec, once, whoever asked for it. Its queue columns are of its newest order (storage/orders.py)."""
+    """One ImageSpec, once, whoever asked for it. Its queue columns are of its newest order (storage/ledger/orders.py)."""
 
     __tablename__ = "specs"
     __table_args__ = (
@@ -327,7 +327,7 @@ class InboxEntry(Row):
     verdict: Mapped[str | None] = mapped_column(String(16), comment="of the decision that stands; null while waiting")
     submission: Mapped[str | None] = mapped_column(Digest, comment="the order that criteria, rank and findings are of")
     outdated: Mapped[bool] = mapped_column(
-        default=False, server_default=false(), comment="another order may count since: tasks/renew.py looks"
+        default=False, server_default=false(), comment="another order may count since: tasks/planning/renew.py looks"
     )
 
 

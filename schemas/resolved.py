@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from schemas.catalogue import TierDefaults
-from schemas.fewstep import FewStep, few_of
+from schemas.fewstep import FewStep, find_few_step
 from schemas.manifest import (
     HOUSE_PAG_LAYERS,
     HOUSE_SIZE,
@@ -29,9 +29,9 @@ from schemas.manifest import (
     Repair,
     Sampling,
 )
+from schemas.reading.tree import Path
 from schemas.recipes import RECIPES
 from schemas.spec import ImageSpec, Tier
-from schemas.tree import Path
 
 SAMPLING = tuple(Sampling.model_fields)
 NO_STYLE = "none"
@@ -160,7 +160,7 @@ class Resolved:
 
     def few(self, model: str, loras: Mapping[str, float], known: KnownModels) -> FewStep | None:
         """The few-step weights among a checkpoint and the LoRAs it wears."""
-        return few_of([model, *(alias for alias in sorted(loras) if loras[alias])], known.few)
+        return find_few_step([model, *(alias for alias in sorted(loras) if loras[alias])], known.few)
 
     def _tier_setting(
         self, field: str, chosen: Mapping[str, Any], known: KnownModels, loras: Mapping[str, float]

@@ -23,13 +23,13 @@ HOUSE: dict[Reason, RetakeDefault] = {
 """Where nothing of a `change` applies to an image, the panel opens on it all the same, and the person says what."""
 
 
-def said_in(manifest: Mapping[str, Any]) -> dict[Reason, RetakeDefault]:
+def find_manifest_default(manifest: Mapping[str, Any]) -> dict[Reason, RetakeDefault]:
     """The manifest's own answers; `manifest`: the body of a submission."""
     said = (manifest.get("review") or {}).get("retakes") or {}
     return {Reason(reason): RetakeDefault.model_validate(default) for reason, default in said.items()}
 
 
-def proposed(spec: ImageSpec, own: Mapping[Reason, RetakeDefault]) -> dict[str, dict[str, Any]]:
+def propose_changes(spec: ImageSpec, own: Mapping[Reason, RetakeDefault]) -> dict[str, dict[str, Any]]:
     """Reason -> {"way", "changes"}: the way, and the fields of schemas.review.Changes that differ from the spec's."""
     return {str(reason): _of(spec, own.get(reason, HOUSE[reason])) for reason in Reason}
 

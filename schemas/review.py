@@ -159,17 +159,17 @@ REPAIR_STRENGTH = 0.75
 """Of a repair that says none."""
 
 
-def derived_seed(parent: str, take: int) -> int:
+def derive_seed(parent: str, take: int) -> int:
     """The seed of a retake that names none: fixed by its parent, so that planning it twice plans one image."""
     return int.from_bytes(hashlib.sha256(f"{parent}/{take}".encode()).digest()[:4])
 
 
-def retaken(spec: ImageSpec, changes: Changes, *, picture: str, mask: str | None = None) -> ImageSpec:
+def apply_changes(spec: ImageSpec, changes: Changes, *, picture: str, mask: str | None = None) -> ImageSpec:
     """The spec that makes `spec`'s image again with `changes`. Pure; the same arguments give the same digest.
 
     `picture`: SHA-256 of the parent image's own bytes, the source when a region is repaired.
     `mask`: SHA-256 of the mask picture (white = repaint), needed when `changes.region` is given.
-    Tier defaults for a promotion are the caller's (tasks/plan.py), which knows the manifest.
+    Tier defaults for a promotion are the caller's (tasks/planning/plan.py), which knows the manifest.
     """
     take = spec.take + 1
     update: dict[str, object] = {"parent": spec.digest, "take": take}
@@ -180,7 +180,7 @@ def retaken(spec: ImageSpec, changes: Changes, *, picture: str, mask: str | None
     if changes.seed is not None:
         update["seed"] = changes.seed
     elif not changes.keep_seed:
-        update["seed"] = derived_seed(spec.digest, take)
+        update["seed"] = derive_seed(spec.digest, take)
     if changes.strength is not None and (spec.source or changes.region):
         update["strength"] = changes.strength
     if changes.controlnet_conditioning_scale is not None:

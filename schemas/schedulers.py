@@ -107,7 +107,9 @@ ALIASES: dict[str, tuple[str, Mapping[str, Option]]] = {
 }
 
 
-def resolve(name: str, options: Mapping[str, Option] | None = None) -> tuple[str, tuple[tuple[str, Option], ...]]:
+def resolve_scheduler(
+    name: str, options: Mapping[str, Option] | None = None
+) -> tuple[str, tuple[tuple[str, Option], ...]]:
     """diffusers' class and its options, sorted by name; `options` win over those that an alias brings.
 
     "dpmpp_2m_karras", "DPM++ 2M Karras" and "dpm-solver++ 2m karras" are one name. Raises ValueError, saying what is

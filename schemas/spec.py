@@ -36,7 +36,7 @@ Real = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_plain_zero)]
 """A finite float; -0.0 becomes 0.0, since both would make the same image."""
 
 
-class Kind(StrEnum):
+class AssetKind(StrEnum):
     """What sort of asset an image belongs to."""
 
     RENDER = "render"
@@ -104,7 +104,7 @@ class ControlSpec(Frozen):
         recipe: tuple[object, ...] = (self.image, self.type, self.params, width, height)
         if self.precomputed:  # the same picture may be a source for one control and a condition for another
             recipe = (*recipe, "precomputed")
-        name = hashlib.sha256(canonical(recipe)).hexdigest()
+        name = hashlib.sha256(to_canonical_json(recipe)).hexdigest()
         return f"conditions/{name[:2]}/{name}.png"
 
 
@@ -164,7 +164,7 @@ class ImageSpec(Frozen):
     project: str
     asset: str
     variant: str
-    kind: Kind = Kind.RENDER
+    kind: AssetKind = AssetKind.RENDER
     tier: Tier = Tier.FINAL
 
     prompt: str
@@ -240,7 +240,7 @@ class ImageSpec(Frozen):
         """Hex SHA-256 of the canonical form."""
         body = self.model_dump(mode="json", exclude_defaults=True)
         body["engine_version"] = self.engine_version
-        return hashlib.sha256(canonical(body)).hexdigest()
+        return hashlib.sha256(to_canonical_json(body)).hexdigest()
 
     @cached_property
     def batch_key(self) -> str:
@@ -279,10 +279,10 @@ class ImageSpec(Frozen):
         return frozenset(digest for digest in wanted if digest)
 
 
-def canonical(body: object) -> bytes:
+def to_canonical_json(body: object) -> bytes:
     """The bytes that a digest covers (see the module's docstring)."""
     return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def _key(*parts: object) -> str:
-    return hashlib.sha256(canonical(parts)).hexdigest()[:24]
+    return hashlib.sha256(to_canonical_json(parts)).hexdigest()[:24]

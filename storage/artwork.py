@@ -55,7 +55,7 @@ def open_with_pillow(picture: Image.Image) -> Artwork:
         raise InputError(f"its colours are {mode}; save it as RGB")
     if mode.startswith("I") or mode == "F":
         values, remark = scale_to_levels(np.asarray(picture), sixteen=mode.startswith("I;16"))
-        return artwork_of(values, None, media, picture.info.get("icc_profile"), [*remarks, remark])
+        return make_artwork(values, None, media, picture.info.get("icc_profile"), [*remarks, remark])
     plain = not picture.info.get("icc_profile") and not picture.has_transparency_data and mode in ("1", "L", "P", "RGB")
     alpha = None
     if picture.has_transparency_data:
@@ -108,7 +108,7 @@ def _to_srgb(picture: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> 
     return rgb, [f"its profile {name!r} was converted to sRGB"]
 
 
-def artwork_of(
+def make_artwork(
     values: NDArray[Any], alpha: Levels | None, media: tuple[str, str], profile: bytes | None, remarks: Sequence[str]
 ) -> Artwork:
     """8-bit levels [height, width] or [height, width, 3 or 4 (CMYK)] through their profile."""
@@ -137,7 +137,7 @@ def scale_to_levels(values: NDArray[Any], *, sixteen: bool = False) -> tuple[Lev
     return levels, f"{values.dtype} levels of {low:g} to {high:g} became 8 bits"
 
 
-def hold_size(size: tuple[int, ...], limits: Limits) -> None:
+def check_size(size: tuple[int, ...], limits: Limits) -> None:
     width, height = size
     if width * height > limits.source_pixels:
         raise InputError(f"it has {width}x{height} pixels")

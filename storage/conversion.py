@@ -25,8 +25,8 @@ from PIL import Image
 from schemas.errors import InputError
 from schemas.manifest import PictureReading
 from schemas.settings import Limits
-from storage.artwork import Artwork, Levels, hold_size, open_with_pillow
-from storage.deep import EXR_MAGIC, TIFF_MAGIC, display, open_deep_tiff, open_exr
+from storage.artwork import Artwork, Levels, check_size, open_with_pillow
+from storage.deep_pixels import EXR_MAGIC, TIFF_MAGIC, open_deep_tiff, open_exr, to_display
 from storage.formats import FORMATS
 from storage.pictures import decode
 
@@ -56,7 +56,7 @@ def open_artwork(data: bytes, *, reading: PictureReading, limits: Limits) -> Art
         with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
             opened = Image.open(io.BytesIO(data), formats=tuple(name for name in FORMATS if name != "EXR"))
         with opened as picture:
-            hold_size(picture.size, limits)
+            check_size(picture.size, limits)
             return open_with_pillow(picture)
     except InputError:
         raise
@@ -66,7 +66,7 @@ def open_artwork(data: bytes, *, reading: PictureReading, limits: Limits) -> Art
         raise InputError(f"it is no picture that can be read ({type(wrong).__name__})") from None
 
 
-def source_picture(data: bytes, artwork: Artwork, *, reading: PictureReading, limits: Limits) -> Converted:
+def convert_source(data: bytes, artwork: Artwork, *, reading: PictureReading, limits: Limits) -> Converted:
     """The picture to start from, or to follow."""
     pixels, remarks = _composite(artwork, reading)
     width, height = artwork.size
@@ -75,7 +75,7 @@ def source_picture(data: bytes, artwork: Artwork, *, reading: PictureReading, li
     return Converted(width, height, FORMATS["PNG"], _png(pixels), remarks)
 
 
-def mask_picture(data: bytes, artwork: Artwork, *, limits: Limits) -> Converted:
+def convert_mask(data: bytes, artwork: Artwork, *, limits: Limits) -> Converted:
     """White where to paint: alpha x luminance."""
     luminance = np.asarray(Image.fromarray(artwork.rgb).convert("L"))
     width, height = artwork.size
@@ -102,7 +102,7 @@ def _composite(artwork: Artwork, reading: PictureReading) -> tuple[Levels, tuple
     if artwork.linear is not None:
         base = (_linear(ground) if reading.view == "standard" else np.asarray(ground) / 255).astype(np.float32)
         clear = 1 - artwork.alpha[..., None].astype(np.float32) / 255
-        return display(artwork.linear + base * clear, reading), (*artwork.remarks, said)
+        return to_display(artwork.linear + base * clear, reading), (*artwork.remarks, said)
     rgba = Image.fromarray(np.dstack([artwork.rgb, artwork.alpha]))
     laid = Image.alpha_composite(Image.new("RGBA", rgba.size, (*ground, 255)), rgba)
     return np.array(laid.convert("RGB")), (*artwork.remarks, said)

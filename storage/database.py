@@ -86,7 +86,7 @@ def _open_sqlite(url: URL, shared: dict[str, Any]) -> Engine:
 
 def migrate(engine: Engine) -> None:
     """Brings the schema to HEAD. Several processes may do so at once: one works, the others wait and find it done."""
-    if revision(engine) == HEAD:
+    if read_revision(engine) == HEAD:
         return
     from alembic import command  # 0.3 s that only a new or old database costs
     from alembic.config import Config
@@ -101,10 +101,10 @@ def migrate(engine: Engine) -> None:
         command.upgrade(config, "head")
 
 
-def prepare(engine: Engine) -> None:
+def prepare_database(engine: Engine) -> None:
     """For an ordinary command: makes an empty database, and brings a one-machine one up to date. LedgerError when a
     studio's is older than this program: others work on it, so somebody has to say when (`dailies migrate`)."""
-    there = revision(engine)
+    there = read_revision(engine)
     if there is not None and there != HEAD and engine.dialect.name != "sqlite":
         raise LedgerError(
             f"the database is at revision {there}, this program needs {HEAD}. Stop workers and review app, back the "
@@ -113,7 +113,7 @@ def prepare(engine: Engine) -> None:
     migrate(engine)
 
 
-def revision(engine: Engine) -> str | None:
+def read_revision(engine: Engine) -> str | None:
     """Of the schema; None while there is none. LedgerError when a newer program made it: there is no way back."""
     with engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):

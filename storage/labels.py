@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from schemas.errors import InputError
 from schemas.spec import ImageSpec
-from storage.captions import Detail, parameters_text, spec_text, xmp_packet
-from storage.pictures import JXL_HEADER, PNG_HEADER, exif_block, jxl_boxes, jxl_container, text_chunk
+from storage.image_metadata import Detail, make_parameters_text, make_spec_text, make_xmp_packet
+from storage.pictures import JXL_HEADER, PNG_HEADER, jxl_boxes, jxl_container, make_exif, make_text_chunk
 
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"eXIf")
 _EXIF_FLAG, _XMP_FLAG = 0x08, 0x04
@@ -20,13 +20,15 @@ _EXIF_FLAG, _XMP_FLAG = 0x08, 0x04
 def relabel(data: bytes, spec: ImageSpec, *, detail: Detail, prompt_writer: str = "") -> bytes:
     """The same picture with other text in it. Raises InputError for another format."""
     full = detail == "full"
-    xmp = xmp_packet(spec, with_spec=full, detail=detail, prompt_writer=prompt_writer)
+    xmp = make_xmp_packet(spec, with_spec=full, detail=detail, prompt_writer=prompt_writer)
     if data[:8] == PNG_HEADER:
-        texts = {"parameters": parameters_text(spec), "dailies": spec_text(spec)} if full else {}
-        texts["XML:com.adobe.xmp"] = xmp_packet(spec, detail=detail, prompt_writer=prompt_writer).decode()
+        texts = {"parameters": make_parameters_text(spec), "dailies": make_spec_text(spec)} if full else {}
+        texts["XML:com.adobe.xmp"] = make_xmp_packet(spec, detail=detail, prompt_writer=prompt_writer).decode()
         chunks = [chunk for kind, chunk in _png_chunks(data) if kind not in _TEXTS]
-        return PNG_HEADER + chunks[0] + b"".join(text_chunk(*pair) for pair in texts.items()) + b"".join(chunks[1:])
-    exif = exif_block(spec) if full else None
+        return (
+            PNG_HEADER + chunks[0] + b"".join(make_text_chunk(*pair) for pair in texts.items()) + b"".join(chunks[1:])
+        )
+    exif = make_exif(spec) if full else None
     if data[:12] == JXL_HEADER:
         stream = next(body for kind, body in jxl_boxes(data) if kind == b"jxlc")
         return jxl_container(stream, exif=exif, xmp=xmp)

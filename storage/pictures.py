@@ -28,9 +28,9 @@ from PIL import Image, ImageOps
 from schemas.errors import InputError, SettingsError
 from schemas.settings import Limits
 from schemas.spec import ImageSpec
-from storage.captions import parameters_text, snippet, spec_text, xmp_packet
+from storage.image_metadata import make_parameters_text, make_snippet, make_spec_text, make_xmp_packet
 
-__all__ = ["Encoded", "decode", "encode", "parameters_text", "preview", "read_spec", "snippet"]
+__all__ = ["Encoded", "decode", "encode", "make_parameters_text", "make_preview", "make_snippet", "read_spec"]
 
 Picture = NDArray[np.uint8]
 
@@ -55,7 +55,7 @@ class Encoded:
 def encode(pixels: Picture, spec: ImageSpec, *, image_format: Literal["png", "webp", "jxl"] = "png") -> Encoded:
     """uint8 [height, width, 3] -> a lossless file that carries its spec. SettingsError for jxl without imagecodecs."""
     if image_format == "webp":
-        exif, xmp = exif_block(spec), xmp_packet(spec, with_spec=True)
+        exif, xmp = make_exif(spec), make_xmp_packet(spec, with_spec=True)
         return Encoded(
             _saved(pixels, "WEBP", lossless=True, quality=0, method=0, exif=exif, xmp=xmp), "image/webp", "webp"
         )
@@ -74,7 +74,7 @@ def encode(pixels: Picture, spec: ImageSpec, *, image_format: Literal["png", "we
     return Encoded(_with_texts(data, spec), "image/png", "png")
 
 
-def preview(pixels: Picture, longest: int) -> bytes:
+def make_preview(pixels: Picture, longest: int) -> bytes:
     """WebP of uint8 [height, width, 3], its longest side at most `longest` px; never enlarged."""
     picture = Image.fromarray(_plain(pixels))
     picture.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=3.0)
@@ -163,16 +163,16 @@ def _imagecodecs() -> Any:
 def _with_texts(data: bytes, spec: ImageSpec) -> bytes:
     """Text chunks right after IHDR (PNG 1.2, 11.3.4): Latin-1 as tEXt, as every reader knows it, the rest as iTXt."""
     texts = {
-        "parameters": parameters_text(spec),
-        "dailies": spec_text(spec),
-        "XML:com.adobe.xmp": xmp_packet(spec).decode(),
+        "parameters": make_parameters_text(spec),
+        "dailies": make_spec_text(spec),
+        "XML:com.adobe.xmp": make_xmp_packet(spec).decode(),
     }
-    chunks = b"".join(text_chunk(name, text) for name, text in texts.items())
+    chunks = b"".join(make_text_chunk(name, text) for name, text in texts.items())
     ihdr_end = len(PNG_HEADER) + 25
     return data[:ihdr_end] + chunks + data[ihdr_end:]
 
 
-def text_chunk(name: str, text: str) -> bytes:
+def make_text_chunk(name: str, text: str) -> bytes:
     try:
         if name.startswith("XML:"):  # XMP must be iTXt
             raise UnicodeError
@@ -182,9 +182,9 @@ def text_chunk(name: str, text: str) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def exif_block(spec: ImageSpec) -> bytes:
+def make_exif(spec: ImageSpec) -> bytes:
     exif = Image.Exif()
-    exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + parameters_text(spec).encode("utf-16-be")
+    exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + make_parameters_text(spec).encode("utf-16-be")
     return exif.tobytes()
 
 
@@ -198,7 +198,7 @@ def _spec_in_xmp(packet: bytes | str) -> str | None:
 
 
 def _jxl_file(stream: bytes, spec: ImageSpec) -> bytes:
-    return jxl_container(stream, exif=exif_block(spec), xmp=xmp_packet(spec, with_spec=True))
+    return jxl_container(stream, exif=make_exif(spec), xmp=make_xmp_packet(spec, with_spec=True))
 
 
 def jxl_container(stream: bytes, *, exif: bytes | None, xmp: bytes) -> bytes:

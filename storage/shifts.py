@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from sqlalchemy import select
 
 from schemas.records import ShiftEnd
-from storage.transaction import Transactions, now
+from storage.ledger.transaction import Transactions, now
 
 
 class Shifts(Transactions):

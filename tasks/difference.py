@@ -13,11 +13,11 @@ from schemas.errors import InputError, LedgerError
 from schemas.manifest import FrozenFile, Manifest
 from schemas.settings import Settings
 from schemas.spec import ImageSpec
-from tasks.lookup import models_for
-from tasks.orders import as_change, compare_terms
-from tasks.parcel import delivery_path
-from tasks.plan import expand
-from tasks.submit import open_history, read_sound
+from tasks.delivery.parcel import delivery_path
+from tasks.planning.lookup import look_up_models
+from tasks.planning.order_changes import as_change, compare_terms
+from tasks.planning.plan import expand_manifest
+from tasks.planning.submit import open_history, read_sound_manifest
 
 UNSHOWN = ("engine_version", "project", "asset", "variant", "kind", "tier", "parent", "take")
 """Fields of a spec by which images are matched, or that a manifest does not say."""
@@ -81,7 +81,7 @@ def find_order(text: str, settings: Settings, catalogue: ModelFiles) -> Order:
     """`text`: the path of a manifest, or the beginning of a submission's digest. Raises InputError, ManifestError."""
     path = Path(text)
     if path.exists() or path.suffix:
-        looked, manifest = read_sound(path, settings, catalogue)
+        looked, manifest = read_sound_manifest(path, settings, catalogue)
         return Order(path.name, manifest, looked.frozen)
     ledger, _ = open_history(settings)
     try:
@@ -129,8 +129,8 @@ def compare(old: Order, new: Order, *, catalogue: ModelFiles, pins: Mapping[str,
 
 
 def _specs(order: Order, catalogue: ModelFiles, pins: Mapping[str, str]) -> dict[str, ImageSpec]:
-    models = models_for(order.manifest, catalogue, pins).models
-    return {spec.digest: spec for spec in expand(order.manifest, order.files, models)}
+    models = look_up_models(order.manifest, catalogue, pins).models
+    return {spec.digest: spec for spec in expand_manifest(order.manifest, order.files, models)}
 
 
 def _place(spec: ImageSpec) -> tuple[str, str, str]:

@@ -22,8 +22,8 @@ from typing import Any
 
 from schemas.errors import ObjectDamaged, ObjectMissing
 from storage.ledger import Ledger
+from storage.ledger.upkeep import Reference
 from storage.objects import CONTENT_KEY, KINDS, Store
-from storage.upkeep import Reference
 
 READERS = 4
 NIGHT_HOURS, LEASE_HOURS = 24.0, 1.0

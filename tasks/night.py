@@ -8,16 +8,16 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from schemas.errors import DailiesError, LedgerUnavailable, StoreUnavailable
-from schemas.pace import pace_key
+from schemas.pace import make_pace_key
 from schemas.spec import ImageSpec
 from storage.failpoint import failpoint
-from tasks.estimate import predictions, seconds_for
-from tasks.parts import here
-from tasks.preflight import obstacles
-from tasks.render import spent_so_far
-from tasks.retake import Retakes, plan_retakes
-from tasks.shift import make_shifts
-from tasks.submit import plan_submission
+from tasks.parts import current_parts
+from tasks.planning.estimate import predict_seconds, predict_times
+from tasks.planning.preflight import find_obstacles
+from tasks.planning.retake import Retakes, plan_retakes
+from tasks.planning.submit import plan_submission
+from tasks.shift.render import spent_so_far
+from tasks.shift.shifts import make_shifts
 
 LOST = 2
 """A spec may lose this many times `max_attempts` leases with nothing said before it is set aside."""
@@ -40,7 +40,7 @@ def plan_submitted() -> tuple[int, list[str]]:
 
     A submission that cannot be planned (its model is missing) holds up no other, and is tried again next night.
     """
-    parts = here()
+    parts = current_parts()
     new, problems = 0, []
     for submission in parts.ledger.unplanned():
         failpoint("plan.before")
@@ -57,7 +57,7 @@ def plan_submitted() -> tuple[int, list[str]]:
 @task(name="retakes", cache_policy=NO_CACHE, persist_result=False)
 def plan_asked_again() -> Retakes:
     """Answers the decisions that ask for another image."""
-    return plan_retakes(here())
+    return plan_retakes(current_parts())
 
 
 @task(name="agenda", cache_policy=NO_CACHE, persist_result=False)
@@ -66,7 +66,7 @@ def look_ahead(night: int, stopped: dict[str, str], loaded: str = "") -> Agenda:
 
     `stopped`: affinity -> why no more of it is made tonight.
     """
-    parts = here()
+    parts = current_parts()
     settings, ledger = parts.settings, parts.ledger
     agenda = Agenda()
     # 1. A spec that takes process after process with it leaves no failure behind, only leases: set it aside.
@@ -87,7 +87,7 @@ def look_ahead(night: int, stopped: dict[str, str], loaded: str = "") -> Agenda:
             waiting.append(item)
     # 2. What cannot be made because something is missing.
     specs: dict[str, ImageSpec] = ledger.specs([item.digest for item in waiting])
-    missing = obstacles(
+    missing = find_obstacles(
         specs.values(), catalogue=parts.catalogue, store=parts.store, condition_models=settings.condition_models
     )
     agenda.waits |= missing
@@ -107,7 +107,7 @@ def look_ahead(night: int, stopped: dict[str, str], loaded: str = "") -> Agenda:
     wanted = []
     for item in sorted(waiting, key=lambda item: order[item.digest]):
         spec = specs[item.digest]
-        seconds = seconds_for(pace_key(spec), pace, rows=predictions(spec))[0]
+        seconds = predict_seconds(make_pace_key(spec), pace, rows=predict_times(spec))[0]
         wanted.append((item.digest, item.project, seconds if spec.model.alias in known else None))
     fits, dear = spent_so_far(parts, night=night).choose(wanted)
     agenda.waits |= {digest: f"{reason} is spent" for digest, reason in dear.items()}

@@ -1,6 +1,6 @@
 """The lease on a night for as long as its process lives: one night at a time, and a dead one is noticed.
 
-On the machine where a night's process died the next one knows at once, by the lock on its file (tasks/lease.py);
+On the machine where a night's process died the next one knows at once, by the lock on its file (tasks/shift/leases.py);
 elsewhere when the lease has run out.
 """
 
@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
 from schemas.errors import LedgerError, NightRunning
-from tasks.lease import hold_alive
+from tasks.shift.leases import hold_alive
 
 if TYPE_CHECKING:
     from tasks.parts import Parts

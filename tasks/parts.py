@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from engine.model_files import ModelFiles, open_model_files
 from schemas.settings import Settings
-from storage.database import open_database, prepare
+from storage.database import open_database, prepare_database
 from storage.ledger import Ledger
 from storage.objects import Store, open_store
 
@@ -44,11 +44,13 @@ class Parts:
     def engine(self) -> Engine:
         """Imports torch: several seconds, once."""
         from engine.diffuse import Engine
-        from engine.levers import Levers
+        from engine.runtime_options import RuntimeOptions
 
         given = self.settings
         pins = self.ledger.pins()
-        return Engine(self.catalogue, device=given.device, dtype=given.dtype, pins=pins, levers=Levers.of(given))
+        return Engine(
+            self.catalogue, device=given.device, dtype=given.dtype, pins=pins, levers=RuntimeOptions.of(given)
+        )
 
     def tell(self, what: str, done: int, total: int) -> None:
         if self.told is not None:
@@ -62,12 +64,12 @@ def open_parts(settings: Settings, *, told: Told | None = None) -> Parts:
     """Opens (and, the first time, makes) the database and the store of these settings."""
     settings.home.mkdir(parents=True, exist_ok=True)
     database = open_database(settings.database)
-    prepare(database)
+    prepare_database(database)
     return Parts(settings, Ledger(database), open_store(settings), open_model_files(settings), told)
 
 
 @contextmanager
-def using(parts: Parts) -> Iterator[Parts]:
+def use_parts(parts: Parts) -> Iterator[Parts]:
     """Flows and tasks called in this block work with these parts."""
     token = _parts.set(parts)
     try:
@@ -77,15 +79,15 @@ def using(parts: Parts) -> Iterator[Parts]:
 
 
 @contextmanager
-def opened() -> Iterator[Parts]:
+def get_parts() -> Iterator[Parts]:
     """The caller's parts, or, in a worker's fresh process, those that the settings say."""
     try:
         yield _parts.get()
     except LookupError:
-        with using(open_parts(Settings())) as parts:
+        with use_parts(open_parts(Settings())) as parts:
             yield parts
 
 
-def here() -> Parts:
+def current_parts() -> Parts:
     """LookupError when nothing was opened."""
     return _parts.get()

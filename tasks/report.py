@@ -14,9 +14,9 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from storage.failpoint import failpoint
-from storage.nights import NightSummary
-from storage.work import SetAside, Waiting
-from tasks.parts import Parts, here
+from storage.ledger.jobs import SetAside, Waiting
+from storage.ledger.nights import NightSummary
+from tasks.parts import Parts, current_parts
 from tasks.webhook import notify
 
 log = logging.getLogger(__name__)
@@ -53,12 +53,12 @@ class Morning:
 @task(name="report", cache_policy=NO_CACHE, persist_result=False)
 def write_report(morning: Morning) -> str:
     """Ends the night: report into the store, its record, then a file and an artifact. Returns the report's key."""
-    parts = here()
+    parts = current_parts()
     settings, ledger = parts.settings, parts.ledger
     # 1. What to say.
     summary = ledger.summary(morning.night)
     morning.notes += ledger.shift_notes(morning.night)
-    text = markdown(
+    text = to_markdown(
         morning,
         summary,
         waiting=ledger.waiting(),
@@ -72,7 +72,7 @@ def write_report(morning: Morning) -> str:
     key = parts.store.put_content("reports", text.encode(), extension="md", media_type="text/markdown")
     failpoint("report.before_record")
     ledger.end_night(
-        morning.night, outcome=morning.outcome, report_key=key, totals=totals(summary), planned=morning.planned
+        morning.night, outcome=morning.outcome, report_key=key, totals=add_totals(summary), planned=morning.planned
     )
     failpoint("report.after_record")
     # 3. Where people look.
@@ -83,7 +83,9 @@ def write_report(morning: Morning) -> str:
         create_markdown_artifact(text, key="morning-report", description=f"Night {morning.night}: {morning.outcome}")
     except Exception as error:  # Prefect's server only shows it; the report is kept
         log.warning("the report of night %d is not shown in Prefect: %s", morning.night, type(error).__name__)
-    announce(parts, morning, event=f"night {'failed' if morning.outcome == 'failed' else 'ended'}", summary=summary)
+    announce_report(
+        parts, morning, event=f"night {'failed' if morning.outcome == 'failed' else 'ended'}", summary=summary
+    )
     return key
 
 
@@ -96,13 +98,13 @@ def close_dead_nights(parts: Parts, *, but: int) -> None:
             write_report(Morning(night.id, problems=[problem]))
 
 
-def announce(
+def announce_report(
     parts: Parts, morning: Morning, *, event: str, summary: NightSummary | None = None, text: str = ""
 ) -> None:
     """Tells the webhook, if there is one."""
     facts: dict[str, object] = {"night": morning.night}
     if summary is not None:
-        facts |= {"outcome": morning.outcome, "planned": morning.planned, **totals(summary)}
+        facts |= {"outcome": morning.outcome, "planned": morning.planned, **add_totals(summary)}
         failed = sum(cause.failures for cause in summary.failures)
         text = (
             f"Night {morning.night}: {morning.outcome}. {summary.made} images made, {summary.flagged} flagged, "
@@ -112,7 +114,7 @@ def announce(
     notify(settings.webhook_url, shape=settings.webhook_shape, event=event, facts=facts, text=text)
 
 
-def totals(summary: NightSummary) -> dict[str, float | int]:
+def add_totals(summary: NightSummary) -> dict[str, float | int]:
     return {
         "made": summary.made,
         "failed": sum(cause.failures for cause in summary.failures),
@@ -124,7 +126,7 @@ def totals(summary: NightSummary) -> dict[str, float | int]:
     }
 
 
-def markdown(
+def to_markdown(
     morning: Morning,
     summary: NightSummary,
     *,

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from schemas.errors import InputError
 from schemas.settings import Settings
-from storage.images import Picture
 from storage.ledger import Ledger
+from storage.ledger.images import ImageDetails
 from storage.objects import Store
 from storage.pictures import decode
-from tasks.gather import Gatherer
+from tasks.shift.gather import Gatherer
 
 if TYPE_CHECKING:
     from engine.diffuse import Engine
@@ -50,7 +50,7 @@ class Reproduction:
         )
 
 
-def find(ledger: Ledger, start: str) -> Picture:
+def find_image(ledger: Ledger, start: str) -> ImageDetails:
     """The image whose digest begins so. Raises InputError when none or several do."""
     found = ledger.matching(start) if len(start) >= 6 else []
     if len(found) != 1:
@@ -59,7 +59,7 @@ def find(ledger: Ledger, start: str) -> Picture:
     return ledger.picture(found[0])
 
 
-def reproduce(picture: Picture, *, store: Store, engine: Engine, settings: Settings) -> Reproduction:
+def reproduce(picture: ImageDetails, *, store: Store, engine: Engine, settings: Settings) -> Reproduction:
     """Raises the render's own error when it cannot be made, ModelChanged when the weights are not those any more."""
     spec, image = picture.spec, picture.image
     # 1. the pictures it reads
@@ -74,14 +74,14 @@ def reproduce(picture: Picture, *, store: Store, engine: Engine, settings: Setti
     # 3. side by side
     kept = decode(store.get(image.object_key), limits=settings.limits)
     away = np.abs(made.pixels.astype(int) - kept)
-    return Reproduction(image.digest, made.pixels, int(away.max()), float(away.mean()), changes(image, made))
+    return Reproduction(image.digest, made.pixels, int(away.max()), float(away.mean()), list_changes(image, made))
 
 
-def changes(image: Any, made: Rendered) -> tuple[str, ...]:
+def list_changes(image: Any, made: Rendered) -> tuple[str, ...]:
     """What the record says of the first making that is not so now."""
-    from engine.diffuse import versions
+    from engine.diffuse import read_versions
 
-    now: Mapping[str, str] = versions()
+    now: Mapping[str, str] = read_versions()
     why = [
         f"{name} is {now.get(name, 'not there')} now and was {was}"
         for name, was in sorted(image.versions.items())

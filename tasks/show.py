@@ -14,12 +14,12 @@ from engine.tokens import chunked, count_vectors, tokenizers, weighted
 from schemas.errors import ModelError
 from schemas.manifest import AnyAsset, FromPictures, FrozenFile, Manifest, Repair
 from schemas.matrix import Combination, Matrix
+from schemas.reading.tree import Path, Tree, spell_path
 from schemas.resolved import NO_STYLE, SAMPLING, Origin, Resolved, Setting, resolve_tiers
 from schemas.settings import Settings
 from schemas.spec import ImageSpec
-from schemas.tree import Path, Tree, spell
-from tasks.estimate import Row
-from tasks.plan import Models, expand_asset
+from tasks.planning.estimate import EstimateRow
+from tasks.planning.plan import PlannedModels, expand_asset
 
 ALWAYS = ("model", "style", "size", "scheduler", "num_inference_steps", "guidance_scale", "seeds")
 """Shown whoever decides them; other fields only where somebody said something."""
@@ -87,7 +87,7 @@ class Show:
 
     manifest: Manifest
     files: Mapping[str, FrozenFile]
-    models: Models
+    models: PlannedModels
     tree: Tree
     settings: Settings
     catalogue: ModelFiles
@@ -95,13 +95,13 @@ class Show:
     tokenizers: dict[str, list[Any]] = field(default_factory=dict)
     """By checkpoint."""
 
-    def assets(self, rows: Sequence[Row]) -> list[Shown]:
+    def assets(self, rows: Sequence[EstimateRow]) -> list[Shown]:
         """`rows`: the estimate of each asset."""
         by_name = {row.asset: row for row in rows}
         return [self._asset(asset, by_name[asset.name]) for asset in self.manifest.assets]
 
-    def _asset(self, asset: AnyAsset, row: Row) -> Shown:
-        from tasks.parcel import delivery_path
+    def _asset(self, asset: AnyAsset, row: EstimateRow) -> Shown:
+        from tasks.delivery.parcel import delivery_path
 
         firsts: dict[str, Combination] = {}
         for combination in Matrix(self.manifest, asset):
@@ -223,7 +223,7 @@ class Show:
             return ShownSetting(name, value, Origin.HOUSE.value, "")
         _, place = self.tree.nearest(setting.path)
         where = f"{PurePath(place.file).name}:{place.line}" + (f" cell {place.cell}" if place.cell else "")
-        return ShownSetting(name, value, setting.origin.value, f"{where} {spell(setting.path)}")
+        return ShownSetting(name, value, setting.origin.value, f"{where} {spell_path(setting.path)}")
 
     def _at(self, asset: AnyAsset) -> Path:
         return ("assets", self.manifest.positions[id(asset)])

@@ -10,7 +10,7 @@ from typing import Any
 from schemas.records import Image, Submission
 from schemas.review import Choice, Criterion, Finding, Result, Verdict
 from schemas.spec import ImageSpec, ModelRef
-from storage.ledger import Keeping, Ledger
+from storage.ledger import Ledger, NewImage
 from storage.objects import FolderStore, Store
 
 MODEL = ModelRef(alias="studio-tiny", digest="0" * 64)
@@ -86,7 +86,7 @@ def a_finding(check: Criterion = Criterion.HANDS, result: Result = Result.PASS, 
     return Finding.model_validate({"check": check, "result": result, "sentence": "looked", **fields})
 
 
-def a_keeping(spec: ImageSpec, findings: Sequence[Finding] = (), **fields: Any) -> Keeping:
+def a_keeping(spec: ImageSpec, findings: Sequence[Finding] = (), **fields: Any) -> NewImage:
     known: dict[str, Any] = {
         "image": an_image(spec),
         "findings": list(findings),
@@ -94,7 +94,7 @@ def a_keeping(spec: ImageSpec, findings: Sequence[Finding] = (), **fields: Any) 
         "reviews_wanted": 1,
         "rank": 0,
     }
-    return Keeping(**known | fields)
+    return NewImage(**known | fields)
 
 
 def planned(

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from schemas.weights import original
-from schemas.weights.components import shapes_by_component, shipped
+from schemas.weights.components import list_component_shapes, load_shipped
 from schemas.weights.header import BITS
-from schemas.weights.shapes import Shapes, controlnet_shapes, unet_shapes
+from schemas.weights.shapes import Shapes, list_controlnet_shapes, list_unet_shapes
 
 Plain = Mapping[str, tuple[int, ...]]
 SSD_1B = {
@@ -60,23 +60,23 @@ def joined(table: original.Table, shapes: Shapes, prefix: str) -> dict[str, tupl
 
 
 def unet(architecture: str, prefix: str = "model.diffusion_model.", **changes: Any) -> dict[str, tuple[int, ...]]:
-    config = {**shipped(architecture)["unet"], **changes}
-    shapes = unet_shapes(config)
-    return joined(original.original_unet(shapes, config), shapes, prefix)
+    config = {**load_shipped(architecture)["unet"], **changes}
+    shapes = list_unet_shapes(config)
+    return joined(original.map_original_unet(shapes, config), shapes, prefix)
 
 
 def vae(architecture: str, prefix: str = "first_stage_model.") -> dict[str, tuple[int, ...]]:
-    config, shapes = shipped(architecture)["vae"], shapes_by_component(shipped(architecture))["vae"]
-    return joined(original.original_vae(shapes, config), shapes, prefix)
+    config, shapes = load_shipped(architecture)["vae"], list_component_shapes(load_shipped(architecture))["vae"]
+    return joined(original.map_original_vae(shapes, config), shapes, prefix)
 
 
 def text(architecture: str) -> dict[str, tuple[int, ...]]:
-    shapes = shapes_by_component(shipped(architecture))
+    shapes = list_component_shapes(load_shipped(architecture))
     if architecture == "sd15":
         return {f"cond_stage_model.transformer.text_model.{name}": s for name, s in shapes["text_encoder"].items()}
     second = shapes["text_encoder_2"]
     number = 1 if architecture == "sdxl" else 0
-    made = joined(original.open_clip(second), second, f"conditioner.embedders.{number}.model.")
+    made = joined(original.map_open_clip(second), second, f"conditioner.embedders.{number}.model.")
     if architecture == "sdxl":
         first = shapes["text_encoder"]
         made |= {f"conditioner.embedders.0.transformer.text_model.{name}": shape for name, shape in first.items()}
@@ -117,7 +117,7 @@ def modules(
 ) -> dict[tuple[str, str], tuple[int, ...]]:
     """What trainers change: the linear layers of the attention blocks, and more where asked."""
     made = {}
-    for component, shapes in shapes_by_component(shipped(architecture)).items():
+    for component, shapes in list_component_shapes(load_shipped(architecture)).items():
         for name, shape in shapes.items():
             module, _, part = name.rpartition(".")
             attention = component == "unet" and ("transformer_blocks" in name or ".proj_" in name)
@@ -186,11 +186,11 @@ def factored(changed: Mapping[tuple[str, str], tuple[int, ...]], kind: str) -> d
 
 
 def controlnet(architecture: str, *, union: int = 0, original_keys: bool = False) -> dict[str, tuple[int, ...]]:
-    config = {**shipped(architecture)["unet"], "num_control_type": union}
-    shapes = controlnet_shapes(config)
+    config = {**load_shipped(architecture)["unet"], "num_control_type": union}
+    shapes = list_controlnet_shapes(config)
     if not original_keys:
         return dict(shapes)
-    return joined(original.original_unet(shapes, config), shapes, "control_model.")
+    return joined(original.map_original_unet(shapes, config), shapes, "control_model.")
 
 
 def ip_adapter(cross: int, *, face: bool = False) -> dict[str, tuple[int, ...]]:
@@ -291,7 +291,7 @@ def _plan() -> Iterable[tuple[str, str, str, str | None, bool, Plain, dict[str, 
         "lacks": ("VAE",)}  # fmt: skip
     yield "diffusion_models/unet_only.safetensors", "unet", "sdxl", "original", False, unet("sdxl", ""), {}
     yield "diffusion_models/unet_diffusers.safetensors", "unet", "sdxl", "diffusers", False, (
-        unet_shapes(shipped("sdxl")["unet"])), {}  # fmt: skip
+        list_unet_shapes(load_shipped("sdxl")["unet"])), {}  # fmt: skip
     yield "diffusion_models/flux.safetensors", "checkpoint", "flux", None, True, FLUX, {}
     yield "vae/sdxl_vae.safetensors", "vae", "sdxl", "original", False, vae("sdxl", ""), {
         "metadata": {"modelspec.architecture": "stable-diffusion-xl-v1-base/vae"}}  # fmt: skip
@@ -301,7 +301,7 @@ def _plan() -> Iterable[tuple[str, str, str, str | None, bool, Plain, dict[str, 
         "",
         "diffusers",
         False,
-        shapes_by_component(shipped("sdxl"))["vae"],
+        list_component_shapes(load_shipped("sdxl"))["vae"],
         {},
     )
     yield "vae_approx/taesdxl_decoder.safetensors", "taesd", "", "taesd", True, TAESD, {}
@@ -356,5 +356,5 @@ def _plan() -> Iterable[tuple[str, str, str, str | None, bool, Plain, dict[str, 
     yield "upscale_models/esrgan.safetensors", "upscaler", "", "esrgan", False, ESRGAN, {}
     yield "clip_vision/vit_h.safetensors", "image_encoder", "", None, False, VISION, {}
     yield "clip/clip_l.safetensors", "text_encoder", "", "clip_l", False, {
-        f"text_model.{n}": s for n, s in shapes_by_component(shipped("sdxl"))["text_encoder"].items()}, {}  # fmt: skip
+        f"text_model.{n}": s for n, s in list_component_shapes(load_shipped("sdxl"))["text_encoder"].items()}, {}  # fmt: skip
     yield "loras/empty.safetensors", "unknown", "", None, True, {}, {}

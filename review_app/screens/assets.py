@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from review_app.addresses import BOUND, linked_image, warn_unknown
-from review_app.frames import lines_of, opened, tile_of
-from review_app.look import plain
+from review_app.addresses import BOUND, find_linked_image, warn_unknown
+from review_app.appearance import escape_markdown
+from review_app.frames import group_by_line, make_tile, show_dialog
+from review_app.resources import open_resources
 from review_app.sheet import sheet
-from review_app.studio import studio
 
 ALL = "All"
 SHOWN = 400
 
-ledger = studio().ledger
+ledger = open_resources().ledger
 st.title("Assets")
 projects = ledger.projects()
 if not projects:
@@ -67,13 +67,13 @@ rows = event.selection.rows or [0]
 count = counts[min(rows[0], len(counts) - 1)]
 st.query_params["asset"] = count.asset
 with right:
-    st.subheader(plain(count.asset), anchor=False)
+    st.subheader(escape_markdown(count.asset), anchor=False)
     frames = ledger.contact_sheet(project, count.asset, limit=SHOWN)
-    lines = [[tile_of(frame) for frame in line] for line in lines_of(frames)]
+    lines = [[make_tile(frame) for frame in line] for line in group_by_line(frames)]
     if count.asked > SHOWN:
         st.caption(f"The first {SHOWN} of {count.asked} are shown.")
-    if (image := linked_image()) and st.session_state.get("linked") != image:
+    if (image := find_linked_image()) and st.session_state.get("linked") != image:
         st.session_state["linked"] = image
-        opened(image)
+        show_dialog(image)
     for digest in sheet([{"title": "", "lines": lines}], key=f"sheet-{project}-{count.asset}"):
-        opened(digest)
+        show_dialog(digest)

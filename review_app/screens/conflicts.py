@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import streamlit as st
 
-from review_app.addresses import linked_image
-from review_app.look import ago, picture, plain
-from review_app.studio import studio
-from review_app.who import role_of, someone
+from review_app.addresses import find_linked_image
+from review_app.appearance import escape_markdown, format_age, show_picture
+from review_app.auth import current_user, find_role
+from review_app.resources import open_resources
 from schemas.errors import NotAllowed, StaleDecision
 from schemas.review import Choice, Verdict
 from storage.ledger import Conflict
 
-ledger = studio().ledger
+ledger = open_resources().ledger
 SHOWN = 30
 
 
 def main() -> None:
-    person = someone()
+    person = current_user()
     if person is None:
         return
     st.title("Conflicts")
@@ -25,7 +25,7 @@ def main() -> None:
     if not conflicts:
         st.info("Nobody disagrees. Images that two people review come here when they judge differently.")
         return
-    if image := linked_image():
+    if image := find_linked_image():
         there = [one for one in conflicts if one.image == image]
         if not there:
             st.warning("The image that the link names is in no conflict now; it was settled, or never was in one.")
@@ -44,14 +44,16 @@ def one(conflict: Conflict, *, name: str, leads: bool) -> None:
     found = ledger.picture(conflict.image)
     left, right = st.columns([2, 3], gap="medium")
     with left:
-        picture(studio().links.to(found.image.preview_key), conflict.asset)
+        show_picture(open_resources().links.to(found.image.preview_key), conflict.asset)
     with right:
-        st.subheader(plain(conflict.asset), anchor=False)
-        st.caption(plain(f"{conflict.project} · {found.spec.variant} · take {found.spec.take}"))
+        st.subheader(escape_markdown(conflict.asset), anchor=False)
+        st.caption(escape_markdown(f"{conflict.project} · {found.spec.variant} · take {found.spec.take}"))
         for decision in conflict.decisions:
             marks = [f"{criterion} {mark}" for criterion, mark in decision.marks.items()]
             why = ", ".join([*decision.reasons, *marks, *([f"“{decision.note}”"] if decision.note else [])])
-            st.text(f"{decision.reviewer}: {decision.verdict}, {ago(decision.decided_at)}{': ' if why else ''}{why}")
+            st.text(
+                f"{decision.reviewer}: {decision.verdict}, {format_age(decision.decided_at)}{': ' if why else ''}{why}"
+            )
         st.text(found.spec.prompt)
         if not leads:
             return
@@ -71,10 +73,10 @@ def settle(conflict: Conflict, revision: int, verdict: Verdict, note: str, name:
         {"image": conflict.image, "revision": revision, "verdict": verdict, "reasons": reasons, "note": said}
     )
     try:
-        ledger.decide(choice, reviewer=name, role=role_of(name))
+        ledger.decide(choice, reviewer=name, role=find_role(name))
         st.rerun()
     except (StaleDecision, NotAllowed) as wrong:
-        st.error(plain(wrong))
+        st.error(escape_markdown(wrong))
 
 
 main()

@@ -8,11 +8,11 @@ from typing import Any
 
 import streamlit as st
 
-from review_app.addresses import BOUND, linked_image, warn_unknown
+from review_app.addresses import BOUND, find_linked_image, warn_unknown
+from review_app.auth import current_user
 from review_app.export import as_csv, as_json
-from review_app.frames import opened
-from review_app.studio import studio
-from review_app.who import someone
+from review_app.frames import show_dialog
+from review_app.resources import open_resources
 from schemas.review import Verdict
 
 PAGE = 500
@@ -43,17 +43,17 @@ def row_of(one: Any) -> dict[str, Any]:
     }
 
 
-ledger = studio().ledger
-person = someone() or st.stop()
+ledger = open_resources().ledger
+person = current_user() or st.stop()
 st.title("Decisions")
 projects, reviewers = ledger.projects(), ledger.reviewers()
 verdicts = [str(name) for name in Verdict]
 for name, options in (("project", projects), ("decided_by", reviewers), ("verdict", verdicts)):
     warn_unknown(name, options)
-if (image := linked_image()) and st.session_state.get("linked") != image:
+if (image := find_linked_image()) and st.session_state.get("linked") != image:
     st.session_state["linked"] = image
-    opened(image)
-# not "reviewer": under that key the session keeps who is looking (review_app/who.py)
+    show_dialog(image)
+# not "reviewer": under that key the session keeps who is looking (review_app/auth.py)
 one, two, three, four = st.columns(4)
 project = one.selectbox("Project", projects, index=None, placeholder="All", key="project", **BOUND)
 reviewer = two.selectbox("Reviewer", reviewers, index=None, placeholder="All", key="decided_by", **BOUND)
@@ -125,5 +125,5 @@ middle.download_button(
     on_click="ignore",
 )
 if event.selection.rows and st.session_state.get("opened") != event.selection.rows:
-    opened(rows[event.selection.rows[0]]["image"])
+    show_dialog(rows[event.selection.rows[0]]["image"])
 st.session_state["opened"] = event.selection.rows

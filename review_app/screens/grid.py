@@ -5,22 +5,22 @@ from __future__ import annotations
 import streamlit as st
 
 from review_app.addresses import BOUND, warn_unknown
-from review_app.contest import Contest
-from review_app.frames import tile_of
-from review_app.look import picture, plain
+from review_app.appearance import escape_markdown, show_picture
+from review_app.auth import Person, current_user, find_role
+from review_app.frames import make_tile
+from review_app.resources import open_resources
 from review_app.sheet import sheet
-from review_app.studio import studio
-from review_app.who import Person, role_of, someone
+from review_app.tournament import Tournament
 from schemas.errors import NotAllowed, StaleDecision
 from schemas.review import Choice, Criterion, Reason, Verdict
 from storage.ledger import Frame, InboxItem
 
 MOST = 300
-ledger = studio().ledger
+ledger = open_resources().ledger
 
 
 def main() -> None:
-    person = someone()
+    person = current_user()
     if person is None:
         return
     st.title("Grid")
@@ -66,7 +66,7 @@ def main() -> None:
 
 def _tile(item: InboxItem, *, named: bool = False) -> dict[str, str]:
     flags = [str(check) for check, result in item.results.items() if result == "flag"]
-    tile = tile_of(
+    tile = make_tile(
         Frame(item.digest, item.variant, item.tier, item.take, None, item.thumb_key, item.preview_key, None, True, None)
     )
     name = item.asset if named else item.variant
@@ -91,25 +91,26 @@ def acts(picked: list[InboxItem], waiting: list[InboxItem], person: Person) -> N
     one_asset = len(several) > 1 and len({(item.project, item.asset) for item in several}) == 1
     help_text = "Two at a time: of the chosen images of one asset, or of all that are shown when they are of one asset"
     if st.button("A or B", disabled=not one_asset, help=help_text, icon=":material/compare:"):
-        st.session_state["contest"] = Contest.among(several)
+        st.session_state["contest"] = Tournament.among(several)
         st.rerun()
     if many:
         st.caption(f"{many} chosen")
 
 
-def tournament(contest: Contest, person: Person) -> None:
+def tournament(contest: Tournament, person: Person) -> None:
     """Two images side by side; the better one stays and meets the next. At the end one act decides all of them."""
     right = contest.right
     total = len(contest.out) + len(contest.rest) + 1
     st.progress(
-        len(contest.out) / (total - 1), text=plain(f"{contest.left.asset}: {len(contest.out)} of {total} are out")
+        len(contest.out) / (total - 1),
+        text=escape_markdown(f"{contest.left.asset}: {len(contest.out)} of {total} are out"),
     )
     sides = [(contest.left, "A", "left"), *([(right, "B", "right")] if right else [])]
     for column, (item, name, key) in zip(st.columns(2), sides, strict=False):
         with column:
-            picture(studio().links.to(item.preview_key), alt=f"{name}: {item.variant}")
+            show_picture(open_resources().links.to(item.preview_key), alt=f"{name}: {item.variant}")
             flags = ", ".join(str(check) for check, result in item.results.items() if result == "flag")
-            st.caption(plain(item.variant + (f" · look at: {flags}" if flags else "")))
+            st.caption(escape_markdown(item.variant + (f" · look at: {flags}" if flags else "")))
             if right and st.button(f"{name} is better", shortcut=key, width="stretch", type="primary"):
                 st.session_state["contest"] = contest.better(item)
                 st.rerun()
@@ -139,7 +140,7 @@ def take_back(person: Person) -> None:
         for item, revision in last:
             choice = Choice(image=item.digest, revision=revision, verdict=Verdict.UNDO)
             try:
-                ledger.decide(choice, reviewer=person.name, role=role_of(person.name))
+                ledger.decide(choice, reviewer=person.name, role=find_role(person.name))
             except (StaleDecision, NotAllowed) as wrong:
                 refused.append(f"{item.asset} {item.variant}: {wrong}")
         st.session_state["refused"] = refused
@@ -152,7 +153,7 @@ def decide(choices: list[tuple[InboxItem, Verdict, tuple[Reason, ...]]], person:
     for item, verdict, reasons in choices:
         choice = Choice(image=item.digest, revision=item.revision, verdict=verdict, reasons=reasons)
         try:
-            done.append((item, ledger.decide(choice, reviewer=person.name, role=role_of(person.name))))
+            done.append((item, ledger.decide(choice, reviewer=person.name, role=find_role(person.name))))
         except (StaleDecision, NotAllowed) as wrong:
             refused.append(f"{item.asset} {item.variant}: {wrong}")
     st.session_state["refused"], st.session_state["last_act"] = refused, done
@@ -161,5 +162,5 @@ def decide(choices: list[tuple[InboxItem, Verdict, tuple[Reason, ...]]], person:
 
 
 for sentence in st.session_state.pop("refused", []):
-    st.error(plain(f"Not recorded. {sentence}"))
+    st.error(escape_markdown(f"Not recorded. {sentence}"))
 main()

@@ -8,17 +8,17 @@ from typing import Any
 
 import streamlit as st
 
-from review_app.addresses import why_not
-from review_app.answers import Desk
-from review_app.deck import item_of
-from review_app.look import ago
-from review_app.retake_preview import preview
-from review_app.studio import studio
+from review_app.addresses import explain_missing
+from review_app.appearance import format_age
+from review_app.auth import Person, current_user, find_role
+from review_app.deck import make_item
+from review_app.resources import open_resources
+from review_app.retake_preview import preview_retake
+from review_app.review_session import ReviewSession
 from review_app.viewer import viewer
-from review_app.who import Person, role_of, someone
-from schemas.retakes import proposed, said_in
+from schemas.retakes import find_manifest_default, propose_changes
 from schemas.review import Criterion, Reason
-from storage.ledger import Brief, InboxCount, Picture
+from storage.ledger import Brief, ImageDetails, InboxCount
 
 IN_HAND = 40
 MOST = 400
@@ -27,19 +27,19 @@ KEY = "viewer"
 
 @st.fragment
 def screen() -> None:
-    person = someone()
+    person = current_user()
     if person is None:
         return
     if "desk" not in st.session_state:
-        st.session_state["desk"] = Desk()
-    desk: Desk = st.session_state["desk"]
+        st.session_state["desk"] = ReviewSession()
+    desk: ReviewSession = st.session_state["desk"]
     sync: dict[str, Any] = (st.session_state.get(KEY) or {}).get("sync") or {}
-    ledger = studio().ledger
+    ledger = open_resources().ledger
 
     # 1. Take what was decided.
     if sync:
         desk.answer(
-            sync["client"], sync["outbox"], ledger=ledger, reviewer=person.name, role=lambda: role_of(person.name)
+            sync["client"], sync["outbox"], ledger=ledger, reviewer=person.name, role=lambda: find_role(person.name)
         )
 
     # 2. Look at what waits now.
@@ -91,10 +91,10 @@ def _linked(sync: dict[str, Any]) -> tuple[str, list[str]]:
     """The image to show first, which a link names or an undo brought back; and what of the link cannot be followed."""
     if sync:
         back = str(sync.get("want") or "")
-        return ("" if back and why_not(back) else back), []
+        return ("" if back and explain_missing(back) else back), []
     told = [text for name, value in _asked_for().items() if (text := _unknown(name, value))]
     named = st.query_params.get("image", "")
-    if named and (why := why_not(named)):
+    if named and (why := explain_missing(named)):
         return "", [*told, why]
     return named, told
 
@@ -106,7 +106,7 @@ def _unknown(name: str, value: str | None) -> str:
     if name == "check":
         known = value in [str(criterion) for criterion in Criterion]
     elif name == "project":
-        known = value in studio().ledger.projects()
+        known = value in open_resources().ledger.projects()
     else:
         return ""
     return "" if known else f"The link asks for the {name} “{value[:80]}”, and there is none; all are shown."
@@ -120,9 +120,9 @@ def _older(person: Person) -> list[dict[str, Any]]:
             "revision": one.decision.revision,
             "name": f"{one.asset}, {one.variant}",
             "verdict": str(one.decision.verdict),
-            "when": ago(one.decision.decided_at),
+            "when": format_age(one.decision.decided_at),
         }
-        for one in studio().ledger.undoable(person.name)
+        for one in open_resources().ledger.undoable(person.name)
     ]
 
 
@@ -135,7 +135,7 @@ def _items(digests: list[str], person: Person) -> dict[str, dict[str, Any]]:
     """What the screen is told of these images; what is none is left out."""
     if not digests:
         return {}
-    at = studio()
+    at = open_resources()
     pictures = at.ledger.pictures(digests)
     parents = at.ledger.pictures({one.spec.parent for one in pictures.values() if one.spec.parent})
     briefs = at.ledger.briefs(pictures)
@@ -145,17 +145,17 @@ def _items(digests: list[str], person: Person) -> dict[str, dict[str, Any]]:
     }
 
 
-def _item(picture: Picture, parent: Picture | None, brief: Brief | None, person: Person) -> dict[str, Any]:
-    at = studio()
+def _item(picture: ImageDetails, parent: ImageDetails | None, brief: Brief | None, person: Person) -> dict[str, Any]:
+    at = open_resources()
     sources = {file["digest"]: file["key"] for file in (brief.files if brief else {}).values()}
     when = ((brief.manifest_body.get("promotion") or {}) if brief else {}).get("when", "asked")
-    return item_of(
+    return make_item(
         picture,
         link=at.links.to,
         sources=sources,
         parent=parent,
         promotes=when == "asked",
-        proposals=proposed(picture.spec, said_in(brief.manifest_body if brief else {})),
+        proposals=propose_changes(picture.spec, find_manifest_default(brief.manifest_body if brief else {})),
         blind_to=person.blind_to,
     )
 
@@ -164,7 +164,7 @@ def _preview(wish: dict[str, Any] | None) -> dict[str, Any] | None:
     """What the night would make of the open retake panel's changes."""
     if not wish:
         return None
-    at = studio()
+    at = open_resources()
     found = at.ledger.pictures([wish["id"]])
     if wish["id"] not in found:
         return {"number": wish["number"], "will": [], "whole": [], "wrong": "this image does not exist any more"}
@@ -173,14 +173,14 @@ def _preview(wish: dict[str, Any] | None) -> dict[str, Any] | None:
     if brief is not None and brief.max_retakes is not None:
         cap = min(cap, brief.max_retakes)
     left = max(0, cap - (picture.spec.take - 1))
-    return {"number": wish["number"]} | preview(picture, wish["changes"], retakes_left=left)
+    return {"number": wish["number"]} | preview_retake(picture, wish["changes"], retakes_left=left)
 
 
 def _elsewhere(person: Person) -> list[dict[str, Any]]:
     """Who has the rest in hand, when nothing is left for this reviewer."""
     return [
         {"who": other.reviewer, "images": other.images, "until": f"{other.until:%H:%M} UTC"}
-        for other in studio().ledger.others_hands(person.name)
+        for other in open_resources().ledger.others_hands(person.name)
     ]
 
 
@@ -207,7 +207,7 @@ def _filters(project: str | None) -> dict[str, list[str]]:
 def _sums() -> tuple[list[InboxCount], dict[str, int], float]:
     """What waits, and who has decided how much today; for all sessions, two seconds old at most."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return studio().ledger.inbox_counts(), studio().ledger.tally(today), time.monotonic()
+    return open_resources().ledger.inbox_counts(), open_resources().ledger.tally(today), time.monotonic()
 
 
 screen()

@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 import streamlit as st
 
 from review_app.addresses import BOUND, warn_unknown
-from review_app.insight import ASPECTS, foresight, kappa, paces, rates, suggestions
-from review_app.look import plain
-from review_app.studio import studio
+from review_app.appearance import escape_markdown
+from review_app.insight import ASPECTS, compute_foresight, compute_kappa, compute_paces, compute_rates, list_suggestions
+from review_app.resources import open_resources
 from schemas.review import Verdict
 from storage.ledger import Judged
 
 DAYS = {"These 7 days": 7, "These 30 days": 30, "These 365 days": 365}
 MOST = 3_000
-ledger = studio().ledger
+ledger = open_resources().ledger
 
 
 @st.cache_resource(ttl=15, max_entries=8, show_spinner=False)
@@ -46,7 +46,7 @@ def main() -> None:
 
     left, right = st.columns([3, 2], gap="large")
     with left:
-        table = rates(judged, ASPECTS[name])
+        table = compute_rates(judged, ASPECTS[name])
         st.subheader(f"Approved, by {name.lower()}", anchor=False)
         st.dataframe(
             [
@@ -73,9 +73,9 @@ def main() -> None:
             st.caption("No reasons were given.")
     with right:
         st.subheader("Worth trying", anchor=False)
-        found = suggestions(judged)
+        found = list_suggestions(judged)
         for sentence in found:
-            st.markdown(f"- {plain(sentence)}")
+            st.markdown(f"- {escape_markdown(sentence)}")
         if not found:
             st.caption("No setting is better than another beyond chance yet.")
         st.subheader("What the checks would have told", anchor=False)
@@ -88,7 +88,7 @@ def main() -> None:
                     "Recall": share(row.recall),
                     "Not checked": row.unchecked,
                 }
-                for row in foresight(judged)
+                for row in compute_foresight(judged)
             ],
             hide_index=True,
             column_config={
@@ -100,14 +100,14 @@ def main() -> None:
         st.dataframe(
             [
                 {"Reviewer": who, "Images": n, "Seconds an image": "–" if s is None else f"{s:.1f}", "Approved": p}
-                for who, n, s, p in paces(judged)
+                for who, n, s, p in compute_paces(judged)
             ],
             hide_index=True,
             column_config={
                 "Approved": st.column_config.NumberColumn(format="percent"),
             },
         )
-        agreement = kappa(pairs)
+        agreement = compute_kappa(pairs)
         if agreement is not None:
             st.metric("Agreement of two reviewers (Cohen's kappa)", f"{agreement:.2f}", help=f"{len(pairs)} images")
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from review_app.addresses import BOUND, linked_image, warn_unknown
-from review_app.frames import opened
-from review_app.look import plain
+from review_app.addresses import BOUND, find_linked_image, warn_unknown
+from review_app.appearance import escape_markdown
+from review_app.frames import show_dialog
+from review_app.resources import open_resources
 from review_app.sheet import sheet
-from review_app.studio import studio
-from storage.library import LOOKED
+from storage.ledger.library import LOOKED
 
 MOST = 120
-ledger = studio().ledger
+ledger = open_resources().ledger
 
 st.title("Library")
 projects = ledger.projects()
@@ -33,17 +33,17 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         key="colour",
         **BOUND,
     )
-if (image := linked_image()) and st.session_state.get("linked") != image:
+if (image := find_linked_image()) and st.session_state.get("linked") != image:
     st.session_state["linked"] = image
-    opened(image)
-like = linked_image("like")
+    show_dialog(image)
+like = find_linked_image("like")
 phash = ledger.picture(like).image.phash if like else None
 if like:
     left, right = st.columns([4, 1], vertical_alignment="center")
     if phash:
         left.caption("The most alike first.")
     else:
-        left.caption(plain("That image has no perceptual hash: its checks were switched off."))
+        left.caption(escape_markdown("That image has no perceptual hash: its checks were switched off."))
     if right.button("Show all again"):
         del st.query_params["like"]
         st.rerun()
@@ -54,7 +54,7 @@ lines = [
     [
         {
             "id": one.image,
-            "thumb": studio().links.to(one.thumb_key),
+            "thumb": open_resources().links.to(one.thumb_key),
             "name": one.asset,
             "state": str(one.verdict or "waiting"),
             "about": f"{one.project} · {one.asset} · {one.variant}",
@@ -67,7 +67,7 @@ if words or project or every or by_colour:
 else:
     empty = "Nothing was approved yet. What is approved in the Inbox is found here."
 for digest in sheet([{"title": "", "lines": lines}], key="library", empty=empty):
-    opened(digest)
+    show_dialog(digest)
 if len(found) == MOST:
     st.caption(f"The first {MOST} are shown.")
 elif words or like or by_colour:

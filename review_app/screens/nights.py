@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from review_app.addresses import BOUND, warn_unknown
-from review_app.look import ago, figure, figures, plain
-from review_app.studio import studio
-from review_app.who import role_of, someone
+from review_app.appearance import escape_markdown, format_age, show_figure, show_figures
+from review_app.auth import current_user, find_role
+from review_app.resources import open_resources
 from schemas.errors import NotAllowed, StoreError
 from schemas.records import Night
 
-ledger = studio().ledger
-settings = studio().settings
+ledger = open_resources().ledger
+settings = open_resources().settings
 TOTALS = {"gpu_seconds": "GPU seconds", "unchecked": "Not checked"}
 
 
@@ -80,7 +80,9 @@ def running(night_id: int) -> None:
         st.rerun()
     made, failed = ledger.night_progress(night_id)
     share = min(1.0, (made + failed) / night.planned) if night.planned else 0.0
-    words = f"Running since {ago(night.started_at)}: {made} made" + (f" of {night.planned}" if night.planned else "")
+    words = f"Running since {format_age(night.started_at)}: {made} made" + (
+        f" of {night.planned}" if night.planned else ""
+    )
     st.progress(share, text=words + (f", {failed} failures" if failed else ""))
     show(night_id)
 
@@ -90,14 +92,14 @@ def show(night_id: int) -> None:
     seconds = summary.gpu_seconds
     cost = seconds / 3600 * settings.gpu_hour_price
     approved = sum(asset.approved > 0 for asset in summary.by_asset)
-    with figures():
-        figure("Made", summary.made)
-        figure("Flagged", summary.flagged, help="At least one check says: look here")
-        figure("Not checked", summary.unchecked, help="A check crashed, or could not look")
-        figure("Still to make", summary.waiting)
-        figure("GPU seconds", f"{seconds:,.0f}", help=f"{seconds / max(1, summary.made):.2f} an image")
-        figure("Cost", f"{cost:,.2f} {settings.currency}")
-        figure(
+    with show_figures():
+        show_figure("Made", summary.made)
+        show_figure("Flagged", summary.flagged, help="At least one check says: look here")
+        show_figure("Not checked", summary.unchecked, help="A check crashed, or could not look")
+        show_figure("Still to make", summary.waiting)
+        show_figure("GPU seconds", f"{seconds:,.0f}", help=f"{seconds / max(1, summary.made):.2f} an image")
+        show_figure("Cost", f"{cost:,.2f} {settings.currency}")
+        show_figure(
             "An approved asset",
             f"{cost / approved:,.2f} {settings.currency}" if approved else "–",
             help=f"The night's cost over the {approved} assets of which an image is approved by now",
@@ -134,7 +136,7 @@ def show(night_id: int) -> None:
 
 def aside() -> None:
     """What failed too often waits for a person."""
-    person = someone()
+    person = current_user()
     rows = ledger.set_aside()
     st.subheader("Set aside", anchor=False)
     st.caption("These failed too often and are left alone until somebody releases them for another try.")
@@ -151,9 +153,9 @@ def aside() -> None:
         st.caption(f"A lead releases these; you are {person.role}. On the machine itself `dailies release` does it.")
     elif st.button(label, icon=":material/replay:"):
         try:
-            released = ledger.release_set_aside(chosen, person.name, role=role_of(person.name))
+            released = ledger.release_set_aside(chosen, person.name, role=find_role(person.name))
         except NotAllowed as refused:
-            st.error(plain(refused))
+            st.error(escape_markdown(refused))
             return
         st.toast(f"{released} will be tried again.")
         st.rerun()
@@ -162,9 +164,9 @@ def aside() -> None:
 def report(key: str) -> None:
     """As text: it names assets and errors, and those are not ours to render."""
     try:
-        text = studio().store.get(key).decode("utf-8", "replace")
+        text = open_resources().store.get(key).decode("utf-8", "replace")
     except StoreError as wrong:
-        st.warning(f"The report cannot be read: {plain(wrong)}")
+        st.warning(f"The report cannot be read: {escape_markdown(wrong)}")
         return
     with st.expander("Morning report"):
         st.code(text, language=None, wrap_lines=True)

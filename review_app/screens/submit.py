@@ -12,13 +12,13 @@ from typing import Any
 
 import streamlit as st
 
-from review_app.look import ago, counted, figure, figures, plain
-from review_app.studio import studio
-from review_app.who import someone
+from review_app.appearance import count_noun, escape_markdown, format_age, show_figure, show_figures
+from review_app.auth import current_user
+from review_app.resources import open_resources
 from schemas.errors import ManifestError, Problem, SettingsError, Warned
 from schemas.manifest import Manifest
 from schemas.matrix import Matrix
-from storage.frozen import Looked, Upload, freeze, look
+from storage.intake import Inspection, Upload, ingest, inspect_pictures
 
 EXAMPLE = """\
 project: Potion Shop
@@ -32,7 +32,7 @@ assets:
     values: {colour: [red, blue]}
 """
 ENDINGS = ["yaml", "yml", "json", "csv", "xlsx", "png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "exr"]
-at = studio()
+at = open_resources()
 
 
 def main() -> None:
@@ -53,12 +53,12 @@ def main() -> None:
         )
     with right:
         try:
-            looked = look(edited.encode(), name, Upload(named), at.settings, at.catalogue)
+            looked = inspect_pictures(edited.encode(), name, Upload(named), at.settings, at.catalogue)
             manifest = looked.reading.sound()
         except ManifestError as wrong:
             _complaints(wrong.problems, edited)
         except SettingsError as wrong:
-            st.error(f"Nothing can be submitted: {plain(str(wrong))}", icon=":material/error:")
+            st.error(f"Nothing can be submitted: {escape_markdown(str(wrong))}", icon=":material/error:")
         else:
             _plan(manifest, looked)
     history()
@@ -86,7 +86,7 @@ def _complaints(problems: list[Problem], text: str) -> None:
         st.caption(f"and {len(problems) - 50} more")
 
 
-def _plan(manifest: Manifest, looked: Looked) -> None:
+def _plan(manifest: Manifest, looked: Inspection) -> None:
     rows = [
         {
             "Asset": asset.name,
@@ -97,46 +97,48 @@ def _plan(manifest: Manifest, looked: Looked) -> None:
         for asset in manifest.assets
     ]
     images = sum(Matrix(manifest, asset).count() for asset in manifest.assets)
-    st.success(f"Sound: {counted(images, 'image')} of {counted(len(rows), 'asset')}.", icon=":material/check_circle:")
+    st.success(
+        f"Sound: {count_noun(images, 'image')} of {count_noun(len(rows), 'asset')}.", icon=":material/check_circle:"
+    )
     _warnings([str(warning).removeprefix(f"{warning.file}:") for warning in looked.reading.warnings])
-    known = figures()
+    known = show_figures()
     with known:
-        figure("Images", images)
-        figure("Pictures", len(looked.frozen), help="Frozen with the manifest")
+        show_figure("Images", images)
+        show_figure("Pictures", len(looked.frozen), help="Frozen with the manifest")
     for remark in looked.remarks:
-        st.warning(plain(remark), icon=":material/image:")
+        st.warning(escape_markdown(remark), icon=":material/image:")
     seconds = [pace for (model, *_), pace in at.ledger.pace().items() if model == manifest.model]
     if seconds:
         hours = images * median(seconds) / 3600
         said = f"{hours * 60:.0f} min" if hours < 1.5 else f"{hours:.1f} h"
         with known:
-            figure("GPU time", said, help="From what images of this model took so far")
-            figure("Cost", f"{hours * at.settings.gpu_hour_price:.2f} {at.settings.currency}")
+            show_figure("GPU time", said, help="From what images of this model took so far")
+            show_figure("Cost", f"{hours * at.settings.gpu_hour_price:.2f} {at.settings.currency}")
     else:
         with known:
-            figure("GPU time", "not known", help="Nothing was made with this model yet")
+            show_figure("GPU time", "not known", help="Nothing was made with this model yet")
     st.dataframe(rows, hide_index=True)
     st.caption("`dailies check` says more: batches, megabytes, what exists already, and whether the weights are there.")
-    person = someone()
+    person = current_user()
     if person is None or not person.may_decide:
         st.caption("Your role does not submit.")
     else:
         with st.container(horizontal=True):
             tonight = st.button(
-                f"Submit {counted(images, 'image')} for the next night", type="primary", icon=":material/send:"
+                f"Submit {count_noun(images, 'image')} for the next night", type="primary", icon=":material/send:"
             )
             at_once = st.button("Submit and make it now", icon=":material/bolt:", **_why_not_now())
         if tonight or at_once:
-            submission, new = freeze(looked, store=at.store, ledger=at.ledger, submitted_by=person.name)
+            submission, new = ingest(looked, store=at.store, ledger=at.ledger, submitted_by=person.name)
             word = "Submitted" if new else "The very same was submitted before, and stays as it is"
             when = _begin(person.name) if at_once else "The next night plans it and makes it."
-            st.success(f"{word}: {submission.digest[:12]}. {plain(when)}", icon=":material/inventory:")
+            st.success(f"{word}: {submission.digest[:12]}. {escape_markdown(when)}", icon=":material/inventory:")
 
 
 def _warnings(sentences: list[str]) -> None:
     """What is allowed and often not meant: line, column, field and what is usual."""
     if sentences:
-        many = counted(len(sentences), "warning")
+        many = count_noun(len(sentences), "warning")
         st.warning(f"{many}. Allowed, and often not meant:", icon=":material/warning:")
         st.text("\n".join(sentences[:50]))
 
@@ -170,7 +172,7 @@ def history() -> None:
             "Name": one.name,
             "Project": one.project,
             "By": one.submitted_by,
-            "When": ago(one.submitted_at),
+            "When": format_age(one.submitted_at),
             "Priority": one.priority,
             "Due": one.due or "",
             "State": "cancelled" if one.cancelled_at else "planned" if one.planned_at else "for the next night",
@@ -178,13 +180,13 @@ def history() -> None:
         for one in submissions
     ]
     event = st.dataframe(rows, hide_index=True, selection_mode="single-row", on_select="rerun", key="sent")
-    person = someone()
+    person = current_user()
     for number in event.selection.rows:
         one = submissions[number]
         _warnings([str(Warned(**warning)) for warning in one.warnings])
         if one.cancelled_at is None and person and person.may_decide:
             st.caption("Cancelling stops what has not started. Images that exist stay, and stay to be reviewed.")
-            if st.button(f"Cancel {plain(one.name)}", icon=":material/cancel:"):
+            if st.button(f"Cancel {escape_markdown(one.name)}", icon=":material/cancel:"):
                 at.ledger.cancel(one.digest, person.name)
                 st.rerun()
 

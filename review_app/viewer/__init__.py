@@ -1,7 +1,7 @@
 """The reviewing screen: one Streamlit component of our own, from the HTML, CSS and JavaScript files beside this one.
 
 No build step and nothing from a network: the files are joined into one module in the order of SCRIPTS. What the
-screen is told and what it answers is described in review_app/deck.py and review_app/answers.py.
+screen is told and what it answers is described in review_app/deck.py and review_app/review_session.py.
 """
 
 from __future__ import annotations

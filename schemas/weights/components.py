@@ -13,7 +13,7 @@ from typing import Any
 
 from schemas.errors import UnfitWeights
 from schemas.settings import ROOT
-from schemas.weights.shapes import Shapes, clip_shapes, controlnet_shapes, unet_shapes, vae_shapes
+from schemas.weights.shapes import Shapes, list_clip_shapes, list_controlnet_shapes, list_unet_shapes, list_vae_shapes
 
 Components = Mapping[str, Mapping[str, Any]]
 
@@ -46,12 +46,12 @@ def shipped_file(architecture: str) -> Path:
 
 
 @lru_cache(maxsize=16)
-def shipped(architecture: str) -> Components:
+def load_shipped(architecture: str) -> Components:
     components: Components = json.loads(shipped_file(architecture).read_text(encoding="utf-8"))
     return components
 
 
-def from_folder(folder: Path) -> Components:
+def read_folder_configs(folder: Path) -> Components:
     """The configurations of a diffusers folder. Raises UnfitWeights for one that has none, or no JSON."""
     components = {}
     for name, place in _FILES.items():
@@ -74,19 +74,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return body
 
 
-def shapes_by_component(components: Components) -> dict[str, Shapes]:
+def list_component_shapes(components: Components) -> dict[str, Shapes]:
     """The name and shape of every weight, by component. Raises UnfitWeights where a configuration is not understood."""
     made: dict[str, Shapes] = {}
     try:
         for name, config in components.items():
             if name == "unet":
-                made[name] = unet_shapes(config)
+                made[name] = list_unet_shapes(config)
             elif name == "vae":
-                made[name] = vae_shapes(config)
+                made[name] = list_vae_shapes(config)
             elif name == "controlnet":
-                made[name] = controlnet_shapes(config)
+                made[name] = list_controlnet_shapes(config)
             elif name.startswith("text_encoder"):
-                made[name] = clip_shapes(config, projection=_projects(name, config))
+                made[name] = list_clip_shapes(config, projection=_projects(name, config))
     except (KeyError, IndexError, TypeError) as wrong:
         raise UnfitWeights(f"the configuration of {name} is not complete: {wrong!r}") from None
     return made

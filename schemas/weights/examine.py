@@ -8,8 +8,8 @@ from typing import Any
 
 from schemas.catalogue import Catalogue, Entry
 from schemas.errors import UnfitWeights
-from schemas.weights.components import Components, from_folder, read_json, shipped
-from schemas.weights.files import copies, header_at, sidecar_of, weight_files
+from schemas.weights.components import Components, load_shipped, read_folder_configs, read_json
+from schemas.weights.files import count_copies, find_sidecar, list_weight_files, read_header_at
 from schemas.weights.header import Header
 from schemas.weights.identify import identify
 from schemas.weights.identity import Identity, Sort
@@ -22,11 +22,11 @@ _CLASSES: dict[str, Sort] = {
 _CROSS = {768: "sd15", 1024: "sd2", 2048: "sdxl", 1280: "sdxl-refiner"}
 
 
-def examine(path: Path) -> Identity:
+def examine_weights(path: Path) -> Identity:
     """What the file or folder is. Raises UnfitWeights for a damaged file."""
     if path.is_file():
         if path.suffix == ".safetensors":
-            return identify(header_at(path), name=str(path), sidecar=sidecar_of(path))
+            return identify(read_header_at(path), name=str(path), sidecar=find_sidecar(path))
         if path.suffix in PICKLED:
             refusal = "it is a pickle, which can run code; safetensors are read"
             return Identity("unknown", layout="pickle", size=path.stat().st_size, refusal=refusal)
@@ -37,18 +37,18 @@ def examine(path: Path) -> Identity:
         pickles = [file.name for file in path.iterdir() if file.suffix in PICKLED]
         held = f"only pickles ({', '.join(sorted(pickles)[:3])})" if pickles else "no weights"
         return Identity("unknown", refusal=f"the folder holds {held}; safetensors are read")
-    identity = identify(header_at(path), name=str(path))
+    identity = identify(read_header_at(path), name=str(path))
     if (path / "config.json").is_file():
         kind = _CLASSES.get(str(read_json(path / "config.json").get("_class_name")))
         if kind and kind != identity.kind and not identity.refusal:
             identity.kind = kind
-    if unread := copies(path):
+    if unread := count_copies(path):
         identity.notes.append(f"{len(unread)} other copies are not read: {', '.join(unread[:3])}")
     return identity
 
 
 def _checkpoint_folder(path: Path) -> Identity:
-    components = from_folder(path)
+    components = read_folder_configs(path)
     unet, scheduler = components.get("unet", {}), components.get("scheduler", {})
     identity = Identity("checkpoint", "", "diffusers", in_channels=unet.get("in_channels", 4))
     width = unet.get("cross_attention_dim")
@@ -67,15 +67,15 @@ def _checkpoint_folder(path: Path) -> Identity:
         identity.refusal = "it is SD 2, which is not supported; SDXL and SD 1.5 are"
     for name in ("unet", "vae", "text_encoder", "text_encoder_2"):
         if name in components:
-            identity.size += sum(file.stat().st_size for file in weight_files(path / name))
-            if unread := copies(path / name):
+            identity.size += sum(file.stat().st_size for file in list_weight_files(path / name))
+            if unread := count_copies(path / name):
                 identity.notes.append(f"{name}: {len(unread)} other copies are not read: {', '.join(unread[:3])}")
     licence = path / "LICENSE.md"
     identity.licence = licence.name if licence.is_file() else ""
     return identity
 
 
-def components_of(catalogue: Catalogue, entry: Entry) -> Components | None:
+def list_components(catalogue: Catalogue, entry: Entry) -> Components | None:
     """The configurations that a checkpoint is loaded with; None where its files are not on this machine.
 
     Raises UnfitWeights where they are not known, or where `config` is not a diffusers folder.
@@ -84,18 +84,20 @@ def components_of(catalogue: Catalogue, entry: Entry) -> Components | None:
     if path is None:
         return None
     if path.is_dir():
-        return from_folder(path)
-    return file_components(header_at(path), catalogue, entry)
+        return read_folder_configs(path)
+    return list_file_components(read_header_at(path), catalogue, entry)
 
 
-def file_components(header: Header, catalogue: Catalogue, entry: Entry) -> Components:
+def list_file_components(header: Header, catalogue: Catalogue, entry: Entry) -> Components:
     """Of a single file: `config`'s, else the shipped ones of its architecture, with its own number of channels."""
     identity = identify(header)
     if entry.config is not None:
-        return _predicting(from_folder((catalogue.folder / entry.config.expanduser()).resolve()), identity, entry)
+        return _predicting(
+            read_folder_configs((catalogue.folder / entry.config.expanduser()).resolve()), identity, entry
+        )
     if identity.architecture in ("ssd-1b", "segmind-vega"):
         raise UnfitWeights(f"it is {identity.name}; give `config:`, a diffusers folder of its kind")
-    components = {name: dict(config) for name, config in shipped(entry.architecture).items()}
+    components = {name: dict(config) for name, config in load_shipped(entry.architecture).items()}
     components["unet"]["in_channels"] = identity.in_channels
     return _predicting(components, identity, entry)
 
@@ -110,7 +112,7 @@ def _predicting(components: Components, identity: Identity, entry: Entry) -> Com
     return {**components, "scheduler": {**scheduler, **change}}
 
 
-def contradiction(identity: Identity, entry: Entry, config: Components | None) -> str:
+def find_contradiction(identity: Identity, entry: Entry, config: Components | None) -> str:
     """What a file's markers and the catalogue say against each other about its prediction type; "" where nothing."""
     said = identity.prediction_type
     if said and entry.prediction_type and said != entry.prediction_type:

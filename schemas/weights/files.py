@@ -12,7 +12,7 @@ from pathlib import Path
 
 from schemas.errors import UnfitWeights
 from schemas.weights.components import read_json
-from schemas.weights.header import Header, Tensor, header_of
+from schemas.weights.header import Header, Tensor, remember_header
 
 _VARIANT = re.compile(r"\.(fp16|bf16|fp32|non_ema|ema)(?=[.-])")
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})")
@@ -29,7 +29,7 @@ def variant(folder: Path) -> str | None:
     return "fp16" if "fp16" in variants else sorted(variants)[0]
 
 
-def weight_files(folder: Path) -> list[Path]:
+def list_weight_files(folder: Path) -> list[Path]:
     """The safetensors files of the copy that is read, sorted. Raises UnfitWeights for a missing shard."""
     copy = variant(folder)
     files = [path for path in sorted(folder.glob("*.safetensors")) if _variant_of(path) == copy]
@@ -44,9 +44,9 @@ def weight_files(folder: Path) -> list[Path]:
     return files
 
 
-def copies(folder: Path) -> list[str]:
+def count_copies(folder: Path) -> list[str]:
     """The names of files that are not read because another copy is."""
-    read = set(weight_files(folder))
+    read = set(list_weight_files(folder))
     return [path.name for path in sorted(folder.glob("*.safetensors")) if path not in read]
 
 
@@ -56,7 +56,7 @@ def read_files(files: Iterable[Path]) -> Header:
     metadata: dict[str, str] = {}
     size = 0
     for path in files:
-        header = header_of(path)
+        header = remember_header(path)
         if both := tensors.keys() & header.tensors.keys():
             raise UnfitWeights(f"{path}: {next(iter(both))} is in another file of this folder too")
         tensors |= header.tensors
@@ -65,17 +65,17 @@ def read_files(files: Iterable[Path]) -> Header:
     return Header(tensors, metadata, size)
 
 
-def header_at(path: Path) -> Header:
+def read_header_at(path: Path) -> Header:
     """Of one file, or of the copy in a folder that is read. Raises UnfitWeights."""
     if path.is_file():
-        return header_of(path)
-    files = weight_files(path)
+        return remember_header(path)
+    files = list_weight_files(path)
     if not files:
         raise UnfitWeights(f"{path}: no safetensors file is there")
     return read_files(files)
 
 
-def sidecar_of(path: Path) -> dict[str, object]:
+def find_sidecar(path: Path) -> dict[str, object]:
     """What a file beside the weights says of them: the first of .civitai.info, .metadata.json and .json."""
     for suffix in SIDECARS:
         beside = path.with_suffix(suffix)
@@ -92,5 +92,5 @@ def _variant_of(path: Path) -> str | None:
     return match[1] if match else None
 
 
-def names(files: Sequence[Path]) -> str:
+def list_names(files: Sequence[Path]) -> str:
     return ", ".join(path.name for path in files)

@@ -12,20 +12,20 @@ from typing import Any
 
 from schemas.catalogue import Catalogue, Entry
 from schemas.errors import UnfitWeights
-from schemas.weights.components import Components, from_folder, read_json, shapes_by_component, shipped
-from schemas.weights.examine import components_of, contradiction, examine
-from schemas.weights.files import header_at, read_files, weight_files
+from schemas.weights.components import Components, list_component_shapes, load_shipped, read_folder_configs, read_json
+from schemas.weights.examine import examine_weights, find_contradiction, list_components
+from schemas.weights.files import list_weight_files, read_files, read_header_at
 from schemas.weights.header import Header
 from schemas.weights.identity import NAMES, Identity
 from schemas.weights.lora import fit_lora
-from schemas.weights.placing import Placing, place
+from schemas.weights.placing import Placing, place_keys
 
 _SAME = {"ssd-1b": "sdxl", "segmind-vega": "sdxl"}
 """What these are called in a catalogue."""
 _KINDS = {"unet": "checkpoint", "taesd": "vae"}
 
 
-def own_fault(catalogue: Catalogue, alias: str) -> str:
+def find_own_fault(catalogue: Catalogue, alias: str) -> str:
     """What is wrong with the files of one entry, whoever asks for it."""
     entry, path = catalogue.entries[alias], catalogue.local(alias)
     if path is None:
@@ -33,14 +33,14 @@ def own_fault(catalogue: Catalogue, alias: str) -> str:
     key = _key(catalogue, entry)
     if key not in _known:
         try:
-            identity = examine(path)
+            identity = examine_weights(path)
             _known[key] = _kind_fault(entry, identity) or _by_kind(catalogue, entry, path, identity)
         except UnfitWeights as wrong:
             _known[key] = str(wrong)
     return _known[key]
 
 
-def wearing_fault(catalogue: Catalogue, alias: str, base: str) -> str:
+def find_lora_fault(catalogue: Catalogue, alias: str, base: str) -> str:
     """What of this entry would not apply to the checkpoint `base`."""
     entry, path = catalogue.entries[alias], catalogue.local(alias)
     if path is None or entry.kind not in ("lora", "embedding", "controlnet", "t2i_adapter", "ip_adapter"):
@@ -48,7 +48,7 @@ def wearing_fault(catalogue: Catalogue, alias: str, base: str) -> str:
     key = (*_key(catalogue, entry), *_key(catalogue, catalogue.entries[base]))
     if key not in _known:
         try:
-            components = components_of(catalogue, catalogue.entries[base])
+            components = list_components(catalogue, catalogue.entries[base])
             _known[key] = "" if components is None else _against(path, entry, components, catalogue.entries[base])
         except UnfitWeights as wrong:
             _known[key] = str(wrong)
@@ -91,10 +91,10 @@ def _by_kind(catalogue: Catalogue, entry: Entry, path: Path, identity: Identity)
     if entry.kind == "checkpoint":
         return _checkpoint_fault(catalogue, entry, path, identity)
     if entry.kind == "vae":
-        return _faults(place(header_at(path), {"vae": vae_config(catalogue, entry, path)}))
+        return _faults(place_keys(read_header_at(path), {"vae": vae_config(catalogue, entry, path)}))
     if entry.kind == "controlnet" and identity.layout != "control-lora":
-        header = header_at(path)
-        return _faults(place(header, {"controlnet": controlnet_config(catalogue, entry, path, header)}))
+        header = read_header_at(path)
+        return _faults(place_keys(header, {"controlnet": controlnet_config(catalogue, entry, path, header)}))
     return ""
 
 
@@ -105,12 +105,12 @@ def _checkpoint_fault(catalogue: Catalogue, entry: Entry, path: Path, identity: 
         return f"its `base` {entry.base} is not in the catalogue"
     if identity.lacks and entry.base is None:
         return f"it holds no {' and no '.join(identity.lacks)}; give `base:`, the alias of a checkpoint that does"
-    components = components_of(catalogue, entry)
+    components = list_components(catalogue, entry)
     assert components is not None
-    config = from_folder((catalogue.folder / entry.config.expanduser()).resolve()) if entry.config else None
-    if fault := contradiction(identity, entry, config):
+    config = read_folder_configs((catalogue.folder / entry.config.expanduser()).resolve()) if entry.config else None
+    if fault := find_contradiction(identity, entry, config):
         return fault
-    placing = place(header_at(path), components)
+    placing = place_keys(read_header_at(path), components)
     if (
         placing.absent
         and entry.base is None
@@ -122,14 +122,14 @@ def _checkpoint_fault(catalogue: Catalogue, entry: Entry, path: Path, identity: 
 
 
 def _folder_fault(path: Path) -> str:
-    components = from_folder(path)
-    for name in shapes_by_component(components):
+    components = read_folder_configs(path)
+    for name in list_component_shapes(components):
         if not (path / name).is_dir():
             continue
-        files = weight_files(path / name)
+        files = list_weight_files(path / name)
         if not files:
             return f"{name} holds no safetensors"
-        if fault := _faults(place(read_files(files), {name: components[name]})):
+        if fault := _faults(place_keys(read_files(files), {name: components[name]})):
             return f"{name}: {fault}"
     return ""
 
@@ -146,8 +146,12 @@ def vae_config(catalogue: Catalogue, entry: Entry, path: Path) -> Mapping[str, A
         return read_json(path / "config.json")
     if entry.config is not None:
         folder = (catalogue.folder / entry.config.expanduser()).resolve()
-        return read_json(folder / "config.json") if (folder / "config.json").is_file() else from_folder(folder)["vae"]
-    return shipped(entry.architecture)["vae"]
+        return (
+            read_json(folder / "config.json")
+            if (folder / "config.json").is_file()
+            else read_folder_configs(folder)["vae"]
+        )
+    return load_shipped(entry.architecture)["vae"]
 
 
 def controlnet_config(catalogue: Catalogue, entry: Entry, path: Path, header: Header) -> dict[str, Any]:
@@ -160,7 +164,7 @@ def controlnet_config(catalogue: Catalogue, entry: Entry, path: Path, header: He
             folder / "config.json" if (folder / "config.json").is_file() else folder / "unet/config.json"
         )
     else:
-        config = dict(shipped(entry.architecture)["unet"])
+        config = dict(load_shipped(entry.architecture)["unet"])
     for prefix in ("", "controlnet."):
         if (kinds := header.tensors.get(f"{prefix}task_embedding")) is not None:
             config["num_control_type"] = kinds.shape[0]
@@ -172,10 +176,10 @@ def controlnet_config(catalogue: Catalogue, entry: Entry, path: Path, header: He
 
 
 def _against(path: Path, entry: Entry, components: Components, base: Entry) -> str:
-    header = header_at(path)
+    header = read_header_at(path)
     own = NAMES[base.architecture]
     if entry.kind == "lora":
-        identity = examine(path)
+        identity = examine_weights(path)
         if identity.refusal:
             return identity.refusal
         architecture = _SAME.get(identity.architecture, identity.architecture)

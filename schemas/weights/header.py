@@ -113,7 +113,7 @@ def _contiguous(places: list[tuple[int, int, str]], length: int, name: str) -> N
         )
 
 
-def header_of(path: Path) -> Header:
+def remember_header(path: Path) -> Header:
     """The header of a file on disk; remembered as long as the file does not change. Raises UnfitWeights."""
     stat = path.stat()
     return _remembered(path, stat.st_size, stat.st_mtime_ns)

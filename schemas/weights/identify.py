@@ -14,8 +14,8 @@ from typing import Any
 
 from schemas.weights.header import Header
 from schemas.weights.identity import Identity, Sort
-from schemas.weights.lora_layouts import is_lora, lora_identity
-from schemas.weights.said import base_model, licence_in, title_in, trigger_words_in
+from schemas.weights.lora_layouts import identify_lora, is_lora
+from schemas.weights.said import read_base_model, read_licence, read_title, read_trigger_words
 
 Keys = Collection[str]
 
@@ -29,11 +29,11 @@ def identify(header: Header, *, name: str = "", sidecar: Mapping[str, Any] | Non
     identity = _by_keys(header, name, said)
     identity.size = header.size
     identity.dtype = _dtype(header)
-    identity.trigger_words = trigger_words_in(header.metadata, said)
-    identity.licence = licence_in(header.metadata, said)
-    identity.title = title_in(header.metadata, said)
+    identity.trigger_words = read_trigger_words(header.metadata, said)
+    identity.licence = read_licence(header.metadata, said)
+    identity.title = read_title(header.metadata, said)
     if not identity.architecture and identity.kind != "unknown":
-        identity.architecture = base_model(header.metadata, said)
+        identity.architecture = read_base_model(header.metadata, said)
     return identity
 
 
@@ -57,7 +57,7 @@ def _by_keys(header: Header, name: str, said: Mapping[str, Any]) -> Identity:
     if _has(keys, "ip_adapter.") and _has(keys, "image_proj."):
         return _ip_adapter(header)
     if is_lora(keys):
-        return lora_identity(header)
+        return identify_lora(header)
     if foreign := _transformer(keys):
         return foreign
     for test in (_controlnet, _checkpoint, _adapter, _vae, _encoder, _embedding, _upscaler):

@@ -12,10 +12,10 @@ from functools import lru_cache
 from math import prod
 
 from schemas.weights import original
-from schemas.weights.components import Components, shapes_by_component
+from schemas.weights.components import Components, list_component_shapes
 from schemas.weights.header import Header, Tensor
-from schemas.weights.lora_layouts import Factor, factors
-from schemas.weights.placing import three
+from schemas.weights.lora_layouts import Factor, list_factors
+from schemas.weights.placing import list_three_components
 from schemas.weights.shapes import Shape, Shapes
 
 _PREFIXES = {
@@ -67,8 +67,8 @@ class LoraFit:
         if not self.patches and not bad:
             return "it holds no factors"
         what = f"{bad} of {bad + self.applied} keys would not apply"
-        said = [three(self.unknown)] if self.unknown else []
-        said += [f"of another shape: {three(self.misshapen)}"] if self.misshapen else []
+        said = [list_three_components(self.unknown)] if self.unknown else []
+        said += [f"of another shape: {list_three_components(self.misshapen)}"] if self.misshapen else []
         return f"{what}: {'; '.join(said)}"
 
 
@@ -77,7 +77,7 @@ def fit_lora(header: Header, components: Components) -> LoraFit:
     modules, shapes = _modules(components)
     by_module: dict[str, dict[str, str]] = {}
     fit = LoraFit()
-    for item in factors(header.tensors):
+    for item in list_factors(header.tensors):
         if isinstance(item, Factor):
             by_module.setdefault(item.module, {})[item.name] = item.key
         else:
@@ -100,12 +100,12 @@ def fit_lora(header: Header, components: Components) -> LoraFit:
 
 def _modules(components: Components) -> tuple[dict[str, tuple[str, str]], dict[str, Shapes]]:
     """(flat name under every convention -> component and module, shapes by component)."""
-    shapes = {name: s for name, s in shapes_by_component(components).items() if name in _PREFIXES}
+    shapes = {name: s for name, s in list_component_shapes(components).items() if name in _PREFIXES}
     modules: dict[str, tuple[str, str]] = {}
     for component in reversed(shapes):  # the UNet wins where a name says no component
         names = {key.rpartition(".")[0]: key.rpartition(".")[0] for key in shapes[component]}
         if component == "unet":
-            table = original.original_unet(shapes[component], components[component])
+            table = original.map_original_unet(shapes[component], components[component])
             names |= {source.key.rpartition(".")[0]: name.rpartition(".")[0] for name, source in table.items()}
         else:
             names |= {f"text_model.{name}": name for name in names}

@@ -51,13 +51,13 @@ def is_lora(keys: Collection[str]) -> bool:
     return bool(_MARKS.search(text)) or any(mark.search(text) for mark in _REFUSED.values())
 
 
-def refused_layout(keys: Collection[str]) -> str:
+def find_refused_layout(keys: Collection[str]) -> str:
     """The name of a layout that is not applied; "" for any other."""
     text = "\n".join(keys)
     return next((name for name, mark in _REFUSED.items() if mark.search(text)), "")
 
 
-def factors(keys: Collection[str]) -> Iterator[Factor | str]:
+def list_factors(keys: Collection[str]) -> Iterator[Factor | str]:
     """Each key as a Factor; as it is, where it is of no layout."""
     for key in keys:
         for pattern, name in _FACTOR:
@@ -68,14 +68,14 @@ def factors(keys: Collection[str]) -> Iterator[Factor | str]:
             yield key
 
 
-def lora_identity(header: Header) -> Identity:
+def identify_lora(header: Header) -> Identity:
     """Layout, rank, and the architecture by keys and shapes where they say it."""
     keys = header.tensors
-    identity = Identity("lora", architecture(header), layout(keys))
-    ranks = {header.tensors[f.key].shape[0] for f in factors(keys) if isinstance(f, Factor) and f.name == "down"}
+    identity = Identity("lora", find_architecture(header), find_layout(keys))
+    ranks = {header.tensors[f.key].shape[0] for f in list_factors(keys) if isinstance(f, Factor) and f.name == "down"}
     ranks |= {header.tensors[k].shape[-1] for k in keys if k.endswith(".hada_w1_a")}
     identity.rank = tuple(sorted(ranks))
-    if refused := refused_layout(keys):
+    if refused := find_refused_layout(keys):
         identity.refusal = f"it is {refused}, which is not applied here; LoRA, DoRA, LoHa, LoKr and differences are"
     elif identity.architecture in ("flux", "sd3"):
         identity.refusal = (
@@ -84,9 +84,9 @@ def lora_identity(header: Header) -> Identity:
     return identity
 
 
-def layout(keys: Collection[str]) -> str:
+def find_layout(keys: Collection[str]) -> str:
     """For a person: which tool's names, and which kind of factors."""
-    if refused := refused_layout(keys):
+    if refused := find_refused_layout(keys):
         return refused.lower()
     parts = []
     for name, mark in (("dora", ".dora_scale"), ("dora", "magnitude_vector"), ("loha", ".hada_"), ("lokr", ".lokr_"),
@@ -103,7 +103,7 @@ def layout(keys: Collection[str]) -> str:
     return " ".join(["diffusers", *parts])
 
 
-def architecture(header: Header) -> str:
+def find_architecture(header: Header) -> str:
     """By what only one architecture has; "" where nothing decides."""
     keys = header.tensors
     flat = {key: key.replace(".", "_") for key in keys}

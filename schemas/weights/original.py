@@ -47,7 +47,7 @@ _VAE_ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "
 _VAE_ATTENTION_OLD = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
 
 
-def original_unet(names: Iterable[str], config: Mapping[str, Any]) -> Table:
+def map_original_unet(names: Iterable[str], config: Mapping[str, Any]) -> Table:
     """Of a UNet's names, or of a ControlNet's (whose condition embedding and zero convolutions are in it too)."""
     levels = len(config["block_out_channels"])
     layers = config.get("layers_per_block", 2)
@@ -85,7 +85,7 @@ def _unet_name(name: str, layers: list[int], config: Mapping[str, Any]) -> str:
     return _begin(name, _TOP)
 
 
-def original_vae(names: Iterable[str], config: Mapping[str, Any]) -> Table:
+def map_original_vae(names: Iterable[str], config: Mapping[str, Any]) -> Table:
     levels = len(config["block_out_channels"])
     return {name: _vae_source(name, levels) for name in names}
 
@@ -108,7 +108,7 @@ def _vae_source(name: str, levels: int) -> Source:
     return Source(name.replace("conv_norm_out", "norm_out"))
 
 
-def old_vae(names: Iterable[str]) -> Table:
+def map_old_vae(names: Iterable[str]) -> Table:
     """diffusers' own names before 0.17, of the attention in the middle."""
     table: Table = {}
     for name in names:
@@ -117,7 +117,7 @@ def old_vae(names: Iterable[str]) -> Table:
     return table
 
 
-def open_clip(names: Iterable[str]) -> Table:
+def map_open_clip(names: Iterable[str]) -> Table:
     """Of a text encoder's names without `text_model.`."""
     table: Table = {}
     for name in names:
@@ -132,15 +132,15 @@ def open_clip(names: Iterable[str]) -> Table:
     return table
 
 
-def plain(names: Iterable[str], prefix: str = "") -> Table:
+def map_plain_name(names: Iterable[str], prefix: str = "") -> Table:
     return {name: Source(prefix + name) for name in names}
 
 
-def prefixed(table: Table, prefix: str) -> Table:
+def map_prefixed_name(table: Table, prefix: str) -> Table:
     return {name: Source(prefix + source.key, source.change) for name, source in table.items()}
 
 
-def changed_shape(shape: tuple[int, ...], change: Change) -> tuple[int, ...]:
+def find_changed_shape(shape: tuple[int, ...], change: Change) -> tuple[int, ...]:
     """The shape of a tensor of the file after `change`."""
     if change in ("q", "k", "v") and shape:
         return (shape[0] // 3, *shape[1:])

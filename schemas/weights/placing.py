@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from schemas.weights import original
-from schemas.weights.components import Components, shapes_by_component
+from schemas.weights.components import Components, list_component_shapes
 from schemas.weights.header import Header
 from schemas.weights.original import Source, Table
 from schemas.weights.shapes import Shapes
@@ -60,20 +60,20 @@ class Placing:
             ("are missing", self.missing),
             ("have another shape", self.misshapen),
         )
-        return [f"{len(names)} keys {what}: {three(names)}" for what, names in said if names]
+        return [f"{len(names)} keys {what}: {list_three_components(names)}" for what, names in said if names]
 
 
-def three(names: Collection[str]) -> str:
+def list_three_components(names: Collection[str]) -> str:
     """The first three, and how many more."""
     first = ", ".join(list(names)[:3])
     return first if len(names) <= 3 else f"{first} and {len(names) - 3} more"
 
 
-def place(header: Header, components: Components) -> Placing:
+def place_keys(header: Header, components: Components) -> Placing:
     """Where every key of a file goes, given what the components are made of."""
     placing = Placing()
     used: set[str] = set()
-    for component, shapes in shapes_by_component(components).items():
+    for component, shapes in list_component_shapes(components).items():
         table = _best(component, shapes, components[component], header.tensors)
         present = {name: source for name, source in table.items() if source.key in header.tensors}
         if not present:
@@ -83,7 +83,7 @@ def place(header: Header, components: Components) -> Placing:
         used |= {source.key for source in present.values()}
         placing.missing += [table[name].key for name in shapes if name not in present]
         for name, source in present.items():
-            shape = original.changed_shape(header.tensors[source.key].shape, source.change)
+            shape = original.find_changed_shape(header.tensors[source.key].shape, source.change)
             if shape != shapes[name]:
                 placing.misshapen.append(f"{source.key} {list(shape)} instead of {list(shapes[name])}")
     for key in header.tensors:
@@ -99,12 +99,16 @@ def _best(component: str, shapes: Shapes, config: Mapping[str, object], keys: Co
 
 def _tables(component: str, shapes: Shapes, config: Mapping[str, object]) -> list[Table]:
     if component.startswith("text_encoder"):
-        named = [original.plain(shapes), original.open_clip(shapes)]
+        named = [original.map_plain_name(shapes), original.map_open_clip(shapes)]
         if component == "text_encoder_2":
             named.insert(0, {n: Source(n if n.startswith("text_projection") else f"text_model.{n}") for n in shapes})
-        return [original.prefixed(table, prefix) for prefix in _TEXT[component] for table in named]
+        return [original.map_prefixed_name(table, prefix) for prefix in _TEXT[component] for table in named]
     if component == "vae":
-        named = [original.original_vae(shapes, config), original.plain(shapes), original.old_vae(shapes)]
+        named = [
+            original.map_original_vae(shapes, config),
+            original.map_plain_name(shapes),
+            original.map_old_vae(shapes),
+        ]
     else:
-        named = [original.original_unet(shapes, config), original.plain(shapes)]
-    return [original.prefixed(table, prefix) for prefix in PREFIXES[component] for table in named]
+        named = [original.map_original_unet(shapes, config), original.map_plain_name(shapes)]
+    return [original.map_prefixed_name(table, prefix) for prefix in PREFIXES[component] for table in named]

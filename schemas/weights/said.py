@@ -19,7 +19,7 @@ _BASES = (
 )  # fmt: skip
 
 
-def base_model(metadata: Mapping[str, str], sidecar: Said) -> str:
+def read_base_model(metadata: Mapping[str, str], sidecar: Said) -> str:
     """The architecture in words that these files use for it; "" where they say nothing that is known."""
     spoken = [
         metadata.get("modelspec.architecture"),
@@ -37,7 +37,7 @@ def base_model(metadata: Mapping[str, str], sidecar: Said) -> str:
     return ""
 
 
-def trigger_words_in(metadata: Mapping[str, str], sidecar: Said) -> tuple[str, ...]:
+def read_trigger_words(metadata: Mapping[str, str], sidecar: Said) -> tuple[str, ...]:
     words: list[str] = []
     for listed in (sidecar.get("trainedWords"), _inner(sidecar, "civitai").get("trainedWords")):
         words += [word for word in listed if isinstance(word, str)] if isinstance(listed, list) else []
@@ -46,7 +46,7 @@ def trigger_words_in(metadata: Mapping[str, str], sidecar: Said) -> tuple[str, .
     return tuple(dict.fromkeys(word.strip().strip(",") for word in words if word.strip()))
 
 
-def licence_in(metadata: Mapping[str, str], sidecar: Said) -> str:
+def read_licence(metadata: Mapping[str, str], sidecar: Said) -> str:
     if text := metadata.get("modelspec.license"):
         return text
     model = _inner(sidecar, "model") or _inner(_inner(sidecar, "civitai"), "model")
@@ -59,7 +59,7 @@ def licence_in(metadata: Mapping[str, str], sidecar: Said) -> str:
     return f"commercial use: {allowed}" if isinstance(allowed, str) else ""
 
 
-def title_in(metadata: Mapping[str, str], sidecar: Said) -> str:
+def read_title(metadata: Mapping[str, str], sidecar: Said) -> str:
     title = metadata.get("modelspec.title") or metadata.get("ss_output_name")
     for text in (title, _inner(sidecar, "model").get("name"), sidecar.get("model_name")):
         if isinstance(text, str) and text:

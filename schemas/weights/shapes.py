@@ -17,7 +17,7 @@ Shapes = dict[str, Shape]
 Config = Mapping[str, Any]
 
 
-def unet_shapes(config: Config) -> Shapes:
+def list_unet_shapes(config: Config) -> Shapes:
     """Of a UNet2DConditionModel. Raises UnfitWeights for blocks that are not known here."""
     channels, first = config["block_out_channels"], config["block_out_channels"][0]
     shapes = dict(_top(config)) | dict(_encoder(config))
@@ -44,7 +44,7 @@ def unet_shapes(config: Config) -> Shapes:
     return shapes
 
 
-def controlnet_shapes(config: Config) -> Shapes:
+def list_controlnet_shapes(config: Config) -> Shapes:
     """Of a ControlNetModel or ControlNetUnionModel: the UNet's encoder, condition embedding, zero convolutions."""
     channels = config["block_out_channels"]
     shapes = dict(_top(config)) | dict(_encoder(config))
@@ -64,7 +64,7 @@ def controlnet_shapes(config: Config) -> Shapes:
     return shapes | _conv("controlnet_mid_block", channels[-1], channels[-1], 1) | _union(config)
 
 
-def vae_shapes(config: Config) -> Shapes:
+def list_vae_shapes(config: Config) -> Shapes:
     """Of an AutoencoderKL."""
     channels, layers = config["block_out_channels"], config.get("layers_per_block", 1)
     latent, levels = config.get("latent_channels", 4), len(config["block_out_channels"])
@@ -97,7 +97,7 @@ def vae_shapes(config: Config) -> Shapes:
     return shapes | (_conv("post_quant_conv", latent, latent, 1) if config.get("use_post_quant_conv", True) else {})
 
 
-def clip_shapes(config: Config, *, projection: bool) -> Shapes:
+def list_clip_shapes(config: Config, *, projection: bool) -> Shapes:
     """Of a CLIP text encoder, by the names without `text_model.`; `projection`: as text_encoder_2 has it."""
     width, inner = config["hidden_size"], config["intermediate_size"]
     shapes: Shapes = {

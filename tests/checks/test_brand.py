@@ -15,7 +15,7 @@ RED, BLUE, CREAM = "#d62828", "#1d3557", "#f1e6c8"
 
 
 def look(pixels: np.ndarray, *palette: str, tolerance: float = 12) -> Finding:
-    return brand.look(pixels, spec(), BrandGuide(palette=palette, tolerance=tolerance))
+    return brand.check_brand(pixels, spec(), BrandGuide(palette=palette, tolerance=tolerance))
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
@@ -115,11 +115,11 @@ def test_a_scene_or_a_texture_has_no_flat_ground_and_is_compared_whole() -> None
 
 def test_a_forbidden_colour_of_the_subject_is_flagged_and_that_of_the_ground_is_not() -> None:
     guide = BrandGuide(forbidden_colours=("#20a040",))
-    found = brand.look(disc("#20a040", "#ffffff"), spec(), guide)
+    found = brand.check_brand(disc("#20a040", "#ffffff"), spec(), guide)
     assert (
         found.result is Result.FLAG
         and found.score == 1
         and "forbidden colour in the subject: #20a040" in found.sentence
     )
     assert [region.label for region in found.regions] == ["forbidden colour"]
-    assert brand.look(disc(RED, "#20a040"), spec(), guide).result is Result.PASS
+    assert brand.check_brand(disc(RED, "#20a040"), spec(), guide).result is Result.PASS

@@ -22,7 +22,7 @@ needs_palms = pytest.mark.skipif(
 
 
 def look(pixels: np.ndarray, model: Path | None = None) -> Finding:
-    return hands.look(pixels, spec(), BrandGuide(), hand_model=model)
+    return hands.check_hands(pixels, spec(), BrandGuide(), hand_model=model)
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_a_thumb_on_the_little_fingers_side_is_noticed() -> None:
 
 
 def test_an_odd_hand_is_less_consistent_and_says_why() -> None:
-    palm = landmarks.Found("palm", 0.9, 0.4, 0.4, 0.2, 0.2)
+    palm = landmarks.Detection("palm", 0.9, 0.4, 0.4, 0.2, 0.2)
     lengths, sharpest = landmarks.measure_fingers(open_hand())
     usual = landmarks.Hand(palm, 0.9, 0.8, open_hand(), lengths, sharpest, False, 5)
     odd = landmarks.Hand(palm, 0.9, 0.8, open_hand(), {**lengths, "ring": 2.0}, 150.0, True, 6)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from checks import technical
-from checks.likeness import perceptual_hash
+from checks.likeness import compute_perceptual_hash
 from schemas.likeness import distance
 from schemas.manifest import BrandGuide
 from schemas.review import Finding, Result
@@ -28,7 +28,7 @@ GUIDE = BrandGuide()
 
 
 def look(pixels: np.ndarray, asked: ImageSpec | None = None, siblings: dict[str, str] | None = None) -> Finding:
-    return technical.look(np.ascontiguousarray(pixels), asked or spec(), GUIDE, siblings=siblings)
+    return technical.check_technical(np.ascontiguousarray(pixels), asked or spec(), GUIDE, siblings=siblings)
 
 
 @pytest.mark.parametrize("side", [128, 512, 1024])
@@ -151,11 +151,13 @@ def test_a_texture_lit_from_one_side_will_show_stripes() -> None:
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_the_same_picture_again_is_named_and_others_are_not(name: str) -> None:
-    others = {f"{index:064x}": perceptual_hash(photo(other)) for index, other in enumerate(PHOTOS) if other != name}
+    others = {
+        f"{index:064x}": compute_perceptual_hash(photo(other)) for index, other in enumerate(PHOTOS) if other != name
+    }
     assert look(photo(name), siblings=others).result is Result.PASS
     for pixels in (photo(name), grainy(photo(name), 5), np.clip(photo(name) * 1.06, 0, 255).astype(np.uint8)):
         twin = "ab" * 32
-        found = look(pixels, siblings=others | {twin: perceptual_hash(photo(name))})
+        found = look(pixels, siblings=others | {twin: compute_perceptual_hash(photo(name))})
         assert found.result is Result.FLAG and twin[:8] in found.sentence
         assert found.data["alike"] == [twin]
 
@@ -163,20 +165,20 @@ def test_the_same_picture_again_is_named_and_others_are_not(name: str) -> None:
 @pytest.mark.parametrize("kind", ["object", "character", "hand", "material"])
 def test_other_seeds_of_one_asset_are_not_alike(kind: str) -> None:
     for picture in drawings(kind, 12):
-        hashes = [perceptual_hash(drawn_again(picture.about, seed)) for seed in range(4)]
+        hashes = [compute_perceptual_hash(drawn_again(picture.about, seed)) for seed in range(4)]
         assert not any(distance(hashes[0], other) <= 1 for other in hashes[1:])
 
 
 def test_another_colour_is_another_picture() -> None:
     red = photo("astronaut").copy()
     other = np.ascontiguousarray(red[..., ::-1])
-    assert distance(perceptual_hash(red), perceptual_hash(other)) > 1
-    assert distance(perceptual_hash(red), perceptual_hash(jpeg(red, 60))) <= 1
+    assert distance(compute_perceptual_hash(red), compute_perceptual_hash(other)) > 1
+    assert distance(compute_perceptual_hash(red), compute_perceptual_hash(jpeg(red, 60))) <= 1
 
 
 def test_an_image_is_not_a_duplicate_of_itself_or_of_the_parent_it_repairs() -> None:
     pixels = photo("coffee")
-    own, parent = perceptual_hash(pixels), "cd" * 32
+    own, parent = compute_perceptual_hash(pixels), "cd" * 32
     first = spec()
     assert look(pixels, first, {first.digest: own}).result is Result.PASS
     repaired = spec(source="ef" * 32, mask="aa" * 32, strength=0.7, parent=parent, take=2)
@@ -189,7 +191,7 @@ def test_several_faults_are_all_said_and_the_worst_gives_the_score() -> None:
     found = look(
         blurred(photo("coffee"), 0.03),
         spec(seamless="xy"),
-        {"ab" * 32: perceptual_hash(blurred(photo("coffee"), 0.03))},
+        {"ab" * 32: compute_perceptual_hash(blurred(photo("coffee"), 0.03))},
     )
     assert "blurred" in found.sentence and "almost the same" in found.sentence
     assert found.score >= 0.6

@@ -14,7 +14,7 @@ from tests.checks.pictures import drawings, flat, lettered, photo, spec
 
 
 def look(pixels: np.ndarray, **guide: object) -> text.Finding:
-    return text.look(pixels, spec(), BrandGuide.model_validate(guide))
+    return text.check_text(pixels, spec(), BrandGuide.model_validate(guide))
 
 
 def test_no_text_is_expected_unless_the_guide_says_so() -> None:
@@ -99,7 +99,7 @@ def test_several_threads_may_look_at_once() -> None:
 
 def ask(pixels: np.ndarray, words: str, where: str = "", **guide: object) -> text.Finding:
     request = TextRequest(must_read=words, where=where)
-    return text.look(pixels, spec(), BrandGuide.model_validate(guide), request=request)
+    return text.check_text(pixels, spec(), BrandGuide.model_validate(guide), request=request)
 
 
 def test_words_that_must_be_read_pass_when_they_are_there_and_need_no_other_permission() -> None:

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.pixels import fit, recoloured
+from engine.pixels import fit_picture, match_colours
 
 
 def lab(picture):
@@ -18,14 +18,14 @@ def noise(seed, low, high, size=(40, 40)):
 
 def test_mean_and_spread_become_the_sources():
     source = noise(0, 90, 170) // np.array([1, 2, 3], np.uint8)
-    moved = recoloured(noise(1, 60, 200), source)
+    moved = match_colours(noise(1, 60, 200), source)
     np.testing.assert_allclose(lab(moved).mean(0), lab(source).mean(0), atol=1.5)
     np.testing.assert_allclose(lab(moved).std(0), lab(source).std(0), atol=2.5)
 
 
 def test_a_picture_of_its_own_colours_stays():
     picture = noise(2, 40, 210)
-    assert np.abs(recoloured(picture, picture).astype(int) - picture).max() <= 1
+    assert np.abs(match_colours(picture, picture).astype(int) - picture).max() <= 1
 
 
 def test_the_engine_does_it_when_asked(engine, studio):
@@ -47,7 +47,7 @@ def test_fitting_gives_the_size_and_never_stretches(wide, tall, size):
     side = max(3, min(wide, tall) // 3)
     top, left = (tall - side) // 2, (wide - side) // 2
     picture[top : top + side, left : left + side] = 255
-    fitted = fit(picture, width=size[0], height=size[1])
+    fitted = fit_picture(picture, width=size[0], height=size[1])
     assert fitted.shape == (size[1], size[0], 3)
     rows, columns = (fitted[..., 0] > 127).any(1).sum(), (fitted[..., 0] > 127).any(0).sum()
     scale = max(size[0] / wide, size[1] / tall)

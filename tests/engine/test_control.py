@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.control import condition
-from engine.detectors import DETECTORS, missing
+from engine.control import make_condition
+from engine.detectors import DETECTORS, find_missing_files
 from schemas.errors import ConditionError
 from schemas.spec import ControlSpec, ModelRef
 
@@ -26,8 +26,8 @@ def drawing(width: int = 150, height: int = 110) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["canny", "lineart_standard", "shuffle"])
 @pytest.mark.parametrize(("width", "height"), [(128, 128), (72, 136), (200, 104)])
 def test_conditions_without_weights_have_the_asked_size_and_repeat(kind, width, height):
-    first = condition(drawing(), control(kind), width=width, height=height, models_folder=None, asker="hero")
-    again = condition(drawing(), control(kind), width=width, height=height, models_folder=None, asker="hero")
+    first = make_condition(drawing(), control(kind), width=width, height=height, models_folder=None, asker="hero")
+    again = make_condition(drawing(), control(kind), width=width, height=height, models_folder=None, asker="hero")
     assert first.shape == (height, width, 3) and first.dtype == np.uint8
     assert first.std() > 1
     np.testing.assert_array_equal(first, again)
@@ -37,7 +37,7 @@ def test_canny_is_opencvs_on_the_picture_itself():
     import cv2
 
     image = drawing(120, 88)
-    found = condition(image, control("canny"), width=120, height=88, models_folder=None, asker="hero")
+    found = make_condition(image, control("canny"), width=120, height=88, models_folder=None, asker="hero")
     np.testing.assert_array_equal(found[2:-2, 2:-2, 0], cv2.Canny(image, 100, 200)[2:-2, 2:-2])
 
 
@@ -45,38 +45,40 @@ def test_parameters_reach_the_detector_and_unknown_ones_are_refused():
     rng = np.random.default_rng(0)
     noisy = (drawing() * 0.7 + rng.integers(0, 60, (110, 150, 1))).astype(np.uint8)
     size = {"width": 128, "height": 96, "models_folder": None, "asker": "hero"}
-    low = condition(noisy, control("canny", params=(("high_threshold", 60.0), ("low_threshold", 20.0))), **size)
-    high = condition(noisy, control("canny", params=(("high_threshold", 900.0), ("low_threshold", 600.0))), **size)
+    low = make_condition(noisy, control("canny", params=(("high_threshold", 60.0), ("low_threshold", 20.0))), **size)
+    high = make_condition(noisy, control("canny", params=(("high_threshold", 900.0), ("low_threshold", 600.0))), **size)
     assert low.mean() > high.mean()
     with pytest.raises(ConditionError, match="hero: control 'canny' has no parameter 'sigma'; it has low_threshold"):
-        condition(noisy, control("canny", params=(("sigma", 1.0),)), **size)
+        make_condition(noisy, control("canny", params=(("sigma", 1.0),)), **size)
 
 
 def test_shuffle_leaves_the_callers_random_state_alone():
     np.random.seed(7)
     expected = np.random.RandomState(7).rand(3)
-    condition(drawing(), control("shuffle"), width=64, height=64, models_folder=None, asker="hero")
+    make_condition(drawing(), control("shuffle"), width=64, height=64, models_folder=None, asker="hero")
     np.testing.assert_array_equal(np.random.rand(3), expected)
 
 
 def test_a_precomputed_condition_is_passed_as_it_is():
     image = drawing(96, 64)
-    given = condition(image, control("pose", precomputed=True), width=96, height=64, models_folder=None, asker="hero")
+    given = make_condition(
+        image, control("pose", precomputed=True), width=96, height=64, models_folder=None, asker="hero"
+    )
     np.testing.assert_array_equal(given, image)
 
 
 @pytest.mark.parametrize("kind", sorted([name for name, entry in DETECTORS.items() if entry.files] + ["depth"]))
 def test_what_is_missing_is_named(kind, tmp_path):
     with pytest.raises(ConditionError, match=rf"wall/red: control '{kind}' needs .*condition_models names no folder"):
-        condition(drawing(), control(kind), width=64, height=64, models_folder=None, asker="wall/red")
+        make_condition(drawing(), control(kind), width=64, height=64, models_folder=None, asker="wall/red")
     file = DETECTORS[kind].files[0] if kind in DETECTORS else "depth_anything/config.json"
-    said = missing(kind, tmp_path, asker="wall/red")
+    said = find_missing_files(kind, tmp_path, asker="wall/red")
     assert said is not None and said.startswith(f"wall/red: control '{kind}' needs {tmp_path / file}")
 
 
 def test_an_unknown_type_is_told_what_there_is():
     with pytest.raises(ConditionError, match=r"control 'dwpose' has no detector; there is .*canny"):
-        condition(drawing(), control("dwpose"), width=64, height=64, models_folder=None, asker="hero")
+        make_condition(drawing(), control("dwpose"), width=64, height=64, models_folder=None, asker="hero")
 
 
 def test_hed_from_a_folder(tmp_path):
@@ -84,7 +86,7 @@ def test_hed_from_a_folder(tmp_path):
 
     torch.manual_seed(0)
     torch.save(ControlNetHED_Apache2().state_dict(), tmp_path / "ControlNetHED.pth")
-    found = condition(drawing(), control("hed"), width=72, height=104, models_folder=tmp_path, asker="hero")
+    found = make_condition(drawing(), control("hed"), width=72, height=104, models_folder=tmp_path, asker="hero")
     assert found.shape == (104, 72, 3)
 
 
@@ -104,8 +106,8 @@ def test_depth_from_a_folder(tmp_path):
     DPTImageProcessor(size={"height": 56, "width": 56}, ensure_multiple_of=14).save_pretrained(
         tmp_path / "depth_anything"
     )
-    assert missing("depth", tmp_path, asker="hero") is None
-    found = condition(drawing(), control("depth"), width=72, height=104, models_folder=tmp_path, asker="hero")
+    assert find_missing_files("depth", tmp_path, asker="hero") is None
+    found = make_condition(drawing(), control("depth"), width=72, height=104, models_folder=tmp_path, asker="hero")
     assert found.shape == (104, 72, 3) and found.min() == 0 and found.max() == 255
 
 
@@ -118,5 +120,5 @@ def test_a_pickle_in_the_folder_is_not_run(tmp_path):
 
     (tmp_path / "ControlNetHED.pth").write_bytes(pickle.dumps(Harm()))
     with pytest.raises(ConditionError, match="cannot be read"):
-        condition(drawing(), control("scribble"), width=64, height=64, models_folder=tmp_path, asker="hero")
+        make_condition(drawing(), control("scribble"), width=64, height=64, models_folder=tmp_path, asker="hero")
     assert not (tmp_path / "harm").exists()

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from engine.diffuse import Engine
 from engine.embeddings import read_inversion
 from engine.model_files import ModelFiles
-from engine.prompts import encoded, sides_of
+from engine.prompts import encode_prompts, list_encoders
 from engine.tokens import chunked
 from schemas.errors import ModelError
 from schemas.spec import EmbeddingRef
@@ -97,8 +97,8 @@ def test_several_vectors_stay_together_in_weighted_and_long_prompts(world):
 
 def test_both_encoders_read_their_own_vectors(world):
     _, catalogue, pipe = world
-    said = encoded(
-        sides_of(pipe, inversions(catalogue)), "a muddy boat", "a muddy boat", clip_skip=None, chunks=1,
+    said = encode_prompts(
+        list_encoders(pipe, inversions(catalogue)), "a muddy boat", "a muddy boat", clip_skip=None, chunks=1,
         device=torch.device("cpu"),
     )  # fmt: skip
     states, _, pooled, _ = pipe.encode_prompt("a muddy boat", do_classifier_free_guidance=False)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.guards import reason_of
+from engine.guards import classify_error
 from schemas.errors import DeviceLost, NotFinite, OutOfMemory, RenderError
 
 
@@ -12,11 +12,11 @@ from schemas.errors import DeviceLost, NotFinite, OutOfMemory, RenderError
 def unet(engine, studio):
     """The real UNet, whose `forward` a test may wrap; put back afterwards."""
     studio.render(engine, [studio.spec(0)])
-    engine.room._most.clear()
+    engine.batch_sizer._most.clear()
     unet = engine.models._base.unet
     yield unet
     unet.__dict__.pop("forward", None)
-    engine.room._most.clear()
+    engine.batch_sizer._most.clear()
 
 
 def wrap(module, before=None, after=None):
@@ -168,8 +168,8 @@ def test_nearly_one_colour_is_noted(engine, studio, unet):
 
 
 def test_reasons():
-    assert isinstance(reason_of(torch.OutOfMemoryError("x")), OutOfMemory)
-    assert isinstance(reason_of(RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)")), OutOfMemory)
-    assert isinstance(reason_of(torch.AcceleratorError("CUDA error: unspecified launch failure")), DeviceLost)
-    assert isinstance(reason_of(NotFinite("x")), NotFinite)
-    assert type(reason_of(TypeError("x"))) is RenderError
+    assert isinstance(classify_error(torch.OutOfMemoryError("x")), OutOfMemory)
+    assert isinstance(classify_error(RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)")), OutOfMemory)
+    assert isinstance(classify_error(torch.AcceleratorError("CUDA error: unspecified launch failure")), DeviceLost)
+    assert isinstance(classify_error(NotFinite("x")), NotFinite)
+    assert type(classify_error(TypeError("x"))) is RenderError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engine import pixels
-from engine.hires import enlarged
+from engine.hires import enlarge
 from engine.memory import UNLIMITED
 from engine.model_files import ModelFiles
 from schemas.errors import ModelMissing, NotFinite
@@ -19,7 +19,7 @@ def render(engine, studio, *specs, **more):
     for spec in specs:
         for control in spec.controls:
             lines = studio.conditions[control.condition_key(64, 48)]
-            conditions[control.condition_key(spec.width, spec.height)] = pixels.fit(
+            conditions[control.condition_key(spec.width, spec.height)] = pixels.fit_picture(
                 lines, width=spec.width, height=spec.height
             )
     return engine.render(list(specs), sources=studio.sources, conditions=conditions, **more)
@@ -33,7 +33,7 @@ def test_a_second_pass_is_img2img_over_the_enlarged_first(engine, studio):
     made = render(engine, studio, studio.spec(0, **LARGE), spec)[1]
     assert made.pixels.shape == (96, 128, 3) and made.digest == spec.digest and made.error is None
     first = render(engine, studio, studio.spec(1))[0]
-    large = enlarged(first.pixels, width=128, height=96)
+    large = enlarge(first.pixels, width=128, height=96)
     name = hashlib.sha256(large.tobytes()).hexdigest()
     second = studio.spec(1, width=128, height=96, source=name, strength=0.5, num_inference_steps=4)
     expected = engine.render([second], sources={name: large})[0]
@@ -67,13 +67,12 @@ def test_enlarging_keeps_what_is_seamless():
     angle = np.arange(32) / 32 * 2 * np.pi
     wave = (np.sin(angle)[:, None] * np.cos(angle)[None, :] * 100 + 120).astype(np.uint8)
     tile = np.repeat(wave[..., None], 3, axis=2)
-    rolled = enlarged(np.roll(tile, (8, 8), (0, 1)), width=64, height=64, axes="xy").astype(int)
+    rolled = enlarge(np.roll(tile, (8, 8), (0, 1)), width=64, height=64, axes="xy").astype(int)
     assert (
-        np.abs(rolled - np.roll(enlarged(tile, width=64, height=64, axes="xy").astype(int), (16, 16), (0, 1))).max()
-        <= 1
+        np.abs(rolled - np.roll(enlarge(tile, width=64, height=64, axes="xy").astype(int), (16, 16), (0, 1))).max() <= 1
     )
-    open_edges = enlarged(np.roll(tile, (8, 8), (0, 1)), width=64, height=64).astype(int)
-    assert np.abs(open_edges - np.roll(enlarged(tile, width=64, height=64).astype(int), (16, 16), (0, 1))).max() > 1
+    open_edges = enlarge(np.roll(tile, (8, 8), (0, 1)), width=64, height=64).astype(int)
+    assert np.abs(open_edges - np.roll(enlarge(tile, width=64, height=64).astype(int), (16, 16), (0, 1))).max() > 1
 
 
 @pytest.fixture

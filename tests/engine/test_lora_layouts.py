@@ -10,14 +10,14 @@ import torch
 from safetensors.torch import save_file
 
 from engine.model_files import ModelFiles
-from engine.single_file import scheduler_from
+from engine.single_file import read_scheduler
 from engine.tokens import tokenizer
 from schemas.catalogue import Entry
 from schemas.errors import UnfitWeights
 from schemas.spec import LoraRef
-from schemas.weights.components import shipped
-from schemas.weights.examine import file_components
-from schemas.weights.header import header_of
+from schemas.weights.components import load_shipped
+from schemas.weights.examine import list_file_components
+from schemas.weights.header import remember_header
 from tests import shelf
 
 LINEAR = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"  # 96 x 96
@@ -234,7 +234,7 @@ def test_a_lora_that_breaks_on_the_way_leaves_nothing(engine, studio, wear, monk
     before = {n: p.detach().clone() for n, p in base.unet.named_parameters()}
     factors = plain()[0] | {f"{K[LINEAR]}.diff": draw(96, 96)}
     with monkeypatch.context() as patch:
-        patch.setattr("engine.lora.changed", lambda *_: (_ for _ in ()).throw(UnfitWeights("broken")))
+        patch.setattr("engine.lora.list_changed_weights", lambda *_: (_ for _ in ()).throw(UnfitWeights("broken")))
         row = studio.render(engine, [studio.spec(0, loras=(wear(factors),))])[0]
         assert isinstance(row.error, UnfitWeights)
     after = dict(base.unet.named_parameters())
@@ -243,22 +243,24 @@ def test_a_lora_that_breaks_on_the_way_leaves_nothing(engine, studio, wear, monk
 
 
 def test_the_vocabulary_that_ships_is_clips():
-    first = tokenizer(shipped("sdxl")["tokenizer"])
+    first = tokenizer(load_shipped("sdxl")["tokenizer"])
     assert first("a photo of a cat").input_ids == [49406, 320, 1125, 539, 320, 2368, 49407]
-    second = tokenizer(shipped("sdxl")["tokenizer_2"])
+    second = tokenizer(load_shipped("sdxl")["tokenizer_2"])
     assert len(first) == 49408 and (first.pad_token_id, second.pad_token_id) == (49407, 0)
 
 
 def test_a_marked_file_is_read_as_v_prediction(tmp_path):
     whole = shelf.checkpoint("sdxl") | {"v_pred": (), "ztsnr": ()}
-    header = header_of(shelf.write(tmp_path / "v.safetensors", whole))
+    header = remember_header(shelf.write(tmp_path / "v.safetensors", whole))
     entry = Entry(alias="v", kind="checkpoint", path=tmp_path / "v.safetensors")
-    scheduler = scheduler_from(file_components(header, ModelFiles({"v": entry}, folder=tmp_path), entry)["scheduler"])
+    scheduler = read_scheduler(
+        list_file_components(header, ModelFiles({"v": entry}, folder=tmp_path), entry)["scheduler"]
+    )
     assert scheduler.config.prediction_type == "v_prediction"
     assert scheduler.config.rescale_betas_zero_snr and scheduler.config.timestep_spacing == "trailing"
     plain = shelf.write(tmp_path / "e.safetensors", shelf.checkpoint("sdxl"))
-    scheduler = scheduler_from(
-        file_components(header_of(plain), ModelFiles({"v": entry}, folder=tmp_path), entry)["scheduler"]
+    scheduler = read_scheduler(
+        list_file_components(remember_header(plain), ModelFiles({"v": entry}, folder=tmp_path), entry)["scheduler"]
     )
     assert scheduler.config.prediction_type == "epsilon" and not scheduler.config.rescale_betas_zero_snr
 

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from engine.diffuse import Engine
-from engine.memory import GIB, UNLIMITED, Placement, Policy, Weights, parameters, policy, room_of, weigh
+from engine.memory import (
+    GIB,
+    UNLIMITED,
+    Placement,
+    Policy,
+    Weights,
+    choose_policy,
+    count_parameters,
+    measure_device_memory,
+    weigh_models,
+)
 
 SDXL = Weights(unet=5_135_000_000, text=1_634_000_000, vae=167_000_000)
 WITH_CONTROL = replace(SDXL, controlnets=2_502_000_000)
@@ -23,18 +33,18 @@ HD = {"width": 1024, "height": 1024}
     ],
 )
 def test_the_quickest_way_that_fits_is_taken(memory: str, plain: Placement, controlled: Placement) -> None:
-    room = room_of(memory, free=None)
+    room = measure_device_memory(memory, free=None)
     for weights, wanted in ((SDXL, plain), (WITH_CONTROL, controlled)):
-        found = policy(weights, room=room, **HD)
+        found = choose_policy(weights, room=room, **HD)
         assert found.placement is wanted, str(found)
         assert found.tiled_pixels >= 1024 * 1024  # none of them needs tiles for that
 
 
 def test_a_large_picture_on_a_small_card_is_decoded_in_tiles() -> None:
-    found = policy(SDXL, room=room_of("8gb", free=None), width=2048, height=2048)
+    found = choose_policy(SDXL, room=measure_device_memory("8gb", free=None), width=2048, height=2048)
     assert found.tiled_pixels == 0
     assert "in tiles of 512 px" in str(found)
-    assert policy(SDXL, room=room_of("80gb", free=None), width=2048, height=2048).tiled_pixels > 0
+    assert choose_policy(SDXL, room=measure_device_memory("80gb", free=None), width=2048, height=2048).tiled_pixels > 0
 
 
 def test_more_memory_is_never_used_for_a_slower_way() -> None:
@@ -42,7 +52,7 @@ def test_more_memory_is_never_used_for_a_slower_way() -> None:
     order = list(Placement)
     for weights in (SDXL, WITH_CONTROL):
         for size in (512, 1024, 1536, 2048):
-            ways = [policy(weights, room=n * GIB, width=size, height=size) for n in range(2, 81)]
+            ways = [choose_policy(weights, room=n * GIB, width=size, height=size) for n in range(2, 81)]
             tiled = [way.tiled_pixels == 0 for way in ways]
             assert tiled == sorted(tiled, reverse=True), (weights, size)
             for state in (True, False):
@@ -52,26 +62,26 @@ def test_more_memory_is_never_used_for_a_slower_way() -> None:
 
 
 def test_it_says_what_was_chosen_and_why() -> None:
-    said = str(policy(WITH_CONTROL, room=room_of("8gb", free=None), **HD))
+    said = str(choose_policy(WITH_CONTROL, room=measure_device_memory("8gb", free=None), **HD))
     for part in ("7.4 GiB to plan with", "8.8 GiB of weights", "UNet 4.8 GiB", "layer by layer", "would need 11.2 GiB"):
         assert part in said
-    assert "expect out-of-memory" in str(policy(SDXL, room=GIB // 4, **HD))
+    assert "expect out-of-memory" in str(choose_policy(SDXL, room=GIB // 4, **HD))
 
 
 def test_a_cpu_needs_nothing() -> None:
-    assert policy(WITH_CONTROL, room=room_of("auto", free=None), **HD) is UNLIMITED
+    assert choose_policy(WITH_CONTROL, room=measure_device_memory("auto", free=None), **HD) is UNLIMITED
     assert "nothing is needed" in str(UNLIMITED)
 
 
 def test_weights_are_counted_in_the_files(studio, engine: Engine) -> None:
     spec = studio.spec(controls=(studio.control(),))
-    found = weigh(studio.catalogue, spec, itemsize=4)
+    found = weigh_models(studio.catalogue, spec, itemsize=4)
     pipe = engine.models.pipeline(spec, asker="test")
     size = lambda part: 4 * sum(p.numel() for p in part.parameters())  # noqa: E731
     assert found.unet == size(pipe.unet) and found.vae == size(pipe.vae)
     assert found.text == size(pipe.text_encoder) + size(pipe.text_encoder_2)
     assert found.controlnets == size(pipe.controlnet.nets[0])
-    assert parameters(studio.catalogue.folder / "studio-tiny" / "unet" / "config.json") == {}
+    assert count_parameters(studio.catalogue.folder / "studio-tiny" / "unet" / "config.json") == {}
 
 
 @pytest.mark.parametrize("placement", [Placement.BY_PART, Placement.STREAMED])

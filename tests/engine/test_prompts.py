@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.prompts import encoded, sides_of
+from engine.prompts import encode_prompts, list_encoders
 from engine.tokens import chunked, weighted
 
 
@@ -17,7 +17,9 @@ def pipe(engine, studio):
 
 def encode(pipe, text, second=None, *, skip=None, chunks=1):
     with torch.inference_mode():
-        return encoded(sides_of(pipe), text, second or text, clip_skip=skip, chunks=chunks, device=torch.device("cpu"))
+        return encode_prompts(
+            list_encoders(pipe), text, second or text, clip_skip=skip, chunks=chunks, device=torch.device("cpu")
+        )
 
 
 @pytest.mark.parametrize("text", ["", "a red boat", "Größe, 東京, emoji 🚤", "a, b; c: d"])

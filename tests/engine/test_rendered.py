@@ -10,8 +10,12 @@ from schemas.spec import Hires, SeamRepair
 from tests.engine.test_seam_repair import KEY, SLOPE
 
 PASSES = {
-    "hires": (hires.two_passes, {"hires": Hires(width=32, height=24, strength=0.5)}, {"by": None, "sources": SLOPE}),
-    "seam repair": (seam_repair.repaired_seams, {"seam_repair": SeamRepair(strength=0.5)}, {"sources": SLOPE}),
+    "hires": (
+        hires.render_two_passes,
+        {"hires": Hires(width=32, height=24, strength=0.5)},
+        {"by": None, "sources": SLOPE},
+    ),
+    "seam repair": (seam_repair.repair_seams, {"seam_repair": SeamRepair(strength=0.5)}, {"sources": SLOPE}),
 }
 
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.pixels import cut, put_back, surroundings
-from engine.rows import row_of
-from schemas.review import Changes, Region, retaken
+from engine.batch_rows import make_row
+from engine.pixels import cut_region, cut_surroundings, put_back
+from schemas.review import Changes, Region, apply_changes
 from schemas.spec import ImageSpec
 from tests.engine.conftest import HEIGHT, WIDTH
 
@@ -35,15 +35,15 @@ def test_the_place_is_enlarged_while_it_is_repainted(studio, small):
     """What a row hands to the pipeline is the box at the image's size: source, mask and conditions alike."""
     mask, fields, pictures = small
     control = studio.control()
-    row = row_of(
+    row = make_row(
         studio.spec(0, **fields, controls=(control,)), *(pictures[k] for k in ("sources", "conditions", "masks"))
     )
-    box = surroundings(mask, padding=6, width=WIDTH, height=HEIGHT)
+    box = cut_surroundings(mask, padding=6, width=WIDTH, height=HEIGHT)
     assert (box[2] - box[0]) / (box[3] - box[1]) == pytest.approx(WIDTH / HEIGHT, rel=0.1)
     assert box[2] - box[0] < WIDTH / 2
     lines = studio.conditions[control.condition_key(WIDTH, HEIGHT)]
     for given_, whole in ((row.source, pictures["sources"]["a" * 64]), (row.mask, mask), (row.conditions[0], lines)):
-        np.testing.assert_array_equal(given_, cut(whole, box, width=WIDTH, height=HEIGHT))
+        np.testing.assert_array_equal(given_, cut_region(whole, box, width=WIDTH, height=HEIGHT))
     assert (row.mask > 127).mean() > 4 * (mask > 127).mean()
     round_trip = put_back(row.source, pictures["sources"]["a" * 64], box)
     assert np.abs(round_trip.astype(int) - pictures["sources"]["a" * 64]).mean() < 3
@@ -71,7 +71,7 @@ def test_a_box_holds_the_mask_and_lies_in_the_picture(wide, tall, padding, size,
     mask = np.zeros((tall, wide), np.uint8)
     right, bottom = data.draw(st.integers(x + 1, wide)), data.draw(st.integers(y + 1, tall))
     mask[y:bottom, x:right] = 255
-    box = surroundings(mask, padding=padding, width=size[0], height=size[1])
+    box = cut_surroundings(mask, padding=padding, width=size[0], height=size[1])
     if box is not None:
         assert 0 <= box[0] <= x and right <= box[2] <= wide
         assert 0 <= box[1] <= y and bottom <= box[3] <= tall
@@ -80,6 +80,6 @@ def test_a_box_holds_the_mask_and_lies_in_the_picture(wide, tall, padding, size,
 def test_a_reviewers_region_is_repaired_this_way(studio):
     spec = studio.spec(0)
     region = Region(x=0.2, y=0.3, width=0.1, height=0.1)
-    again = retaken(spec, Changes(region=region), picture="3" * 64, mask="4" * 64)
+    again = apply_changes(spec, Changes(region=region), picture="3" * 64, mask="4" * 64)
     assert again.padding_mask_crop == 32 and again.mask == "4" * 64 and again.source == "3" * 64
     assert isinstance(again, ImageSpec) and again.parent == spec.digest

@@ -10,9 +10,9 @@ import pytest
 import torch
 from diffusers.schedulers import AysSchedules
 
-from engine.schedules import ays_timesteps, scheduler_for
+from engine.schedules import list_ays_timesteps, make_scheduler
 from schemas.errors import RenderError
-from schemas.schedulers import ALIASES, AYS, SCHEDULERS, resolve
+from schemas.schedulers import ALIASES, AYS, SCHEDULERS, resolve_scheduler
 from tests.engine.conftest import HEIGHT, WIDTH
 
 CONFIG = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
@@ -30,9 +30,9 @@ def test_every_option_is_one_that_diffusers_has(name):
 
 @pytest.mark.parametrize("alias", ALIASES)
 def test_every_alias_steps_through_its_schedule(alias, studio):
-    class_name, options = resolve(alias)
+    class_name, options = resolve_scheduler(alias)
     spec = studio.spec(0, scheduler=class_name, scheduler_options=options)
-    scheduler = scheduler_for(spec, CONFIG)
+    scheduler = make_scheduler(spec, CONFIG)
     scheduler.set_timesteps(6, device="cpu")
     assert type(scheduler).__name__ == class_name and len(scheduler.timesteps) >= 6
     for name, value in options:
@@ -56,7 +56,7 @@ def test_a_row_does_not_depend_on_its_batch(engine, studio, name):
 def test_align_your_steps_falls_through_the_same_noise_levels(steps):
     scheduler = diffusers.EulerDiscreteScheduler.from_config(CONFIG)
     ten = AysSchedules["StableDiffusionXLTimesteps"]
-    found = ays_timesteps(scheduler, steps)
+    found = list_ays_timesteps(scheduler, steps)
     assert len(found) == steps and found == sorted(set(found), reverse=True)
     assert found[0] == 999 and (steps == 1 or found[-1] == pytest.approx(13, abs=1))
     if steps == 10:
@@ -65,7 +65,7 @@ def test_align_your_steps_falls_through_the_same_noise_levels(steps):
 
 def test_more_aligned_steps_than_there_are_places_is_an_error():
     with pytest.raises(RenderError, match="AYS came with 1200 steps"):
-        ays_timesteps(diffusers.EulerDiscreteScheduler.from_config(CONFIG), 1200)
+        list_ays_timesteps(diffusers.EulerDiscreteScheduler.from_config(CONFIG), 1200)
 
 
 def test_align_your_steps_is_diffusers_own(engine, studio):
@@ -96,7 +96,7 @@ def test_img2img_takes_the_last_part_of_aligned_steps(engine, studio):
 
 def test_zero_terminal_snr_reaches_the_scheduler(studio):
     spec = studio.spec(0, scheduler="DDIM", scheduler_options=(("rescale_betas_zero_snr", True), ("eta", 0.5)))
-    scheduler = scheduler_for(spec, CONFIG | {"prediction_type": "v_prediction", "timestep_spacing": "trailing"})
+    scheduler = make_scheduler(spec, CONFIG | {"prediction_type": "v_prediction", "timestep_spacing": "trailing"})
     assert scheduler.alphas_cumprod[-1] == pytest.approx(0.0, abs=1e-6)
     scheduler.set_timesteps(4)
     assert scheduler.timesteps[0] == 999 and scheduler.config.prediction_type == "v_prediction"

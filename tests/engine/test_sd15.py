@@ -14,7 +14,7 @@ from engine.diffuse import Engine
 from engine.embeddings import read_inversion
 from engine.model_files import ModelFiles
 from engine.models import PIPELINES_SD15
-from engine.prompts import encoded, sides_of
+from engine.prompts import encode_prompts, list_encoders
 from schemas.spec import ControlSpec, ModelRef, Task
 from tests.engine.conftest import HEIGHT, WIDTH
 from tests.untrained import make
@@ -84,7 +84,9 @@ def test_prompts_are_read_as_diffusers_reads_them_and_clip_skip_leaves_layers_ou
     base, prompt = engine.models._base, "a red boat in fog"
 
     def states(clip_skip):
-        said = encoded(sides_of(base), prompt, "unread", clip_skip=clip_skip, chunks=1, device=torch.device("cpu"))
+        said = encode_prompts(
+            list_encoders(base), prompt, "unread", clip_skip=clip_skip, chunks=1, device=torch.device("cpu")
+        )
         assert said.pooled is None
         return said.states
 

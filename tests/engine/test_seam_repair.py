@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from bench.pixels import seam_ratio
-from engine.seam_repair import bars, turned
+from engine.seam_repair import make_seam_mask, roll_by_half
 from schemas.spec import SeamRepair
 
 KEY = "51" * 32  # this picture's own: the engine keeps sources' latents by digest, for the whole session
@@ -22,7 +22,7 @@ def test_the_seam_is_gone_and_the_rest_is_the_first_pass_to_the_bit(engine, stud
     spec = spec_of(studio, seam_repair=SeamRepair(axes="x", strength=0.9))
     first, made = (engine.render([one], sources=SLOPE)[0] for one in (plain, spec))
     assert made.error is None and made.digest == spec.digest
-    outside = turned(bars(64, 48, "x"), "x", back=True) == 0
+    outside = roll_by_half(make_seam_mask(64, 48, "x"), "x", back=True) == 0
     assert 0.7 < outside.mean() < 0.8
     assert (made.pixels[outside] == first.pixels[outside]).all()
     before, after = (np.abs(one.pixels[:, 0].astype(int) - one.pixels[:, -1]).mean() for one in (first, made))
@@ -45,5 +45,5 @@ def test_what_fails_first_fails_alone(engine, studio):
 def test_rolled_there_and_back_is_where_it_was():
     picture = np.random.default_rng(0).integers(0, 256, (7, 9, 3), dtype=np.uint8)
     for axes in ("x", "y", "xy"):
-        assert (turned(turned(picture, axes), axes, back=True) == picture).all()
-        assert axes == "xy" or (bars(16, 16, axes) == 255).mean() == 0.5
+        assert (roll_by_half(roll_by_half(picture, axes), axes, back=True) == picture).all()
+        assert axes == "xy" or (make_seam_mask(16, 16, axes) == 255).mean() == 0.5

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.seamless import tiling
+from engine.seamless import use_circular_padding
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_decoder_encoder_and_unet_roll_along_the_asked_axes_only(parts, axes, di
     added = {"text_embeds": torch.zeros(1, pooled), "time_ids": time_ids}
     words = torch.randn(1, 5, unet.config.cross_attention_dim, generator=torch.Generator().manual_seed(1))
     lines = torch.rand(1, 3, 16 * factor, 16 * factor, generator=torch.Generator().manual_seed(2))
-    with tiling([unet, vae, net], axes):
+    with use_circular_padding([unet, vae, net], axes):
         decoded = [vae.decode(z, return_dict=False)[0] for z in (latents, latents.roll(shift, dims))]
         encoded = [vae.encode(x).latent_dist.mean for x in (decoded[0], decoded[0].roll(picture_shift, dims))]
         answers = [
@@ -59,7 +59,7 @@ def test_nothing_leaks_into_the_next_batch(engine, studio):
 
 def test_a_failure_inside_takes_the_overrides_off_too(parts):
     unet = parts[0]
-    with pytest.raises(KeyError), tiling(parts, "x"):
+    with pytest.raises(KeyError), use_circular_padding(parts, "x"):
         assert any("_conv_forward" in part.__dict__ for part in unet.modules())
         raise KeyError
     assert not any({"_conv_forward", "forward"} & set(part.__dict__) for network in parts for part in network.modules())

@@ -8,12 +8,12 @@ from diffusers import AutoencoderKL, ControlNetModel, ControlNetUnionModel, UNet
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from schemas.settings import ROOT
-from schemas.weights.components import from_folder, shapes_by_component, shipped
-from schemas.weights.shapes import controlnet_shapes, unet_shapes
+from schemas.weights.components import list_component_shapes, load_shipped, read_folder_configs
+from schemas.weights.shapes import list_controlnet_shapes, list_unet_shapes
 from tests.shelf import SSD_1B
 
-FOLDERS = {name: shipped(name) for name in ("sdxl", "sdxl-refiner", "sd15")}
-FOLDERS["studio-tiny"] = from_folder(ROOT / "models" / "studio-tiny")
+FOLDERS = {name: load_shipped(name) for name in ("sdxl", "sdxl-refiner", "sd15")}
+FOLDERS["studio-tiny"] = read_folder_configs(ROOT / "models" / "studio-tiny")
 
 
 def shapes(module):
@@ -29,7 +29,7 @@ def test_every_component_has_these_weights(name):
         "text_encoder": lambda config: CLIPTextModel(CLIPTextConfig(**config)),
         "text_encoder_2": lambda config: CLIPTextModelWithProjection(CLIPTextConfig(**config)),
     }
-    expected = shapes_by_component(components)
+    expected = list_component_shapes(components)
     with torch.device("meta"):
         for part, weights in expected.items():
             assert weights == shapes(makers[part](components[part])), part
@@ -40,10 +40,10 @@ def test_every_component_has_these_weights(name):
 def test_a_controlnet_has_these_weights(cls, name):
     with torch.device("meta"):
         net = cls.from_unet(UNet2DConditionModel.from_config(FOLDERS[name]["unet"]))
-    assert controlnet_shapes(net.config) == shapes(net)
+    assert list_controlnet_shapes(net.config) == shapes(net)
 
 
 def test_uneven_depths_are_counted():
     config = {**FOLDERS["sdxl"]["unet"], **SSD_1B}
     with torch.device("meta"):
-        assert unet_shapes(config) == shapes(UNet2DConditionModel.from_config(config))
+        assert list_unet_shapes(config) == shapes(UNet2DConditionModel.from_config(config))

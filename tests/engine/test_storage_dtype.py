@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from checks.banding import banded
+from checks.banding import find_banding
 from engine.diffuse import Engine
-from engine.memory import weigh
+from engine.memory import weigh_models
 
 EIGHT = {"storage_dtype": "float8_e4m3fn"}
 
@@ -44,12 +44,12 @@ def test_smooth_gradients_do_not_band(other, studio) -> None:
     """What eight bits are known to spoil first: soft slopes. The same share of cells is banded with them as without."""
     size = {"width": 128, "height": 128, "prompt": "a soft grey gradient", "num_inference_steps": 6}
     plain, eight = render(other, studio, **size), render(other, studio, **size, **EIGHT)
-    share = [float(banded(picture.mean(2).astype(np.float32)).mean()) for picture in (plain, eight)]
+    share = [float(find_banding(picture.mean(2).astype(np.float32)).mean()) for picture in (plain, eight)]
     assert share[1] <= share[0] + 0.25, share
 
 
 def test_it_takes_half_the_memory_and_a_shift_of_its_own(studio) -> None:
     plain, eight = studio.spec(), studio.spec(**EIGHT)
     assert plain.affinity_key != eight.affinity_key and plain.digest != eight.digest
-    whole, half = (weigh(studio.catalogue, spec, itemsize=2) for spec in (plain, eight))
+    whole, half = (weigh_models(studio.catalogue, spec, itemsize=2) for spec in (plain, eight))
     assert half.unet * 2 == whole.unet and half.text == whole.text

@@ -84,7 +84,7 @@ def test_every_place_is_covered_and_weighs_one(tall, wide, window, axes):
     said = windows._forward(unet, lambda _, part, t: (part,), window, 8, axes, sample, 0)[0]
     torch.testing.assert_close(said, sample, atol=1e-5, rtol=1e-5)
     for side in (tall, wide):
-        begins, length = windows.starts(side, window, grain=4, around=False)
+        begins, length = windows.list_starts(side, window, grain=4, around=False)
         overlaps = [a + length - b for a, b in pairwise(begins)]
         assert begins[-1] + length == side and all(overlap >= 1 for overlap in overlaps)
 

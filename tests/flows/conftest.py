@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flows.embedded import QUIET, orchestration
+from flows.embedded import QUIET, start_orchestration
 from tasks.parts import Parts
 from tests.conftest import Stack
 from tests.flows.studio import parts_of
@@ -19,7 +19,7 @@ os.environ.update(QUIET)  # before a test module imports prefect
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What `dailies run` starts too. Prefect reads its environment once, and a test module may have imported it by now,
     so it is told again; else it would start a temporary server beside this one."""
-    with orchestration(tmp_path_factory.mktemp("prefect")) as api:
+    with start_orchestration(tmp_path_factory.mktemp("prefect")) as api:
         from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
         if api is None:

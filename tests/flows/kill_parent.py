@@ -23,7 +23,7 @@ def main() -> None:
     # What a night imports, and what its stages import when they first need it.
     import flows.nightly  # noqa: F401
     import storage.objects  # noqa: F401
-    import tasks.deliver  # noqa: F401
+    import tasks.delivery.deliver  # noqa: F401
     from engine.diffuse import Engine
     from engine.model_files import ModelFiles
     from schemas.manifest import Manifest  # noqa: F401
@@ -61,18 +61,18 @@ def _night(environment: dict[str, str], engine: Any) -> None:
         sys.stdin.close()
         os.dup2(os.open(environment["NIGHT_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
         os.dup2(1, 2)
-        from flows.embedded import unwatched
+        from flows.embedded import hide_server_output
         from flows.nightly import nightly
         from schemas.settings import Settings
-        from tasks.deliver import deliver
-        from tasks.parts import open_parts, using
+        from tasks.delivery.deliver import deliver
+        from tasks.parts import open_parts, use_parts
 
         parts = open_parts(Settings())
         parts.__dict__["engine"] = engine
         if environment["DO"] == "deliver":
             deliver(parts.ledger, parts.store)
         else:
-            with using(parts), unwatched():
+            with use_parts(parts), hide_server_output():
                 print(nightly(by="kill test", windowed=False), flush=True)
         status = 0
     except BaseException:

@@ -9,12 +9,12 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from engine.model_files import ModelFiles
-from flows.embedded import unwatched
+from flows.embedded import hide_server_output
 from schemas.settings import Settings
 from storage.ledger import Ledger
 from storage.objects import Store
-from tasks.parts import Parts, using
-from tasks.submit import submit
+from tasks.parts import Parts, use_parts
+from tasks.planning.submit import submit_manifest
 from tests.studio import catalogue_path
 
 MANIFEST = """
@@ -88,7 +88,7 @@ def write_manifest(folder: Path, text: str = MANIFEST) -> Path:
 
 
 def submit_to(parts: Parts, manifest: Path, *, by: str = "") -> str:
-    submission, _ = submit(
+    submission, _ = submit_manifest(
         manifest,
         settings=parts.settings,
         catalogue=parts.catalogue,
@@ -103,5 +103,5 @@ def night(parts: Parts, *, windowed: bool = False, number: int | None = None) ->
     """One night in this process."""
     from flows.nightly import nightly
 
-    with using(parts), unwatched():
+    with use_parts(parts), hide_server_output():
         return nightly(by="test", windowed=windowed, night=number)

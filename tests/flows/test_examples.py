@@ -13,7 +13,7 @@ from schemas.manifest import Manifest
 from schemas.settings import ROOT
 from storage.pictures import decode
 from tasks.parts import Parts
-from tasks.plan import count
+from tasks.planning.plan import count_images
 from tests.flows.studio import night, submit_to
 
 STEPS = 4
@@ -29,7 +29,7 @@ def test_every_example_is_made_in_one_night(local: Parts, tmp_path: Path) -> Non
         text = path.read_text(encoding="utf-8")
         path.write_text(re.sub(r"(num_inference_steps\"?: )\d+", rf"\g<1>{STEPS}", text), encoding="utf-8")
         manifest = Manifest.model_validate(ledger.submission(submit_to(local, path)).body)
-        asked[manifest.project] += count(manifest)
+        asked[manifest.project] += count_images(manifest)
     assert len(examples) >= 8 and asked.total() >= 30
 
     made = night(local)

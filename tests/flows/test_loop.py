@@ -10,7 +10,7 @@ import numpy as np
 from schemas.review import Changes, Choice, Criterion, Mark, Reason, Region, Result, Verdict
 from schemas.spec import Task, Tier
 from storage.pictures import decode, read_spec
-from tasks.deliver import deliver
+from tasks.delivery.deliver import deliver
 from tasks.parts import Parts
 from tests.flows.studio import IMAGES, night, submit_to, write_manifest
 

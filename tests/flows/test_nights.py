@@ -11,14 +11,14 @@ import pytest
 from pydantic import SecretStr
 
 from engine.model_files import ModelFiles
-from flows.embedded import unwatched
+from flows.embedded import hide_server_output
 from schemas.errors import DeviceLost, NotFinite, RenderError
 from schemas.review import Choice, Verdict
 from schemas.spec import ImageSpec
 from tasks.night import Agenda, look_ahead
-from tasks.parts import Parts, using
-from tasks.retake import plan_retakes
-from tasks.submit import plan_submission
+from tasks.parts import Parts, use_parts
+from tasks.planning.retake import plan_retakes
+from tasks.planning.submit import plan_submission
 from tests.flows.studio import PLAIN, night, submit_to, write_manifest
 from tests.receiver import receiving
 
@@ -54,7 +54,7 @@ class Breaking:
 def look_at_all(parts: Parts) -> Agenda:
     """A night's beginning, without its shifts."""
     plan_submission(parts.ledger, parts.catalogue, parts.ledger.unplanned()[0].digest)
-    with using(parts):
+    with use_parts(parts):
         return look_ahead.fn(parts.ledger.start_night("test"), {})
 
 
@@ -82,7 +82,7 @@ def test_the_window_closes_between_batches(plain: Parts) -> None:
         time.sleep(max(0.0, (until - datetime.now(UTC)).total_seconds()))
 
     Breaking(plain, slow)
-    with using(plain), unwatched():
+    with use_parts(plain), hide_server_output():
         done = render(shift=agenda.shifts[0][0], night=1, until=until)
     assert (done["ended"], done["kept"]) == ("window closed", 2)
     assert plain.ledger.in_hand() == 0

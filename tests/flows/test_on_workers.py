@@ -21,11 +21,11 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.flow_engine import run_flow
 from prefect.states import Completed, Crashed, Failed, Running
 
-from flows.embedded import unwatched
-from flows.on_workers import GPU_POOL, Ended, NoWorker, on_workers
+from flows.embedded import hide_server_output
+from flows.on_workers import GPU_POOL, NoWorker, ShiftEnd, on_workers
 from flows.render import render
 from tasks.night import look_ahead, plan_submitted
-from tasks.parts import Parts, using
+from tasks.parts import Parts, use_parts
 from tasks.report import Morning, write_report
 from tests.flows.studio import PLAIN, night, submit_to, write_manifest
 
@@ -45,7 +45,7 @@ def prepare(parts: Parts, folder: Path, text: str = PLAIN) -> tuple[int, list[tu
     """A night's number and its shifts."""
     manifest = write_manifest(folder, text)
     submit_to(parts, manifest)
-    with using(parts):
+    with use_parts(parts):
         plan_submitted.fn()
         number = parts.ledger.start_night("test")
         return number, look_ahead.fn(number, {}).shifts
@@ -100,7 +100,7 @@ def test_a_night_without_a_worker_says_so_and_gives_up(
     local.settings.worker_wait_seconds = 1
     began = time.monotonic()
     with (
-        using(local),
+        use_parts(local),
         caplog.at_level(logging.WARNING),
         pytest.raises(NoWorker, match=r"no GPU worker worked for 1 s.*none was online"),
     ):
@@ -120,7 +120,7 @@ def test_a_silent_shift_is_given_up(local: Parts, client: SyncPrefectClient, tmp
     def fall_silent(client: SyncPrefectClient, run: Any) -> None:
         client.set_flow_run_state(run.id, Running(), force=True)
 
-    with using(local), Worker(client, fall_silent) as worker:
+    with use_parts(local), Worker(client, fall_silent) as worker:
         ended = list(on_workers(shifts, night=number, until=None))
     assert [one.crashed for one in ended] == ["nothing was heard of it any more"]
     assert 11 <= time.monotonic() - began < 120
@@ -131,19 +131,19 @@ def test_a_silent_shift_is_given_up(local: Parts, client: SyncPrefectClient, tmp
 @pytest.mark.parametrize(
     ("written", "state", "expected"),
     [
-        (("stopped", "5 specs in a row"), Failed(message="whatever"), Ended("A", stopped="5 specs in a row")),
-        (("failed", "no DeviceLost"), Failed(message="ShiftStopped: no"), Ended("A", failed="no DeviceLost")),
-        (("lost", "StoreUnavailable"), Completed(), Ended("A", crashed="StoreUnavailable")),
-        (("complete", ""), Crashed(message="after its last word"), Ended("A")),
+        (("stopped", "5 specs in a row"), Failed(message="whatever"), ShiftEnd("A", stopped="5 specs in a row")),
+        (("failed", "no DeviceLost"), Failed(message="ShiftStopped: no"), ShiftEnd("A", failed="no DeviceLost")),
+        (("lost", "StoreUnavailable"), Completed(), ShiftEnd("A", crashed="StoreUnavailable")),
+        (("complete", ""), Crashed(message="after its last word"), ShiftEnd("A")),
         (
             None,
             Failed(message="ShiftStopped: as it seems"),
-            Ended("A", crashed="it said nothing of its end; Prefect: ShiftStopped: as it seems"),
+            ShiftEnd("A", crashed="it said nothing of its end; Prefect: ShiftStopped: as it seems"),
         ),
     ],
 )
 def test_how_a_shift_ended_is_the_ledger_s_to_say(
-    local: Parts, client: SyncPrefectClient, written: tuple[str, str] | None, state: Any, expected: Ended
+    local: Parts, client: SyncPrefectClient, written: tuple[str, str] | None, state: Any, expected: ShiftEnd
 ) -> None:
     """Prefect's text says something else each time."""
     number = local.ledger.start_night("test")
@@ -153,7 +153,7 @@ def test_how_a_shift_ended_is_the_ledger_s_to_say(
             local.ledger.end_shift(str(run.id), night=number, affinity_key="A", outcome=outcome, message=message)
         client.set_flow_run_state(run.id, state, force=True)
 
-    with using(local), Worker(client, end):
+    with use_parts(local), Worker(client, end):
         (ended,) = on_workers([("shifts/none", "A", 1)], night=number, until=None)
     assert ended == expected
 
@@ -171,15 +171,15 @@ def test_a_studio_s_report_has_the_engine_s_notes(
         return forward(pipe, rows, *others)
 
     def make(client: SyncPrefectClient, run: Any) -> None:
-        with using(local), unwatched():
+        with use_parts(local), hide_server_output():
             run_flow(render, flow_run=run, parameters=run.parameters)
 
     monkeypatch.setattr(local.engine, "_forward", narrow)
     monkeypatch.setattr(local.engine.room, "_most", {})
-    with using(local), Worker(client, make):
+    with use_parts(local), Worker(client, make):
         ended = list(on_workers(shifts, night=number, until=None))
         report = local.store.get(write_report.fn(Morning(number, outcome="complete"))).decode()
-    assert ended == [Ended(shifts[0][1])]
+    assert ended == [ShiftEnd(shifts[0][1])]
     note = "no room for 4 at once; made in batches of 2"
     assert "## Notes" in report and f"- {note} (4 images)" in report
     (end,) = local.ledger.shift_ends(number)

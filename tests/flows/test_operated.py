@@ -17,11 +17,11 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from flows.__main__ import app
-from flows.doctor import examine, promises
-from flows.metrics import Monitor, make_server
+from flows.commands.doctor import examine, promises
+from flows.commands.metrics import Monitor, make_server
 from schemas.errors import LedgerError
 from schemas.settings import ROOT
-from storage.database import HEAD, migrate, open_database, prepare, revision
+from storage.database import HEAD, migrate, open_database, prepare_database, read_revision
 from storage.objects import FolderStore, Store
 from tests.conftest import Stack
 from tests.making import a_choice, a_spec, a_submission, kept, planned
@@ -115,15 +115,15 @@ def test_figures_and_probes(stack: Stack) -> None:
 
 def test_an_old_database_stops_ordinary_commands_of_a_studio(database_url: str) -> None:
     engine = open_database(database_url)
-    prepare(engine)  # an empty one is made
+    prepare_database(engine)  # an empty one is made
     with engine.begin() as connection:  # HEAD's tables under an older number: nothing but the number is read
         connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     if engine.dialect.name == "postgresql":
         with pytest.raises(LedgerError, match=r"at revision 0001.*dailies migrate"):
-            prepare(engine)
+            prepare_database(engine)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    for refused in (prepare, migrate, revision):
+    for refused in (prepare_database, migrate, read_revision):
         with pytest.raises(LedgerError, match="there is no downgrade"):
             refused(engine)
     engine.dispose()

@@ -8,9 +8,9 @@ import pytest
 
 from schemas.review import Changes, Choice, Reason, Verdict
 from schemas.spec import Task, Tier
-from tasks.deliver import deliver
+from tasks.delivery.deliver import deliver
 from tasks.parts import Parts
-from tasks.retake import plan_retakes
+from tasks.planning.retake import plan_retakes
 from tests.flows.studio import PLAIN, night, submit_to, write_manifest
 
 DRAFT = PLAIN.replace("seeds: 4", "seeds: 1, tier: draft").replace(

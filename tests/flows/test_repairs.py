@@ -12,10 +12,10 @@ from schemas.errors import ManifestError
 from schemas.manifest import FrozenFile, Manifest
 from schemas.recipes import RECIPES
 from schemas.review import Changes
-from schemas.spec import ImageSpec, Kind, Task, Tier
+from schemas.spec import AssetKind, ImageSpec, Task, Tier
 from storage.pictures import decode
 from tasks.parts import Parts
-from tasks.plan import Models, expand, promoted
+from tasks.planning.plan import PlannedModels, expand_manifest, promote
 from tests.flows.studio import night, submit_to, write_manifest
 
 HEAD = """
@@ -61,7 +61,7 @@ def test_only_the_place_changes(local: Parts, tmp_path: Path) -> None:
     for item in local.ledger.inbox(limit=10):
         picture = local.ledger.picture(item.digest)
         spec, pixels = picture.spec, decode(local.store.get(picture.image.object_key), limits=local.settings.limits)
-        assert (spec.width, spec.height, spec.task, spec.kind) == (96, 96, Task.INPAINT, Kind.REPAIR)
+        assert (spec.width, spec.height, spec.task, spec.kind) == (96, 96, Task.INPAINT, AssetKind.REPAIR)
         left, top, right, bottom = places[spec.asset]
         outside = np.ones((96, 96), bool)
         outside[top:bottom, left:right] = False
@@ -84,8 +84,8 @@ def planned(text: str) -> list[ImageSpec]:
     manifest = Manifest.model_validate(yaml.safe_load(HEAD + text))
     names = {"pictures/shape.png": "a", "pictures/mask.png": "d", "region:0.5,0.25,0.25,0.25:96x96": "c"}
     files = {name: FrozenFile(digest=letter * 64, width=96, height=96) for name, letter in names.items()}
-    models = Models({"studio-tiny": "1" * 64, "net": "2" * 64}, {("studio-tiny", "canny"): "net"})
-    return list(expand(manifest, files, models))
+    models = PlannedModels({"studio-tiny": "1" * 64, "net": "2" * 64}, {("studio-tiny", "canny"): "net"})
+    return list(expand_manifest(manifest, files, models))
 
 
 def test_the_final_of_a_drafted_repair_keeps_its_place() -> None:
@@ -93,7 +93,9 @@ def test_the_final_of_a_drafted_repair_keeps_its_place() -> None:
 
     hand = planned(BOTH)[0].model_copy(update={"tier": Tier.DRAFT})
     manifest = Manifest.model_validate(yaml.safe_load(HEAD + BOTH))
-    final = promoted(hand, Changes(tier=Tier.FINAL), manifest, Models({"studio-tiny": "1" * 64}), picture="e" * 64)
+    final = promote(
+        hand, Changes(tier=Tier.FINAL), manifest, PlannedModels({"studio-tiny": "1" * 64}), picture="e" * 64
+    )
     assert (final.source, final.mask, final.task) == ("e" * 64, hand.mask, Task.INPAINT)
 
 

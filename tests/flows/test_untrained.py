@@ -15,7 +15,7 @@ from engine.model_files import ModelFiles
 from schemas.manifest import Manifest
 from schemas.settings import ROOT
 from tasks.parts import Parts
-from tasks.plan import count
+from tasks.planning.plan import count_images
 from tests.flows.studio import night, submit_to
 from tests.untrained import make
 
@@ -45,7 +45,7 @@ def test_every_untrained_example_is_made_and_says_with_what(local: Parts, tmp_pa
     folder = shutil.copytree(ROOT / "manifests" / "untrained", tmp_path / "manifests")
     examples = sorted(folder.glob("*.yaml"))
     asked = sum(
-        count(Manifest.model_validate(local.ledger.submission(submit_to(local, path)).body)) for path in examples
+        count_images(Manifest.model_validate(local.ledger.submission(submit_to(local, path)).body)) for path in examples
     )
     made = night(local)
     assert (made["outcome"], made["made"], made["failed"], made["waiting"]) == ("complete", asked, 0, 0)

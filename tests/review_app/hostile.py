@@ -107,7 +107,7 @@ WORDS = """() => {
     look(document.body);
     return parts.join('\\u0001').replaceAll('\\u2060', '');
 }"""
-"""In the page: all its text, shadow trees and fields included, without the joiners of review_app.look.plain."""
+"""In the page: all its text, shadow trees and fields included, without the joiners of review_app.appearance.plain."""
 
 
 def flat(text: str) -> str:

@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from checks.brand import main_colours
+from checks.brand import list_main_colours
 from models.studio_tiny.draw import canny, draw
 from schemas.records import Submission
-from schemas.review import Changes, Choice, Criterion, Finding, Reason, Region, Result, Verdict, retaken
+from schemas.review import Changes, Choice, Criterion, Finding, Reason, Region, Result, Verdict, apply_changes
 from schemas.settings import Settings
-from schemas.spec import ControlSpec, ImageSpec, Kind, ModelRef, Tier
+from schemas.spec import AssetKind, ControlSpec, ImageSpec, ModelRef, Tier
 from storage.database import migrate, open_database
-from storage.ledger import Keeping, Ledger
+from storage.ledger import Ledger, NewImage
 from storage.objects import Store, open_store
-from storage.pictures import encode, preview
+from storage.pictures import encode, make_preview
 from tests.making import MODEL, a_spec, a_submission, an_image, sha
 
 PROJECT = "Potion Shop"
@@ -69,7 +69,7 @@ def retake_one(ledger: Ledger, store: Store, spec: ImageSpec, *, size: int = 512
     why: dict[str, Any] = {"reasons": (Reason.HANDS,), "note": "six fingers on the left hand", "changes": Changes()}
     ledger.decide(Choice(image=spec.digest, revision=0, verdict=Verdict.RETAKE, **why), reviewer="Ada", role="lead")
     decision, _, image = next(row for row in ledger.awaiting_retake() if row[2].digest == spec.digest)
-    child = retaken(spec, Changes(), picture=image.sha256)
+    child = apply_changes(spec, Changes(), picture=image.sha256)
     ledger.plan_retake(decision.id, parent=spec.digest, child=child, refused=None)
     ledger.keep_many([_keeping(child, 31, size, store, None, False)])
     return child
@@ -92,7 +92,7 @@ def _spec(number: int, size: int, store: Store, sources: dict[str, Any], fields:
             store.put_once(name, encode(edges, a_spec()).data, media_type="image/png")
             more["controls"] = (control,)
         else:
-            more |= {"kind": Kind.TEXTURE, "source": digest, "strength": 0.5, "seamless": "xy"}
+            more |= {"kind": AssetKind.TEXTURE, "source": digest, "strength": 0.5, "seamless": "xy"}
     words = caption.split(",")[0].split()
     known: dict[str, Any] = {
         "asset": " ".join(words[:3]).title(),
@@ -108,21 +108,23 @@ def _spec(number: int, size: int, store: Store, sources: dict[str, Any], fields:
     return a_spec(number, **known | more | fields)
 
 
-def _keeping(spec: ImageSpec, number: int, size: int, store: Store, night: int | None, double: bool) -> Keeping:
+def _keeping(spec: ImageSpec, number: int, size: int, store: Store, night: int | None, double: bool) -> NewImage:
     pixels, _ = drawn(number, size)
     file = encode(pixels, spec)
     image = an_image(
         spec,
         sha256=sha(spec.digest),
         object_key=store.put_content("images", file.data, extension=file.extension, media_type=file.media_type),
-        preview_key=store.put_content("previews", preview(pixels, 1024), extension="webp", media_type="image/webp"),
-        thumb_key=store.put_content("thumbs", preview(pixels, 384), extension="webp", media_type="image/webp"),
+        preview_key=store.put_content(
+            "previews", make_preview(pixels, 1024), extension="webp", media_type="image/webp"
+        ),
+        thumb_key=store.put_content("thumbs", make_preview(pixels, 384), extension="webp", media_type="image/webp"),
         bytes=len(file.data),
-        colours=main_colours(pixels),
+        colours=list_main_colours(pixels),
         conditions=[control.condition_key(size, size) for control in spec.controls],
         night=night,
     )
-    return Keeping(
+    return NewImage(
         image=image,
         findings=list(_findings(number)),
         criteria=CRITERIA,

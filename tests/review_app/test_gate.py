@@ -12,9 +12,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from review_app.auth import _settings_of, find_role
 from review_app.gate import LOCAL, Gate
 from review_app.serve import allowed_hosts, open_warning
-from review_app.who import _settings_of, role_of
 from schemas.errors import SettingsError
 from schemas.settings import Settings
 from tests.review_app.conftest import House
@@ -108,6 +108,6 @@ def test_a_typed_name_makes_no_lead(monkeypatch: pytest.MonkeyPatch, trusted: st
     monkeypatch.setenv("DAILIES_ROLES_WITHOUT_SIGN_IN", trusted)
     _settings_of.cache_clear()
     try:
-        assert [role_of(name) for name in ("Ada", "Lea", "Vic", "Noor")] == roles
+        assert [find_role(name) for name in ("Ada", "Lea", "Vic", "Noor")] == roles
     finally:
         _settings_of.cache_clear()

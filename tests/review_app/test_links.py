@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from review_app.links import HOURS, Links, picture_answer
+from review_app.links import HOURS, Links, answer_picture
 from storage.objects import FolderStore, Store
 from tests.making import overwrite
 
@@ -43,7 +43,7 @@ def ask(links: Links, url: str) -> tuple[int, bytes, str]:
 
     async def answer(request):  # type: ignore[no-untyped-def]
         asked = request.query_params
-        return picture_answer(links, request.path_params["key"], asked.get("until", ""), asked.get("sign", ""))
+        return answer_picture(links, request.path_params["key"], asked.get("until", ""), asked.get("sign", ""))
 
     with TestClient(Starlette(routes=[Route("/objects/{key:path}", answer)])) as client:
         found = client.get(url)

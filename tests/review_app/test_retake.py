@@ -7,9 +7,9 @@ import json
 import pytest
 from playwright.sync_api import Page, expect
 
-from schemas.review import Changes, Region, retaken
+from schemas.review import Changes, Region, apply_changes
 from schemas.spec import Hires, Refiner
-from tasks.retake import put_mask
+from tasks.planning.retake import put_mask
 from tests.making import MODEL
 from tests.review_app.conftest import House, saved
 from tests.review_app.test_inbox import decisions
@@ -68,7 +68,7 @@ def test_every_field_that_is_shown_is_the_childs(house: House, stocked, inbox, r
     assert changes.region == Region.model_validate(decision.regions[0])
     spec = specs[place]
     mask = put_mask(house.store, changes.region, spec)
-    child = retaken(spec, changes, picture=house.ledger.picture(spec.digest).image.sha256, mask=mask)
+    child = apply_changes(spec, changes, picture=house.ledger.picture(spec.digest).image.sha256, mask=mask)
     fields = {**child.model_dump(mode="json"), "digest": child.digest}
     named = {*spec.model_dump(exclude_defaults=True), *child.model_dump(exclude_defaults=True)}
     assert set(shown) == named

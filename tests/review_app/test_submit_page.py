@@ -9,10 +9,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine.model_files import open_model_files
-from review_app import studio as studios
+from review_app import resources as studios
 from schemas.errors import ManifestError
 from schemas.settings import ROOT, Settings
-from tasks.submit import read_sound
+from tasks.planning.submit import read_sound_manifest
 
 START = "project: Shop\nmodel: {model}\ndefaults: {{size: 128}}\n"
 ASSET = "assets:\n  - {{name: Potion, prompt: a potion{more}}}\n"
@@ -34,9 +34,9 @@ MANIFESTS = {
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     monkeypatch.setenv("DAILIES_HOME", str(tmp_path / "home"))
-    studios.studio.cache_clear()
+    studios.open_resources.cache_clear()
     yield Settings()
-    studios.studio.cache_clear()
+    studios.open_resources.cache_clear()
 
 
 def test_the_page_says_what_the_night_says(settings: Settings, tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_the_page_says_what_the_night_says(settings: Settings, tmp_path: Path) -
     for name, (template, values) in MANIFESTS.items():
         path.write_text(template.format(**values))
         try:
-            read_sound(path, settings, open_model_files(settings))
+            read_sound_manifest(path, settings, open_model_files(settings))
             expected = []
         except ManifestError as wrong:
             expected = [f"{problem.came}\nAllowed: {problem.allowed}" for problem in wrong.problems]

@@ -18,7 +18,7 @@ import pytest
 from engine.model_files import open_model_files
 from schemas.errors import ManifestError
 from schemas.settings import ROOT, Settings
-from tasks.submit import read_sound
+from tasks.planning.submit import read_sound_manifest
 from tests.schemas.broken_folder import HERE, lay_out
 
 EXPECTED: dict[str, list[str]] = defaultdict(list)
@@ -42,7 +42,7 @@ def test_everything_wrong_is_told_in_its_place(broken: Path, name: str, tmp_path
     settings = Settings(home=tmp_path)
     started = time.process_time()
     with pytest.raises(ManifestError) as caught:
-        read_sound(broken / name, settings, open_model_files(settings))
+        read_sound_manifest(broken / name, settings, open_model_files(settings))
     seconds = time.process_time() - started
     said = str(caught.value).replace(f"{broken}/", "").splitlines()
     assert [line.split(";")[0].strip() for line in said] == EXPECTED[name]
@@ -57,7 +57,7 @@ def test_a_matrix_too_large_is_refused_before_it_is_expanded(broken: Path, name:
     catalogue = open_model_files(settings)
     started = time.process_time()
     with pytest.raises(ManifestError, match="images"):
-        read_sound(broken / name, settings, catalogue)
+        read_sound_manifest(broken / name, settings, catalogue)
     assert time.process_time() - started < 0.1
 
 

@@ -9,11 +9,11 @@ import pytest
 from engine.model_files import open_model_files
 from schemas.errors import ManifestError
 from schemas.manifest import FrozenFile, Manifest
-from schemas.prompt_syntax import foreign, unescape
+from schemas.rules.prompt_syntax import find_foreign_syntax, unescape
 from schemas.settings import ROOT, Settings
-from storage.frozen import Upload, look
-from tasks.plan import Models, expand
-from tasks.submit import check
+from storage.intake import Upload, inspect_pictures
+from tasks.planning.plan import PlannedModels, expand_manifest
+from tasks.planning.submit import check_manifest
 from tests.conftest import Stack
 from tests.tasks.test_submit import send
 
@@ -22,7 +22,7 @@ HEAD = "project: P\nmodel: studio-tiny\ndefaults: {size: 128}\n"
 
 def warnings(text: str) -> list[str]:
     settings = Settings()
-    looked = look(text.encode(), "m.yaml", Upload({}), settings, open_model_files(settings))
+    looked = inspect_pictures(text.encode(), "m.yaml", Upload({}), settings, open_model_files(settings))
     looked.reading.sound()
     return [str(warning) for warning in looked.reading.warnings]
 
@@ -57,15 +57,15 @@ def test_nothing_is_warned_of_without_a_reason() -> None:
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("manifests/*.yaml")), ids=lambda path: path.name)
 def test_the_examples_give_no_warning(path: Path, tmp_path: Path) -> None:
-    check(path, Settings(home=tmp_path), strict=True)
+    check_manifest(path, Settings(home=tmp_path), strict=True)
 
 
 def test_strict_makes_errors_of_warnings_and_submissions_keep_them(local_stack: Stack, tmp_path: Path) -> None:
     path = tmp_path / "m.yaml"
     path.write_text(f"{HEAD}assets: [{{name: A, prompt: x, guidance_scale: 30}}]\n")
-    (warning,) = check(path, local_stack.settings).warnings
+    (warning,) = check_manifest(path, local_stack.settings).warnings
     with pytest.raises(ManifestError, match="burn out"):
-        check(path, local_stack.settings, strict=True)
+        check_manifest(path, local_stack.settings, strict=True)
     for alias in ("studio-tiny", "studio-tiny/lcm"):
         local_stack.ledger.pin(alias, "a" * 64)
     submission, _ = send(local_stack, path)
@@ -90,7 +90,7 @@ def test_strict_makes_errors_of_warnings_and_submissions_keep_them(local_stack: 
     ],
 )
 def test_another_tools_syntax_is_refused_with_what_says_it_here(text: str, says: str) -> None:
-    ((_, allowed),) = foreign(text)
+    ((_, allowed),) = find_foreign_syntax(text)
     assert says in allowed
     with pytest.raises(ManifestError) as caught:
         warnings(
@@ -104,20 +104,20 @@ def test_another_tools_syntax_is_refused_with_what_says_it_here(text: str, says:
     "text", ["(a:1.2) [b] ((c)) BREAK d", "smile :)", "{{7*7}}", "{0.__class__}", "16:9", "C++", "a - b"]
 )
 def test_what_is_ours_or_plain_text_passes(text: str) -> None:
-    assert list(foreign(text)) == []
+    assert list(find_foreign_syntax(text)) == []
 
 
 @pytest.mark.parametrize("text", ["<lora:x:1>", "{a|b}", "__card__", "embedding:x", "AND"])
 def test_a_backslash_makes_it_plain_text(text: str) -> None:
     escaped = f"a \\{text} b"
-    assert list(foreign(escaped)) == [] and unescape(escaped) == f"a {text} b"
+    assert list(find_foreign_syntax(escaped)) == [] and unescape(escaped) == f"a {text} b"
 
 
 def planned(style: str, prompt: str) -> str:
     body = {"project": "P", "model": "m", "styles": {"s": {"prompt": style}}}
     manifest = Manifest.model_validate(body | {"assets": [{"name": "A", "prompt": prompt, "style": "s"}]})
     files: dict[str, FrozenFile] = {}
-    (spec,) = expand(manifest, files, Models(digests={"m": "0" * 64}))
+    (spec,) = expand_manifest(manifest, files, PlannedModels(digests={"m": "0" * 64}))
     return spec.prompt
 
 

@@ -15,12 +15,12 @@ from engine.model_files import ModelFiles
 from schemas.errors import SettingsError
 from schemas.fewstep import FAMILIES
 from schemas.manifest import Manifest
-from schemas.model_names import unknown_models
-from schemas.rules import broken
+from schemas.rules.consistency import find_conflicts
+from schemas.rules.model_names import find_unknown_models
 from schemas.settings import Limits
 from schemas.spec import ImageSpec
-from tasks.lookup import models_for
-from tasks.plan import expand
+from tasks.planning.lookup import look_up_models
+from tasks.planning.plan import expand_manifest
 
 ENTRIES: dict[str, dict[str, Any]] = {
     "hero": {
@@ -58,14 +58,14 @@ def manifest(asset: dict[str, Any], **shared: Any) -> Manifest:
 
 def problems(tmp_path: Path, asset: dict[str, Any], **shared: Any) -> list[str]:
     asked = manifest(asset, **shared)
-    found = [*broken(asked, Limits()), *unknown_models(asked, catalogue(tmp_path))]
+    found = [*find_conflicts(asked, Limits()), *find_unknown_models(asked, catalogue(tmp_path))]
     return [f"{'.'.join(map(str, path))}: {came}; {allowed}" for path, came, allowed in found]
 
 
 def made(tmp_path: Path, asset: dict[str, Any], **shared: Any) -> ImageSpec:
     asked = manifest(asset, **shared)
     assert problems(tmp_path, asset, **shared) == []
-    return next(iter(expand(asked, {}, models_for(asked, catalogue(tmp_path), PINS).models)))
+    return next(iter(expand_manifest(asked, {}, look_up_models(asked, catalogue(tmp_path), PINS).models)))
 
 
 def sampling(spec: ImageSpec) -> tuple[object, ...]:

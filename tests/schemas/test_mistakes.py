@@ -9,9 +9,9 @@ import pytest
 
 from engine.model_files import open_model_files
 from schemas.errors import ManifestError
-from schemas.reading import read_manifest
+from schemas.reading.manifest_file import read_manifest
 from schemas.settings import Limits, Settings
-from storage.frozen import Upload, look
+from storage.intake import Upload, inspect_pictures
 
 HEAD = "project: P\nmodel: studio-tiny\n"
 ASSET = "assets: [{name: A, prompt: x}]\n"
@@ -102,7 +102,7 @@ def test_every_mistake_is_located_and_says_what_to_write(name: str) -> None:
     data = text if isinstance(text, bytes) else text.encode()
     settings = Settings()
     try:
-        reading = look(data, "m.yaml", Upload({}), settings, open_model_files(settings)).reading
+        reading = inspect_pictures(data, "m.yaml", Upload({}), settings, open_model_files(settings)).reading
         lines = [str(one) for one in (*reading.problems, *reading.warnings)]
     except ManifestError as wrong:
         lines = str(wrong).splitlines()

@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 
 from schemas.published import SCHEMA_FILE, manifest_schema, schema_text
+from schemas.reading.yaml_text import read_yaml
 from schemas.settings import ROOT, Limits
-from schemas.yaml_text import read_yaml
 
 EXAMPLES = sorted(path for path in (ROOT / "manifests").rglob("*") if path.suffix in (".yaml", ".json"))
 VALIDATOR = jsonschema.Draft202012Validator(manifest_schema())

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import ManifestError
 from schemas.manifest import Manifest
-from schemas.reading import read_manifest
+from schemas.reading.manifest_file import read_manifest
 from schemas.schedulers import ALIASES
 from schemas.settings import ROOT, Limits
 from schemas.spec import Tier

@@ -14,9 +14,9 @@ from schemas.manifest import Manifest
 from schemas.matrix import Matrix
 from schemas.resolved import Origin, Resolved
 from schemas.spec import Tier
-from tasks.lookup import models_for
-from tasks.plan import expand
-from tasks.sweep import base_of, grid
+from tasks.planning.lookup import look_up_models
+from tasks.planning.plan import expand_manifest
+from tasks.planning.sweep import make_base, make_grid
 
 ENTRIES: dict[str, Any] = {
     "plain": {"kind": "checkpoint", "path": "plain"},
@@ -115,8 +115,8 @@ def test_the_sweep_starts_from_what_the_plan_makes(model: str, tier: Tier, monke
     files = ModelFiles(catalogue().entries, folder=Path("."))
     monkeypatch.setattr(files, "digest", lambda alias, asker: PINS[alias])
     asked = manifest(model=model, asset={"tier": [tier.value], "seeds": [1], "prompt": "a thing"})
-    (planned,) = expand(asked, {}, models_for(asked, files, PINS).models)
-    base, few = base_of(files, model, size=None, tier=tier)
-    (cell,) = grid(base, {}, prompts=["a thing"], seeds=[1], few=few)
+    (planned,) = expand_manifest(asked, {}, look_up_models(asked, files, PINS).models)
+    base, few = make_base(files, model, size=None, tier=tier)
+    (cell,) = make_grid(base, {}, prompts=["a thing"], seeds=[1], few=few)
     whose = {"project": "", "asset": "", "variant": ""}
     assert cell.spec.model_copy(update=whose) == planned.model_copy(update=whose)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from schemas.manifest import RetakeDefault
-from schemas.retakes import HOUSE, proposed, said_in
-from schemas.review import Changes, Reason, Region, retaken
+from schemas.retakes import HOUSE, find_manifest_default, propose_changes
+from schemas.review import Changes, Reason, Region, apply_changes
 from schemas.spec import ControlSpec, ModelRef, ReferenceSpec
 from tests.making import a_spec, sha
 
@@ -33,12 +33,12 @@ def test_every_reason_has_a_house_answer() -> None:
     ],
 )
 def test_what_the_house_proposes(reason: Reason, fields: dict, way: str, changes: dict) -> None:
-    assert proposed(a_spec(**fields), {})[reason] == {"way": way, "changes": changes}
+    assert propose_changes(a_spec(**fields), {})[reason] == {"way": way, "changes": changes}
 
 
 def test_the_manifest_s_own_answer_comes_first() -> None:
     body = {"review": {"retakes": {"hands wrong": {"way": "change", "add_prompt": "five fingers"}}}}
-    found = proposed(a_spec(prompt="a wizard"), said_in(body))
+    found = propose_changes(a_spec(prompt="a wizard"), find_manifest_default(body))
     assert found[Reason.HANDS] == {"way": "change", "changes": {"prompt": "a wizard, five fingers"}}
     assert found[Reason.SEAM]["changes"] == {"seamless": "xy"}
 
@@ -46,9 +46,9 @@ def test_the_manifest_s_own_answer_comes_first() -> None:
 def test_what_is_proposed_can_be_asked_for_and_changes_the_spec() -> None:
     spec = a_spec(controls=(CONTROL,), references=(REFERENCE,), source=sha("s"), strength=0.5)
     own = {Reason.BRIEF: RetakeDefault(add_negative="fog", guidance_scale=3.0, strength=0.4, seamless="x")}
-    for reason, one in proposed(spec, own).items():
+    for reason, one in propose_changes(spec, own).items():
         place = Region(x=0, y=0, width=0.5, height=0.5) if one["way"] == "region" else None
-        child = retaken(spec, Changes(**one["changes"], region=place), picture=sha("p"), mask=sha("m"))
+        child = apply_changes(spec, Changes(**one["changes"], region=place), picture=sha("p"), mask=sha("m"))
         for name, value in one["changes"].items():
             if name == "reference_scale":
                 assert child.references[0].scale == value

@@ -10,11 +10,11 @@ import pytest
 
 from schemas.catalogue import Catalogue, Entry
 from schemas.errors import UnfitWeights
-from schemas.weights.components import shapes_by_component, shipped
-from schemas.weights.examine import examine
-from schemas.weights.files import copies, variant, weight_files
-from schemas.weights.fit import own_fault, wearing_fault
-from schemas.weights.header import header_of
+from schemas.weights.components import list_component_shapes, load_shipped
+from schemas.weights.examine import examine_weights
+from schemas.weights.files import count_copies, list_weight_files, variant
+from schemas.weights.fit import find_lora_fault, find_own_fault
+from schemas.weights.header import remember_header
 from schemas.weights.lora import fit_lora
 from tests import shelf
 
@@ -63,7 +63,7 @@ def test_a_malformed_header_is_refused_by_name(tmp_path, name):
     path = tmp_path / "bad.safetensors"
     path.write_bytes(MALFORMED[name])
     with pytest.raises(UnfitWeights, match=r"bad\.safetensors"):
-        header_of(path)
+        remember_header(path)
 
 
 def test_a_sound_header_is_read_as_the_library_reads_it(tmp_path):
@@ -72,7 +72,7 @@ def test_a_sound_header_is_read_as_the_library_reads_it(tmp_path):
 
     path = tmp_path / "good.safetensors"
     save_file({"b": np.zeros((2, 3), np.float16), "a": np.ones((), np.float32)}, path, {"who": "us"})
-    header = header_of(path)
+    header = remember_header(path)
     assert header.shapes == {"a": (), "b": (2, 3)}
     assert header.metadata == {"who": "us"} and header.size == path.stat().st_size
 
@@ -80,7 +80,7 @@ def test_a_sound_header_is_read_as_the_library_reads_it(tmp_path):
 def test_every_layout_is_classified_and_none_is_loaded(folder, made):
     assert len(made) >= 45
     for file in made:
-        identity = examine(folder / file.place)
+        identity = examine_weights(folder / file.place)
         layout = identity.layout if file.layout is not None else None
         came = (identity.kind, identity.architecture, layout, bool(identity.refusal))
         assert came == (file.kind, file.architecture, file.layout, file.refused), file.place
@@ -116,23 +116,23 @@ NEED_MORE = {
 def test_sound_files_raise_no_fault_and_the_rest_is_named(catalogue, made):
     refused = {file.place.removesuffix(".safetensors") for file in made if file.refused}
     for alias, entry in catalogue.entries.items():
-        fault = own_fault(catalogue, alias)
+        fault = find_own_fault(catalogue, alias)
         if alias in NEED_MORE:
             assert NEED_MORE[alias] in fault
         else:
             assert bool(fault) == (alias in refused), (alias, fault)
         if entry.kind in ("lora", "embedding", "controlnet", "ip_adapter", "t2i_adapter") and not fault:
             base = "checkpoints/v1" if entry.architecture == "sd15" else "checkpoints/juggernaut"
-            assert wearing_fault(catalogue, alias, base) == "", alias
+            assert find_lora_fault(catalogue, alias, base) == "", alias
 
 
 def test_what_was_made_for_another_architecture_is_one_sentence(catalogue):
-    worn = wearing_fault(catalogue, "loras/v1", "checkpoints/juggernaut")
+    worn = find_lora_fault(catalogue, "loras/v1", "checkpoints/juggernaut")
     assert worn == "made for SD 1.5; this checkpoint is SDXL"
-    assert wearing_fault(catalogue, "loras/kohya", "checkpoints/v1") == "made for SDXL; this checkpoint is SD 1.5"
-    assert "Flux" in wearing_fault(catalogue, "loras/flux", "checkpoints/juggernaut")
-    assert "768 wide" in wearing_fault(catalogue, "controlnet/v1", "checkpoints/juggernaut")
-    assert "text encoders take 768" in wearing_fault(catalogue, "embeddings/xl", "checkpoints/v1")
+    assert find_lora_fault(catalogue, "loras/kohya", "checkpoints/v1") == "made for SDXL; this checkpoint is SD 1.5"
+    assert "Flux" in find_lora_fault(catalogue, "loras/flux", "checkpoints/juggernaut")
+    assert "768 wide" in find_lora_fault(catalogue, "controlnet/v1", "checkpoints/juggernaut")
+    assert "text encoders take 768" in find_lora_fault(catalogue, "embeddings/xl", "checkpoints/v1")
 
 
 def lora_names():
@@ -154,13 +154,13 @@ def lora_names():
 @pytest.mark.parametrize("name,shapes", list(lora_names()), ids=[name for name, _ in lora_names()])
 def test_every_key_of_a_lora_is_accounted_for(tmp_path, name, shapes):
     """Sound: all apply. With 50 foreign modules and three keys of another shape: counted, three named."""
-    components = shipped("sdxl")
-    header = header_of(shelf.write(tmp_path / "lora.safetensors", shapes))
+    components = load_shipped("sdxl")
+    header = remember_header(shelf.write(tmp_path / "lora.safetensors", shapes))
     fit = fit_lora(header, components)
     assert fit.fault() == "" and fit.applied == len(shapes)
 
     foreign = {f"lora_unet_down_blocks_7_attentions_{n}_proj_in.lora_down.weight": (8, 640) for n in range(50)}
-    fit = fit_lora(header_of(shelf.write(tmp_path / "foreign.safetensors", {**shapes, **foreign})), components)
+    fit = fit_lora(remember_header(shelf.write(tmp_path / "foreign.safetensors", {**shapes, **foreign})), components)
     assert fit.applied + len(fit.unknown) == len(shapes) + 50
     assert f"50 of {len(shapes) + 50} keys would not apply" in fit.fault() and "and 47 more" in fit.fault()
 
@@ -171,7 +171,9 @@ def test_original_names_of_modules_are_known_too(tmp_path):
         at = "input_blocks.4.1.transformer_blocks.0.attn1.to_q"
         at = at.replace(".", "_") if prefix == "lora_unet_" else at
         shapes = {f"{prefix}{at}.lora_down.weight": (8, 640), f"{prefix}{at}.lora_up.weight": (640, 8)}
-        fit = fit_lora(header_of(shelf.write(tmp_path / f"{len(prefix)}.safetensors", shapes)), shipped("sdxl"))
+        fit = fit_lora(
+            remember_header(shelf.write(tmp_path / f"{len(prefix)}.safetensors", shapes)), load_shipped("sdxl")
+        )
         assert fit.fault() == ""
         assert fit.patches[0].module == "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
 
@@ -198,12 +200,12 @@ PLANTED = {
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_fault_of_a_checkpoint_is_found(tmp_path, name):
     path = shelf.write(tmp_path / "planted.safetensors", PLANTED[name](shelf.checkpoint("sdxl")))
-    assert own_fault(Catalogue({"it": Entry(alias="it", kind="checkpoint", path=path)}, folder=tmp_path), "it")
+    assert find_own_fault(Catalogue({"it": Entry(alias="it", kind="checkpoint", path=path)}, folder=tmp_path), "it")
 
 
 def test_markers_and_config_that_contradict_are_refused(tmp_path):
     path = shelf.write(tmp_path / "v.safetensors", {**shelf.checkpoint("sdxl"), "v_pred": ()})
-    for name, config in shipped("sdxl").items():
+    for name, config in load_shipped("sdxl").items():
         place = {"pipeline": "model_index.json", "scheduler": "scheduler/scheduler_config.json"}.get(
             name, f"{name}/config.json"
         )
@@ -216,16 +218,18 @@ def test_markers_and_config_that_contradict_are_refused(tmp_path):
         ({"prediction_type": "epsilon"}, "the file says v_prediction, the catalogue epsilon"),
     ):
         catalogue = Catalogue({"it": entry.model_copy(update=change)}, folder=tmp_path)
-        assert own_fault(catalogue, "it").startswith(fault) and bool(own_fault(catalogue, "it")) == bool(fault)
+        assert find_own_fault(catalogue, "it").startswith(fault) and bool(find_own_fault(catalogue, "it")) == bool(
+            fault
+        )
 
 
 def test_one_copy_of_a_folder_is_read(tmp_path):
-    names = shapes_by_component(shipped("sdxl"))["vae"]
+    names = list_component_shapes(load_shipped("sdxl"))["vae"]
     for name in ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors"):
         shelf.write(tmp_path / "both" / name, names)
     assert variant(tmp_path / "both") is None
-    assert [path.name for path in weight_files(tmp_path / "both")] == ["diffusion_pytorch_model.safetensors"]
-    assert copies(tmp_path / "both") == ["diffusion_pytorch_model.fp16.safetensors"]
+    assert [path.name for path in list_weight_files(tmp_path / "both")] == ["diffusion_pytorch_model.safetensors"]
+    assert count_copies(tmp_path / "both") == ["diffusion_pytorch_model.fp16.safetensors"]
 
     shelf.write(tmp_path / "half" / "model.fp16.safetensors", names)
     assert variant(tmp_path / "half") == "fp16"
@@ -234,7 +238,7 @@ def test_one_copy_of_a_folder_is_read(tmp_path):
     for n in (1, 2):
         part = dict(parts[(n - 1) * 100 : n * 100 if n < 2 else None])
         shelf.write(tmp_path / "shards" / f"diffusion_pytorch_model.fp16-0000{n}-of-00002.safetensors", part)
-    assert variant(tmp_path / "shards") == "fp16" and len(weight_files(tmp_path / "shards")) == 2
+    assert variant(tmp_path / "shards") == "fp16" and len(list_weight_files(tmp_path / "shards")) == 2
     (tmp_path / "shards" / "diffusion_pytorch_model.fp16-00002-of-00002.safetensors").unlink()
     with pytest.raises(UnfitWeights, match="one of more"):
-        weight_files(tmp_path / "shards")
+        list_weight_files(tmp_path / "shards")

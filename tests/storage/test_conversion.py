@@ -20,7 +20,7 @@ from skimage.color import lab2xyz
 from schemas.errors import InputError
 from schemas.manifest import PictureReading
 from schemas.settings import Limits
-from storage.conversion import Converted, mask_picture, open_artwork, source_picture
+from storage.conversion import Converted, convert_mask, convert_source, open_artwork
 from storage.pictures import decode
 from tests.storage.icc import ADOBE_RGB, DISPLAY_P3, cmyk_profile, from_d50, gray_profile, rgb_profile, through
 
@@ -179,7 +179,7 @@ FILES: list[tuple[str, Callable[[], bytes], np.ndarray | str, dict[str, Any], in
 def read(data: bytes, **reading: Any) -> tuple[np.ndarray, Converted]:
     """The pixels that a night would see."""
     how = PictureReading(**reading)
-    converted = source_picture(data, open_artwork(data, reading=how, limits=LIMITS), reading=how, limits=LIMITS)
+    converted = convert_source(data, open_artwork(data, reading=how, limits=LIMITS), reading=how, limits=LIMITS)
     return decode(converted.data or data, limits=LIMITS), converted
 
 
@@ -259,7 +259,7 @@ BLOT[5:15, 8:20] = 255
 
 
 def mask(data: bytes) -> tuple[np.ndarray, Converted]:
-    converted = mask_picture(data, open_artwork(data, reading=PictureReading(), limits=LIMITS), limits=LIMITS)
+    converted = convert_mask(data, open_artwork(data, reading=PictureReading(), limits=LIMITS), limits=LIMITS)
     return decode(converted.data or data, limits=LIMITS)[:, :, 0], converted
 
 

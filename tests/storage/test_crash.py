@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import func, select
 
 from schemas.records import Decision, Delivery, FindingRow, Image, InboxEntry, Job, Order, Retake, Row, Spec
-from schemas.review import Changes, Verdict, retaken
+from schemas.review import Changes, Verdict, apply_changes
 from storage import failpoint
 from storage.database import open_database
 from storage.ledger import Ledger
@@ -52,7 +52,7 @@ def a_night_and_a_morning(ledger: Ledger, store: Store) -> None:
         verdict = Verdict.RETAKE if spec.seed == 0 else Verdict.APPROVE
         ledger.decide(a_choice(spec, verdict, revision=item.revision), reviewer="ann")
     for decision, parent, image in ledger.awaiting_retake():
-        child = retaken(parent, Changes(), picture=image.sha256)
+        child = apply_changes(parent, Changes(), picture=image.sha256)
         ledger.plan_retake(decision.id, parent=parent.digest, child=child, refused=None)
     for image, spec, decision in ledger.deliverable():
         name = f"T_{spec.variant}.png"
@@ -88,7 +88,7 @@ def dies_at(point: str, stack: Stack) -> int:
 def check(stack: Stack) -> None:
     """Exactly what an undisturbed run leaves."""
     ledger, store = stack.ledger, stack.store
-    child = retaken(SPECS[0], Changes(), picture=sha(SPECS[0].digest)).digest
+    child = apply_changes(SPECS[0], Changes(), picture=sha(SPECS[0].digest)).digest
     made = {spec.digest for spec in SPECS}
     with ledger.reading() as session:
 

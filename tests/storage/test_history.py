@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from schemas.errors import LedgerError
-from schemas.review import Changes, Criterion, Result, Verdict, retaken
+from schemas.review import Changes, Criterion, Result, Verdict, apply_changes
 from storage.ledger import Ledger
 from tests.making import a_choice, a_finding, a_keeping, a_spec, kept, sha
 
@@ -14,7 +14,7 @@ def test_a_picture_says_everything_about_an_image(ledger: Ledger) -> None:
     spec = a_spec()
     kept(ledger, [spec], [a_finding(Criterion.HANDS), a_finding(Criterion.TEXT, Result.FLAG, score=0.9)])
     ledger.decide(a_choice(spec, Verdict.RETAKE), reviewer="ann")
-    child = retaken(spec, Changes(), picture=sha("x"))
+    child = apply_changes(spec, Changes(), picture=sha("x"))
     decision = ledger.picture(spec.digest).decisions[0]
     ledger.plan_retake(decision.id, parent=spec.digest, child=child, refused=None)
     picture = ledger.picture(spec.digest)
@@ -38,7 +38,7 @@ def test_the_line_of_takes_is_seen_from_any_of_them(ledger: Ledger) -> None:
         parent = line[-1]
         ledger.decide(a_choice(parent, Verdict.RETAKE), reviewer="ann")
         decision = ledger.picture(parent.digest).decisions[-1].id
-        child = retaken(parent, Changes(), picture=sha("x"))
+        child = apply_changes(parent, Changes(), picture=sha("x"))
         assert ledger.plan_retake(decision, parent=parent.digest, child=child, refused=None)
         ledger.keep_many([a_keeping(child)])
         line.append(child)

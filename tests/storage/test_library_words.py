@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from storage.library import word_forms
+from storage.ledger.library import list_word_forms
 
 
 @pytest.mark.parametrize(
@@ -15,9 +15,9 @@ from storage.library import word_forms
     ],
 )  # fmt: skip
 def test_other_forms_are_looked_for_too(word: str, form: str):
-    assert form in word_forms(word)
+    assert form in list_word_forms(word)
 
 
 @pytest.mark.parametrize("word", ["glass", "gas", "brick", "b"])
 def test_a_word_that_has_no_other_form_stays_alone(word: str):
-    assert word_forms(word) == [word]
+    assert list_word_forms(word) == [word]

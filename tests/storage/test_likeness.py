@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from checks import technical
-from checks.likeness import perceptual_hash
+from checks.likeness import compute_perceptual_hash
 from schemas.likeness import COLOUR_DIGITS, SHAPE_DIGITS, difference, distance
 from schemas.manifest import BrandGuide
 from storage.ledger import Ledger
@@ -23,7 +23,7 @@ def changed(own: str, *, bits: int = 0, colour: dict[int, int] | None = None) ->
 
 def test_the_check_and_the_library_agree(ledger: Ledger) -> None:
     pixels = np.random.default_rng(4).integers(0, 255, (64, 64, 3)).astype(np.uint8)
-    own = perceptual_hash(pixels)
+    own = compute_perceptual_hash(pixels)
     assert len(own) == SHAPE_DIGITS + COLOUR_DIGITS
     hashes = [
         changed(own, bits=3),
@@ -41,7 +41,7 @@ def test_the_check_and_the_library_agree(ledger: Ledger) -> None:
 
     ranked = [entry.image for entry in ledger.library(like=own)]
     siblings = {spec.digest: phash for spec, phash in zip(specs, hashes, strict=True)}
-    finding = technical.look(pixels, a_spec(99), BrandGuide(), siblings=siblings)
+    finding = technical.check_technical(pixels, a_spec(99), BrandGuide(), siblings=siblings)
     alike = [spec.digest for spec, phash in zip(specs, hashes, strict=True) if distance(own, phash) <= 1]
     assert set(alike) == {spec.digest for spec in specs[:3]}
     assert finding.data["alike"] == ranked[: len(alike)] == [specs[n].digest for n in (0, 1, 2)]

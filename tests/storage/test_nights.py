@@ -6,7 +6,7 @@ import pytest
 
 from schemas.errors import LedgerError, NightRunning
 from schemas.review import Criterion, Result
-from storage.ledger import Ledger, pace_key
+from storage.ledger import Ledger, make_pace_key
 from tests.making import a_choice, a_finding, a_keeping, a_spec, planned
 
 
@@ -70,7 +70,7 @@ def test_pace_is_the_median_of_what_was_made(ledger: Ledger) -> None:
     for keeping, gpu in zip(keepings, (1.0, 2.0, 9.0, 5.0), strict=True):
         keeping.image.gpu_seconds = gpu
     ledger.keep_many(keepings)
-    assert ledger.pace() == {pace_key(small[0]): 2.0, pace_key(large): 5.0}
+    assert ledger.pace() == {make_pace_key(small[0]): 2.0, make_pace_key(large): 5.0}
 
 
 def test_an_alias_is_pinned_by_its_first_use(ledger: Ledger) -> None:

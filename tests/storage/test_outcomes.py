@@ -7,14 +7,14 @@ import pytest
 
 from schemas.errors import LedgerError, NotAllowed
 from schemas.records import Delivery
-from schemas.review import Changes, Verdict, retaken
+from schemas.review import Changes, Verdict, apply_changes
 from schemas.spec import ImageSpec, Tier
 from storage.ledger import Ledger
 from tests.making import a_choice, a_keeping, a_spec, a_submission, kept, planned, sha
 
 
 def again(spec: ImageSpec) -> ImageSpec:
-    return retaken(spec, Changes(), picture=sha(spec.digest))
+    return apply_changes(spec, Changes(), picture=sha(spec.digest))
 
 
 def asks(ledger: Ledger, spec: ImageSpec, **fields: object) -> int:

@@ -19,12 +19,12 @@ from sd_parsers import ParserManager
 from schemas.catalogue import TierDefaults
 from schemas.errors import InputError, SettingsError
 from schemas.manifest import FrozenFile
-from schemas.reading import read_manifest
+from schemas.reading.manifest_file import read_manifest
 from schemas.settings import Limits
 from schemas.spec import ControlSpec, Hires, ImageSpec, LoraRef, ModelRef, ReferenceSpec, SeamRepair, Tier
-from storage.captions import DIGITAL_SOURCE
-from storage.pictures import decode, encode, parameters_text, preview, read_spec, snippet
-from tasks.plan import Models, expand
+from storage.image_metadata import DIGITAL_SOURCE
+from storage.pictures import decode, encode, make_parameters_text, make_preview, make_snippet, read_spec
+from tasks.planning.plan import PlannedModels, expand_manifest
 
 FORMATS = ("png", "webp", "jxl")
 LIMITS = Limits()
@@ -121,15 +121,17 @@ def test_an_independent_parser_reads_the_parameters(image_format: str, asked: Im
 
 
 def test_the_parameters_are_in_a1111s_order() -> None:
-    last = parameters_text(full_spec(source="ef" * 32, strength=0.4, seamless="xy")).split("\n")[-1]
+    last = make_parameters_text(full_spec(source="ef" * 32, strength=0.4, seamless="xy")).split("\n")[-1]
     order = (
         "Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Model hash", "Model", "VAE hash", "VAE",
         "Denoising strength", "Clip skip", "Init image hash", "Tiling", "ControlNet 0", "Lora hashes", "Version",
     )  # fmt: skip
     places = [last.index(f"{key}: ") for key in order]
     assert places == sorted(places)
-    assert parameters_text(spec()).startswith("a red potion, glass bottle\nNegative prompt: blurry, text\nSteps: 25,")
-    assert "Negative prompt" not in parameters_text(spec(negative_prompt=""))
+    assert make_parameters_text(spec()).startswith(
+        "a red potion, glass bottle\nNegative prompt: blurry, text\nSteps: 25,"
+    )
+    assert "Negative prompt" not in make_parameters_text(spec(negative_prompt=""))
 
 
 def test_latin_text_is_text_that_old_readers_know_and_other_text_is_international() -> None:
@@ -166,7 +168,7 @@ def test_every_file_says_that_a_trained_model_made_it(image_format: str) -> None
 
 @pytest.mark.parametrize("asked", [spec(), full_spec()], ids=["plain", "full"])
 def test_a_snippet_is_a_manifest_that_plans_the_same_image(asked: ImageSpec) -> None:
-    assert _planned(snippet(asked), asked) == asked
+    assert _planned(make_snippet(asked), asked) == asked
 
 
 def test_a_snippet_says_what_else_made_the_image() -> None:
@@ -180,12 +182,12 @@ def test_a_snippet_says_what_else_made_the_image() -> None:
     )  # fmt: skip
     refined = spec(refiner={"model": ref, "denoising_start": 0.7, "aesthetic_score": 7.0})
     for asked in (perturbed, refined):
-        assert _planned(snippet(asked), asked) == asked
+        assert _planned(make_snippet(asked), asked) == asked
 
 
 def test_a_snippet_of_a_texture_names_its_source() -> None:
     asked = spec(kind="texture", source="ef" * 32, strength=0.4, seamless="xy")
-    assert _planned(snippet(asked), asked) == asked
+    assert _planned(make_snippet(asked), asked) == asked
 
 
 @pytest.mark.parametrize(
@@ -206,17 +208,17 @@ def test_a_snippet_of_a_texture_names_its_source() -> None:
 )
 def test_a_snippet_leaves_nothing_out(said: dict[str, Any]) -> None:
     asked = spec(**said, controls=full_spec().controls)
-    assert _planned(snippet(asked), asked) == asked
-    assert "CANNOT" not in snippet(asked)
+    assert _planned(make_snippet(asked), asked) == asked
+    assert "CANNOT" not in make_snippet(asked)
 
 
 def test_a_snippet_says_what_a_manifest_cannot() -> None:
     painted = {"kind": "repair", "source": "ef" * 32, "mask": "aa" * 32, "strength": 0.4}
-    assert "CANNOT BE SAID HERE: its whole picture was painted at once" in snippet(spec(**painted))
-    text = snippet(spec(**painted, padding_mask_crop=32, seamless="x", parent="bb" * 32, take=2))
+    assert "CANNOT BE SAID HERE: its whole picture was painted at once" in make_snippet(spec(**painted))
+    text = make_snippet(spec(**painted, padding_mask_crop=32, seamless="x", parent="bb" * 32, take=2))
     assert "CANNOT BE SAID HERE: it was seamless in x" in text
     assert "take 2 of " + "bb" * 32 in text
-    assert "CANNOT" not in snippet(full_spec())
+    assert "CANNOT" not in make_snippet(full_spec())
 
 
 def _planned(text: str, asked: ImageSpec) -> ImageSpec:
@@ -228,19 +230,19 @@ def _planned(text: str, asked: ImageSpec) -> ImageSpec:
     }
     digests = {ref.alias: ref.digest for ref in asked.models()} | {"own": "99" * 32}
     own = {tier: TierDefaults(loras={"own": 1.0}) for tier in Tier}
-    known = Models(
+    known = PlannedModels(
         digests=digests,
         tiers={asked.model.alias: own},
         adapters=frozenset(control.model.alias for control in asked.adapters),
         tokens={embedding.alias: embedding.token for embedding in asked.embeddings},
     )
-    (made,) = expand(manifest, files, known)
+    (made,) = expand_manifest(manifest, files, known)
     return made
 
 
 def test_previews_keep_the_shape_and_are_never_enlarged() -> None:
     for longest, size in ((384, (384, 256)), (1024, (600, 400))):
-        with Image.open(io.BytesIO(preview(noise(400, 600), longest))) as picture:
+        with Image.open(io.BytesIO(make_preview(noise(400, 600), longest))) as picture:
             assert (picture.format, picture.size) == ("WEBP", size)
 
 

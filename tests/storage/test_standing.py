@@ -9,7 +9,7 @@ from schemas.errors import NotAllowed
 from schemas.records import Decision
 from schemas.review import Verdict
 from storage.ledger import Ledger
-from storage.standing import LEADS, counting, differ, standing
+from storage.ledger.standing import LEADS, do_differ, find_standing, list_counting
 from tests.making import a_choice, a_spec, kept
 
 PEOPLE = {"ann": "reviewer", "ben": "reviewer", "cid": "reviewer", "lou": "lead"}
@@ -25,7 +25,7 @@ def rows(history: list[tuple[str, Verdict]]) -> list[Decision]:
 
 @given(acts, st.sampled_from([1, 2]))
 def test_what_counts_is_at_most_one_a_person_and_never_an_undo(history: list[tuple[str, Verdict]], wanted: int) -> None:
-    count = counting(rows(history), wanted=wanted)
+    count = list_counting(rows(history), wanted=wanted)
     people = [decision.reviewer for decision in count]
     assert len(people) == len(set(people))
     assert all(decision.verdict != Verdict.UNDO for decision in count)
@@ -35,7 +35,7 @@ def test_what_counts_is_at_most_one_a_person_and_never_an_undo(history: list[tup
 @given(acts, st.sampled_from([1, 2]))
 def test_a_lead_settles_and_an_undo_reopens(history: list[tuple[str, Verdict]], wanted: int) -> None:
     decisions = rows(history)
-    stands = standing(decisions, wanted=wanted)
+    stands = find_standing(decisions, wanted=wanted)
     if not decisions:
         assert stands is None
         return
@@ -46,12 +46,12 @@ def test_a_lead_settles_and_an_undo_reopens(history: list[tuple[str, Verdict]], 
         assert stands is None
     elif wanted == 1:
         assert stands is last
-    assert not (differ(decisions, wanted=wanted) and stands)
+    assert not (do_differ(decisions, wanted=wanted) and stands)
 
 
 @given(acts)
 def test_two_reviews_need_two_people_of_one_mind(history: list[tuple[str, Verdict]]) -> None:
-    stands = standing(rows(history), wanted=2)
+    stands = find_standing(rows(history), wanted=2)
     if stands is not None and stands.role not in LEADS:
         agreeing = {d.reviewer for d in rows(history) if d.verdict == stands.verdict}
         assert len(agreeing) >= 2
@@ -73,12 +73,12 @@ def test_the_ledger_follows_the_rule(
         except NotAllowed:
             continue
     picture = sqlite_ledger.picture(spec.digest)
-    stands = standing(picture.decisions, wanted=wanted)
+    stands = find_standing(picture.decisions, wanted=wanted)
     assert (picture.standing.id if picture.standing else None) == (stands.id if stands else None)
     assert picture.entry.waiting == (stands is None)
-    count = {decision.reviewer for decision in counting(picture.decisions, wanted=wanted)}
+    count = {decision.reviewer for decision in list_counting(picture.decisions, wanted=wanted)}
     for who in PEOPLE:
         offered = any(item.digest == spec.digest for item in sqlite_ledger.inbox(asset=spec.asset, reviewer=who))
         assert offered == (stands is None and who not in count)
     conflicts = [conflict.image for conflict in sqlite_ledger.conflicts()]
-    assert (spec.digest in conflicts) == differ(picture.decisions, wanted=wanted)
+    assert (spec.digest in conflicts) == do_differ(picture.decisions, wanted=wanted)

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.errors import LedgerError
 from storage.ledger import Ledger, PlanCount
-from storage.submissions import CHUNK
+from storage.ledger.submissions import CHUNK
 from tests.making import a_keeping, a_spec, a_submission, planned, sha
 
 

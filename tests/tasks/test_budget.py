@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tasks.budget import Budget
+from tasks.planning.budget import Budget
 
 
 def test_no_limit_refuses_nothing() -> None:

@@ -19,9 +19,9 @@ from schemas.spec import ImageSpec
 from storage.ledger import Ledger
 from storage.objects import FolderStore, Store
 from storage.pictures import encode, read_spec
-from tasks import deliver as delivery
-from tasks.deliver import Delivered, deliver
-from tasks.parcel import LONGEST, safe
+from tasks.delivery import deliver as delivery
+from tasks.delivery.deliver import Delivered, deliver
+from tasks.delivery.parcel import LONGEST, make_safe_name
 from tests import making
 from tests.conftest import Stack
 
@@ -388,12 +388,12 @@ def test_an_approval_taken_back_while_delivering_is_not_recorded(
     ],
 )
 def test_names_that_a_system_would_refuse_are_made_safe(part: str, name: str) -> None:
-    assert safe(part) == name
+    assert make_safe_name(part) == name
 
 
 @given(st.text(max_size=200))
 def test_every_name_is_safe_and_stays_safe(text: str) -> None:
-    name = safe(text)
+    name = make_safe_name(text)
     assert name and not set(name) & set('<>:"/\\|?* ') and name.isprintable()
     assert not name.startswith(".") and not name.endswith((".", " ")) and len(name.encode()) <= LONGEST
-    assert safe(name) == name
+    assert make_safe_name(name) == name

@@ -12,7 +12,7 @@ from engine.model_files import open_model_files
 from flows.__main__ import app
 from schemas.errors import InputError
 from tasks.difference import AssetDifference, Difference, compare, find_order
-from tasks.submit import plan_submission, submit
+from tasks.planning.submit import plan_submission, submit_manifest
 from tests.conftest import Stack
 
 OLD = """\
@@ -75,7 +75,7 @@ def test_a_submission_can_be_compared_and_what_it_still_asks_for_is_said(
     local_stack: Stack, old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalogue = open_model_files(local_stack.settings)
-    sent, _ = submit(
+    sent, _ = submit_manifest(
         old, settings=local_stack.settings, catalogue=catalogue, ledger=local_stack.ledger, store=local_stack.store
     )
     plan_submission(local_stack.ledger, catalogue, sent.digest)

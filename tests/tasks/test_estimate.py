@@ -10,14 +10,14 @@ import pytest
 
 from schemas.manifest import Manifest
 from schemas.matrix import Matrix
-from schemas.pace import pace_key
+from schemas.pace import make_pace_key
 from schemas.settings import Settings
 from schemas.spec import ImageSpec
-from tasks.estimate import Row, predictions, seconds_for, table, work
-from tasks.plan import Models, expand, expand_asset
-from tasks.submit import LOOKED_AT, check
+from tasks.planning.estimate import EstimateRow, count_work, make_table, predict_seconds, predict_times
+from tasks.planning.plan import PlannedModels, expand_asset, expand_manifest
+from tasks.planning.submit import LOOKED_AT, check_manifest
 
-MODELS = Models(digests={"hero": "a" * 64, "look": "b" * 64})
+MODELS = PlannedModels(digests={"hero": "a" * 64, "look": "b" * 64})
 
 
 def manifest(**asset: object) -> Manifest:
@@ -27,8 +27,8 @@ def manifest(**asset: object) -> Manifest:
 
 
 def test_batches_are_counted_as_they_fill_up_across_assets() -> None:
-    specs = list(expand(manifest(), {}, MODELS))
-    rows = table(specs, pace={}, made=set(), batch_size=8)
+    specs = list(expand_manifest(manifest(), {}, MODELS))
+    rows = make_table(specs, pace={}, made=set(), batch_size=8)
     whole = sum(math.ceil(many / 8) for many in Counter(spec.batch_key for spec in specs).values())
     assert sum(row.batches for row in rows) == whole == 12
     assert [row.images for row in rows] == [80, 3]
@@ -36,37 +36,37 @@ def test_batches_are_counted_as_they_fill_up_across_assets() -> None:
 
 
 def test_what_exists_costs_nothing() -> None:
-    specs = list(expand(manifest(), {}, MODELS))
+    specs = list(expand_manifest(manifest(), {}, MODELS))
     made = {spec.digest for spec in specs if spec.asset == "A"}
-    first, second = table(specs, pace={}, made=made, batch_size=8)
+    first, second = make_table(specs, pace={}, made=made, batch_size=8)
     assert (first.made, first.batches, first.gpu_seconds, first.megabytes) == (80, 0, 0.0, 0.0)
     assert (second.made, second.batches) == (0, 1)
 
 
 def test_history_is_preferred_to_a_guess() -> None:
-    spec = next(expand(manifest(), {}, MODELS))
-    key = pace_key(spec)
-    assert seconds_for(key, {key: 1.5}) == (1.5, False)
+    spec = next(expand_manifest(manifest(), {}, MODELS))
+    key = make_pace_key(spec)
+    assert predict_seconds(key, {key: 1.5}) == (1.5, False)
     larger = (key[0], key[1] * 2, key[2] * 2, *key[3:])
-    seconds, guessed = seconds_for(larger, {key: 1.5})
+    seconds, guessed = predict_seconds(larger, {key: 1.5})
     assert guessed and seconds == pytest.approx(6.0), "four times the pixels, four times the work"
     other_model = ("other", *key[1:])
-    assert seconds_for(other_model, {key: 1.5}) == (work(other_model) / 200, True)
+    assert predict_seconds(other_model, {key: 1.5}) == (count_work(other_model) / 200, True)
 
 
 def test_a_control_costs_more_and_no_guidance_half() -> None:
     key = ("hero", 1024, 1024, 30, "txt2img", 0, None)
-    assert work((*key[:5], 1, None)) > 1.3 * work(key)
-    assert work(key, rows=1) < 0.6 * work(key)
+    assert count_work((*key[:5], 1, None)) > 1.3 * count_work(key)
+    assert count_work(key, rows=1) < 0.6 * count_work(key)
 
 
 def test_guidance_and_perturbed_attention_are_a_prediction_each() -> None:
     fields = {"size": 1024, "prompt": "x", "seeds": 1, "num_inference_steps": 30}
     said: list[dict[str, float]] = [{"guidance_scale": 1.0}, {"guidance_scale": 5.0}]
     said.append({"guidance_scale": 5.0, "pag_scale": 3.0})
-    specs = [next(expand(manifest(**fields, **more), {}, MODELS)) for more in said]
-    assert [predictions(spec) for spec in specs] == [1, 2, 3]
-    seconds = [table([spec], pace={}, made=set(), batch_size=8)[0].gpu_seconds for spec in specs]
+    specs = [next(expand_manifest(manifest(**fields, **more), {}, MODELS)) for more in said]
+    assert [predict_times(spec) for spec in specs] == [1, 2, 3]
+    seconds = [make_table([spec], pace={}, made=set(), batch_size=8)[0].gpu_seconds for spec in specs]
     assert seconds[0] < seconds[1] < seconds[2]
 
 
@@ -75,30 +75,36 @@ def test_a_second_pass_is_counted() -> None:
     plain = manifest(size=1024, prompt="x", seeds=1, guidance_scale=5.0, num_inference_steps=30)
     hires = {"first_size": 1024, "strength": 0.4, "num_inference_steps": 25}
     twice = manifest(size=2048, prompt="x", seeds=1, guidance_scale=5.0, num_inference_steps=30, hires=hires)
-    small, large = (next(expand(asked, {}, MODELS)) for asked in (plain, twice))
+    small, large = (next(expand_manifest(asked, {}, MODELS)) for asked in (plain, twice))
     over = large.model_copy(update={"hires": None, "source": "c" * 64, "strength": 0.4, "num_inference_steps": 25})
     over = ImageSpec.model_validate(over.model_dump())
-    assert work(pace_key(large)) == pytest.approx(work(pace_key(small)) + work(pace_key(over)))
-    assert work(pace_key(over)) > work(pace_key(small)), "four times the pixels, a third of the steps"
+    assert count_work(make_pace_key(large)) == pytest.approx(
+        count_work(make_pace_key(small)) + count_work(make_pace_key(over))
+    )
+    assert count_work(make_pace_key(over)) > count_work(make_pace_key(small)), (
+        "four times the pixels, a third of the steps"
+    )
     once = ImageSpec.model_validate(large.model_copy(update={"hires": None}).model_dump())
-    assert pace_key(once) != pace_key(large)
-    row = table([large], pace={pace_key(small): 1.0}, made=set(), batch_size=8)[0]
-    assert row.guessed and row.gpu_seconds == pytest.approx(work(pace_key(large)) / work(pace_key(small)))
+    assert make_pace_key(once) != make_pace_key(large)
+    row = make_table([large], pace={make_pace_key(small): 1.0}, made=set(), batch_size=8)[0]
+    assert row.guessed and row.gpu_seconds == pytest.approx(
+        count_work(make_pace_key(large)) / count_work(make_pace_key(small))
+    )
 
 
 def test_img2img_costs_its_share_of_the_steps() -> None:
-    spec = next(expand(manifest(num_inference_steps=30), {}, MODELS))
+    spec = next(expand_manifest(manifest(num_inference_steps=30), {}, MODELS))
     near, far = (
-        pace_key(ImageSpec.model_validate(spec.model_dump() | {"source": "c" * 64, "strength": strength}))
+        make_pace_key(ImageSpec.model_validate(spec.model_dump() | {"source": "c" * 64, "strength": strength}))
         for strength in (0.3, 0.9)
     )
     assert (near[3], far[3]) == (9, 27) and near != far
-    assert 2 < work(far) / work(near) < 3
+    assert 2 < count_work(far) / count_work(near) < 3
 
 
 def test_a_sample_projects_what_the_whole_would_say() -> None:
     whole = manifest(seeds=500)
-    specs = list(expand(whole, {}, MODELS))
+    specs = list(expand_manifest(whole, {}, MODELS))
     matrices = [Matrix(whole, asset) for asset in whole.assets]
     some = [
         spec
@@ -108,11 +114,11 @@ def test_a_sample_projects_what_the_whole_would_say() -> None:
     assert len(some) <= 103 and len({spec.digest for spec in some}) == len(some)
     counts = {matrix.asset.name: matrix.count() for matrix in matrices}
 
-    def totals(rows: list[Row]) -> list[float]:
+    def totals(rows: list[EstimateRow]) -> list[float]:
         return [sum(getattr(row, field) for row in rows) for field in ("images", "batches", "megabytes", "gpu_seconds")]
 
-    exact = totals(table(specs, pace={}, made=None, batch_size=8))
-    projected = totals(table(some, pace={}, made=None, batch_size=8, counts=counts))
+    exact = totals(make_table(specs, pace={}, made=None, batch_size=8))
+    projected = totals(make_table(some, pace={}, made=None, batch_size=8, counts=counts))
     assert projected == pytest.approx(exact, rel=0.1)
     assert projected[0] == exact[0] == 4003
 
@@ -134,7 +140,7 @@ def test_a_large_manifest_is_checked_by_a_sample_and_says_so(tmp_path: Path) -> 
     path.write_text(
         "project: P\nmodel: studio-tiny\nassets: [{name: A, prompt: [x, y], seeds: 40000}, {name: B, prompt: z}]\n"
     )
-    report = check(path, Settings(home=tmp_path / "home"))
+    report = check_manifest(path, Settings(home=tmp_path / "home"))
     assert [row.images for row in report.rows] == [80_000, 1]
     assert report.images == 80_001 > LOOKED_AT
     assert any("projected" in note for note in report.notes)

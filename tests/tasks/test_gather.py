@@ -14,7 +14,7 @@ from schemas.errors import ConditionError, RenderError
 from schemas.settings import Limits
 from schemas.spec import ControlSpec, ImageSpec
 from storage.objects import FolderStore
-from tasks.gather import Gatherer
+from tasks.shift.gather import Gatherer
 from tests.making import MODEL, a_spec
 
 
@@ -52,7 +52,7 @@ def test_a_condition_is_computed_once_and_kept(store: FolderStore, monkeypatch: 
     def again(*_: object, **__: object) -> None:
         raise AssertionError("computed twice")
 
-    monkeypatch.setattr("engine.control.condition", again)
+    monkeypatch.setattr("engine.control.make_condition", again)
     second = gatherer(store).gather([spec])
     assert np.array_equal(second.conditions[key], first.conditions[key])
 

@@ -13,10 +13,10 @@ from PIL import Image
 from schemas.settings import Limits
 from schemas.spec import ImageSpec
 from storage.conversion import open_artwork
-from storage.frozen import look_at
+from storage.intake import inspect_picture
 from storage.pictures import decode
-from tasks.gather import Gatherer
-from tasks.submit import check, plan_submission, submit
+from tasks.planning.submit import check_manifest, plan_submission, submit_manifest
+from tasks.shift.gather import Gatherer
 from tests.conftest import Stack
 from tests.storage.icc import DISPLAY_P3, rgb_profile, through
 
@@ -57,7 +57,7 @@ def planned(stack: Stack, folder: Path, *, mask: str = "mask.png", pictures: str
     stack.ledger.pin("studio-tiny", "a" * 64)
     catalogue = open_model_files(stack.settings)
     said = {"settings": stack.settings, "catalogue": catalogue, "ledger": stack.ledger, "store": stack.store}
-    submission, _ = submit(folder / "m.yaml", **said)
+    submission, _ = submit_manifest(folder / "m.yaml", **said)
     plan_submission(stack.ledger, catalogue, submission.digest)
     (spec,) = stack.ledger.claim([row.digest for row in stack.ledger.waiting()], worker="w", seconds=60)
     return submission, spec
@@ -103,7 +103,7 @@ def test_a_check_says_what_becomes_of_pictures(local_stack: Stack, tmp_path: Pat
     (tmp_path / "photo.png").write_bytes(saved(TALL))
     (tmp_path / "mask.png").write_bytes(saved(np.zeros_like(PAINT)))
     (tmp_path / "m.yaml").write_text(MANIFEST.format(mask="mask.png", pictures=""))
-    (warning,) = check(tmp_path / "m.yaml", local_stack.settings).warnings
+    (warning,) = check_manifest(tmp_path / "m.yaml", local_stack.settings).warnings
     assert "the mask is black everywhere: nothing would be painted" in str(warning) and warning.line == 8
 
 
@@ -113,7 +113,7 @@ def test_a_plain_picture_is_frozen_as_ever(local_stack: Stack, tmp_path: Path) -
     (tmp_path / "photo.png").write_bytes(saved(TALL))
     (tmp_path / "mask.png").write_bytes(saved(PAINT))
     (tmp_path / "m.yaml").write_text(MANIFEST.format(mask="mask.png", pictures=""))
-    looked = look_at(tmp_path / "m.yaml", local_stack.settings, open_model_files(local_stack.settings))
+    looked = inspect_picture(tmp_path / "m.yaml", local_stack.settings, open_model_files(local_stack.settings))
     assert set(looked.frozen) == {"photo.png", "mask.png"} and looked.remarks == []
     assert np.array_equal(decode(looked.data["photo.png"], limits=Limits()), TALL)
     from schemas.manifest import PictureReading

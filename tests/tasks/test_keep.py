@@ -7,8 +7,8 @@ from PIL import Image
 
 from schemas.review import Criterion, Region, Result
 from storage.objects import FolderStore
-from tasks.keep import rank, reviews_wanted
-from tasks.retake import put_mask
+from tasks.planning.retake import put_mask
+from tasks.shift.image_writer import rank, reviews_wanted
 from tests.making import a_finding, a_spec, sha
 
 

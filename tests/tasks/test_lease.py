@@ -14,7 +14,7 @@ import pytest
 from schemas.errors import DeviceLost, LedgerError
 from schemas.settings import ROOT
 from storage.ledger import Ledger
-from tasks.lease import Leases, free_dead
+from tasks.shift.leases import Leases, free_dead
 from tests.making import a_spec, planned
 
 WORKER = """
@@ -22,7 +22,7 @@ import sys, time
 from pathlib import Path
 from storage.database import open_database
 from storage.ledger import Ledger
-from tasks.lease import Leases
+from tasks.shift.leases import Leases
 ledger = Ledger(open_database(sys.argv[1]))
 with Leases(ledger, worker="other:1", seconds=900, folder=Path(sys.argv[2])) as leases:
     print(len(leases.claim(sys.argv[3:])), flush=True)

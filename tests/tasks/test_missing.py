@@ -10,7 +10,7 @@ import yaml
 from engine.model_files import ModelFiles
 from schemas.errors import ManifestError, ModelMissing
 from schemas.settings import ROOT, Settings
-from tasks.submit import check, planned_specs, read_sound
+from tasks.planning.submit import check_manifest, list_planned_specs, read_sound_manifest
 
 GUIDES = ROOT / "manifests" / "untrained" / "guides.yaml"
 KINDS = {
@@ -23,7 +23,7 @@ KINDS = {
 
 def test_aliases_that_the_catalogue_lacks_are_told_in_their_places(tmp_path: Path) -> None:
     with pytest.raises(ManifestError) as wrong:
-        check(GUIDES, Settings(home=tmp_path))
+        check_manifest(GUIDES, Settings(home=tmp_path))
     for said in (
         "assets[0].controls[0].model: came the controlnet 'untrained/union'",
         "assets[1].references[0].model: came the ip_adapter 'untrained/look'",
@@ -38,10 +38,10 @@ def test_weights_that_are_not_on_this_machine_are_named(tmp_path: Path) -> None:
     entries = {alias: entry | {"path": str(ROOT / "models" / entry["path"])} for alias, entry in shipped.items()}
     (tmp_path / "catalogue.yaml").write_text(yaml.safe_dump(entries | KINDS))
     settings = Settings(home=tmp_path / "home", catalogue=tmp_path / "catalogue.yaml")
-    notes = "\n".join(check(GUIDES, settings).notes)
+    notes = "\n".join(check_manifest(GUIDES, settings).notes)
     for alias in ("untrained/union", "untrained/look", "untrained/enlarger"):
         assert f"not on this machine: Untrained asks for {alias}: nothing is at {tmp_path}" in notes
     catalogue = ModelFiles.read(settings.catalogue)
-    looked, manifest = read_sound(GUIDES, settings, catalogue)
+    looked, manifest = read_sound_manifest(GUIDES, settings, catalogue)
     with pytest.raises(ModelMissing, match="asks for untrained/enlarger: nothing is at"):
-        planned_specs(manifest, looked.frozen, catalogue, {})
+        list_planned_specs(manifest, looked.frozen, catalogue, {})

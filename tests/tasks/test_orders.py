@@ -17,12 +17,12 @@ from schemas.review import Changes, Criterion, Verdict
 from schemas.spec import ImageSpec
 from storage.ledger import Ledger
 from storage.pictures import encode
-from tasks.deliver import deliver
-from tasks.keep import rank
-from tasks.orders import changes_of_orders
+from tasks.delivery.deliver import deliver
 from tasks.parts import Parts
-from tasks.renew import renew
-from tasks.retake import plan_retakes
+from tasks.planning.order_changes import list_order_changes
+from tasks.planning.renew import renew
+from tasks.planning.retake import plan_retakes
+from tasks.shift.image_writer import rank
 from tests import making
 from tests.conftest import Stack
 
@@ -126,7 +126,7 @@ def test_the_newest_order_counts_is_said_before_and_nothing_is_made_twice(parts:
     # 1. Said before it happens
     body = FIRST | CORRECTIONS[what]
     asked = {"project": "potions", "model": "studio-tiny", "assets": [{"name": "red potion", "prompt": "x"}], **body}
-    sentences = changes_of_orders(Manifest.model_validate(asked), [SPEC], parts.ledger)
+    sentences = list_order_changes(Manifest.model_validate(asked), [SPEC], parts.ledger)
     exists = "1 image is planned" if moment == "before night" else "1 image exists"
     assert sentences[0] == f"{exists}: {SENTENCE[what]} (until now as in order-0.yaml)"
     again = moment == "after night" and what in ("palette", "words", "criteria")
@@ -227,4 +227,4 @@ def test_an_image_whose_bytes_are_gone_is_told_and_holds_up_no_other(parts: Part
 def test_a_first_order_changes_nothing(sqlite_ledger: Ledger) -> None:
     assets = [{"name": "red potion", "prompt": "x"}]
     manifest = Manifest.model_validate({"project": "potions", "model": "m", "assets": assets})
-    assert changes_of_orders(manifest, [SPEC], sqlite_ledger) == []
+    assert list_order_changes(manifest, [SPEC], sqlite_ledger) == []

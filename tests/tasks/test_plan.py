@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 
 from schemas.catalogue import TierDefaults
 from schemas.manifest import FrozenFile, Manifest
-from schemas.matrix import product
+from schemas.matrix import multiply_axes
 from schemas.review import Changes
-from schemas.schedulers import resolve
+from schemas.schedulers import resolve_scheduler
 from schemas.spec import ImageSpec, Tier
-from tasks.plan import Models, count, expand, promoted
+from tasks.planning.plan import PlannedModels, count_images, expand_manifest, promote
 
 PICTURES = {
     name: FrozenFile(digest=letter * 64, width=64, height=64) for name, letter in (("a.png", "a"), ("b.png", "b"))
 }
 ALIASES = ("hero", "other", "look", "style", "fast", "hero/canny", "hero/depth", "vae")
-MODELS = Models(
+MODELS = PlannedModels(
     digests={alias: f"{index:064x}" for index, alias in enumerate(ALIASES)},
     controlnets={("hero", "canny"): "hero/canny", ("hero", "depth"): "hero/depth"},
     tiers={
@@ -43,7 +43,7 @@ def manifest(*assets: dict[str, Any], **shared: Any) -> Manifest:
 
 
 def specs(*assets: dict[str, Any], **shared: Any) -> list[ImageSpec]:
-    return list(expand(manifest(*assets, **shared), PICTURES, MODELS))
+    return list(expand_manifest(manifest(*assets, **shared), PICTURES, MODELS))
 
 
 def one(*assets: dict[str, Any], **shared: Any) -> ImageSpec:
@@ -222,9 +222,9 @@ def test_what_is_counted_is_what_is_made(body: dict[str, Any]) -> None:
     whole = manifest(
         body, styles={"flat": {"prompt": "$prompt, flat"}}, defaults={"values": {"colour": ["red", "blue"]}}
     )
-    made = list(expand(whole, PICTURES, MODELS))
-    assert len(made) == count(whole)
-    assert count(whole) <= product(whole)
+    made = list(expand_manifest(whole, PICTURES, MODELS))
+    assert len(made) == count_images(whole)
+    assert count_images(whole) <= multiply_axes(whole)
     assert len({spec.variant for spec in made}) == len(made), "a variant names one image of its asset"
     assert len({spec.digest for spec in made}) == len(made)
 
@@ -239,7 +239,7 @@ def test_without_zip_and_exclude_it_is_the_plain_product() -> None:
 def test_a_billion_is_counted_without_being_made() -> None:
     whole = manifest({"seeds": 10**9}, {"name": "B", "seeds": 10**6, "size": [128, 256]})
     started = time.process_time()
-    assert product(whole) == count(whole) == 10**9 + 2 * 10**6
+    assert multiply_axes(whole) == count_images(whole) == 10**9 + 2 * 10**6
     assert time.process_time() - started < 0.1
 
 
@@ -249,9 +249,9 @@ def test_a_promoted_draft_keeps_its_seed_and_composition_and_gets_the_final_s_sa
         tiers={"final": {"scheduler": "DPM++ 2M Karras", "num_inference_steps": 40}},
         promotion={"strength": 0.6},
     )
-    [draft] = expand(whole, PICTURES, MODELS)
+    [draft] = expand_manifest(whole, PICTURES, MODELS)
     assert [lora.alias for lora in draft.loras] == ["fast", "look"]
-    final = promoted(draft, Changes(tier=Tier.FINAL), whole, MODELS, picture="c" * 64)
+    final = promote(draft, Changes(tier=Tier.FINAL), whole, MODELS, picture="c" * 64)
     assert (final.tier, final.seed, final.prompt, final.controls) == (
         Tier.FINAL,
         draft.seed,
@@ -260,11 +260,11 @@ def test_a_promoted_draft_keeps_its_seed_and_composition_and_gets_the_final_s_sa
     )
     assert (final.source, final.strength, final.mask) == ("c" * 64, 0.6, None)
     assert (final.num_inference_steps, final.guidance_scale) == (40, 5.0)
-    assert (final.scheduler, final.scheduler_options) == resolve("DPM++ 2M Karras")
+    assert (final.scheduler, final.scheduler_options) == resolve_scheduler("DPM++ 2M Karras")
     assert [lora.alias for lora in final.loras] == ["look"]
     assert (final.parent, final.take) == (draft.digest, 2)
-    assert promoted(draft, Changes(tier=Tier.FINAL), whole, MODELS, picture="c" * 64).digest == final.digest
-    changed = promoted(
+    assert promote(draft, Changes(tier=Tier.FINAL), whole, MODELS, picture="c" * 64).digest == final.digest
+    changed = promote(
         draft, Changes(tier=Tier.FINAL, prompt="a blue potion", num_inference_steps=9), whole, MODELS, picture="c" * 64
     )
     assert (changed.prompt, changed.num_inference_steps, changed.seed) == ("a blue potion", 9, draft.seed)

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from schemas.records import Night
 from storage.ledger import AssetMade, FailureCause, NightSummary, SetAside, Waiting
-from tasks.report import Morning, markdown
+from tasks.report import Morning, to_markdown
 
 BEGUN = datetime(2026, 3, 1, 21, 0, tzinfo=UTC)
 
@@ -32,7 +32,7 @@ def waiting(digest: str, asset: str) -> Waiting:
 
 def report(morning: Morning, **fields: object) -> str:
     known = {"waiting": [], "aside": [], "price": 2.0, "currency": "EUR", "zone": ZoneInfo("Europe/Berlin")}
-    return markdown(morning, summary(), **(known | fields))  # type: ignore[arg-type]
+    return to_markdown(morning, summary(), **(known | fields))  # type: ignore[arg-type]
 
 
 def test_everything_that_happened_is_said() -> None:

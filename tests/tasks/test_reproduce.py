@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from engine.diffuse import Engine, versions
+from engine.diffuse import Engine, read_versions
 from engine.model_files import ModelFiles
 from schemas.errors import InputError
 from schemas.spec import ImageSpec, ModelRef
 from storage.pictures import encode
-from tasks.reproduce import find, reproduce
+from tasks.reproduce import find_image, reproduce
 from tests.making import a_keeping, an_image, planned
 from tests.studio import catalogue_path
 
@@ -35,7 +35,7 @@ def kept(engine, local_stack):
     for spec, done in zip(specs, engine.render(specs), strict=True):
         file = encode(done.pixels, spec, image_format="png")
         key = local_stack.store.put_content("images", file.data, extension=file.extension, media_type=file.media_type)
-        record = {"object_key": key, "versions": versions(), "device": done.device, "dtype": done.dtype}
+        record = {"object_key": key, "versions": read_versions(), "device": done.device, "dtype": done.dtype}
         record["batch"] = {"size": done.batch_size, "row": done.row}
         keepings.append(a_keeping(spec, image=an_image(spec, **record)))
     planned(local_stack.ledger, specs)
@@ -44,7 +44,7 @@ def kept(engine, local_stack):
 
 
 def again(engine, stack, digest):
-    return reproduce(find(stack.ledger, digest), store=stack.store, engine=engine, settings=stack.settings)
+    return reproduce(find_image(stack.ledger, digest), store=stack.store, engine=engine, settings=stack.settings)
 
 
 def test_every_row_of_a_batch_is_identical_to_the_bit(engine, local_stack, kept):
@@ -55,7 +55,7 @@ def test_every_row_of_a_batch_is_identical_to_the_bit(engine, local_stack, kept)
 
 def test_a_difference_is_measured_and_explained(engine, local_stack, kept):
     other = Engine(engine.models.catalogue, device="cpu", dtype="bfloat16")
-    picture = find(local_stack.ledger, kept[0].digest)
+    picture = find_image(local_stack.ledger, kept[0].digest)
     picture.image.versions = picture.image.versions | {"torch": "1.0"}
     found = reproduce(picture, store=local_stack.store, engine=other, settings=local_stack.settings)
     assert not found.identical and found.most >= 1 and 0 < found.mean <= found.most
@@ -65,6 +65,6 @@ def test_a_difference_is_measured_and_explained(engine, local_stack, kept):
 
 def test_a_digest_must_name_one_image(engine, local_stack, kept):
     with pytest.raises(InputError, match="at least 6 letters"):
-        find(local_stack.ledger, kept[0].digest[:3])
+        find_image(local_stack.ledger, kept[0].digest[:3])
     with pytest.raises(InputError, match="0 images' digests begin with 'ffffffffff'"):
-        find(local_stack.ledger, "f" * 10)
+        find_image(local_stack.ledger, "f" * 10)

@@ -8,7 +8,7 @@ from datetime import date
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.shift import LONGEST, TURN, Shift, make_shifts, second_half
+from tasks.shift.shifts import LONGEST, TURN, Shift, make_shifts, second_half
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from flows.__main__ import app
 from schemas.settings import ROOT, Settings
+from tasks.planning.submit import check_manifest
 from tasks.show import Shown
-from tasks.submit import check
 
 MANIFEST = """\
 project: Shop
@@ -40,7 +40,7 @@ assets:
 def shown(tmp_path: Path) -> dict[str, Shown]:
     path = tmp_path / "shop.yaml"
     path.write_text(MANIFEST.replace("LONG", "boat " * 100), encoding="utf-8")
-    report = check(path, Settings(home=tmp_path / "home"), show=True)
+    report = check_manifest(path, Settings(home=tmp_path / "home"), show=True)
     return {one.asset: one for one in report.shown}
 
 

@@ -16,14 +16,14 @@ from PIL import Image
 from schemas.errors import InputError, ProvenanceError, SettingsError
 from schemas.manifest import Manifest
 from schemas.settings import Limits
-from storage.captions import COMPOSITE_SOURCE, DIGITAL_SOURCE
+from storage.image_metadata import COMPOSITE_SOURCE, DIGITAL_SOURCE
 from storage.labels import relabel
 from storage.pictures import decode, encode, read_spec
 from storage.provenance import Signer, make_authority, open_signer, read_credentials
-from tasks import deliver as delivery
-from tasks.deliver import deliver
-from tasks.signing import Signing
-from tasks.verify import verify
+from tasks.delivery import deliver as delivery
+from tasks.delivery.deliver import deliver
+from tasks.delivery.signing import Signing
+from tasks.delivery.verify import verify_file
 from tests.conftest import Stack
 from tests.tasks.test_deliver import approved, manifest, spec
 
@@ -82,12 +82,12 @@ def test_a_flipped_byte_is_noticed_wherever_it_is(
     (name,) = deliver(local_stack.ledger, local_stack.store, signing=signing).names
     data, file_name = delivered(local_stack, name), name.rsplit("/", 1)[-1]
     known = {"ledger": local_stack.ledger, "store": local_stack.store, "authority": signer.authority}
-    whole = verify(data, file_name=file_name, **known)
+    whole = verify_file(data, file_name=file_name, **known)
     assert whole.is_sound and whole.image == spec().digest and whole.is_unchanged
     for place in np.random.default_rng(3).integers(16, len(data), 60):
         changed = bytearray(data)
         changed[place] ^= 0x10
-        assert not verify(bytes(changed), file_name=file_name, **known).is_sound, place
+        assert not verify_file(bytes(changed), file_name=file_name, **known).is_sound, place
     pixels = bytearray(data)
     pixels[data.index(b"IDAT" if image_format == "png" else b"VP8L") + 10] ^= 1
     read = read_credentials(bytes(pixels), media_type=f"image/{image_format}")

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from schemas.errors import ConditionError, NotFinite, RenderError
-from tasks.streak import ShiftStopped, Streak, cause_of
+from tasks.shift.failure_breaker import FailureBreaker, ShiftStopped, find_cause
 
 
 def test_the_same_error_in_a_row_stops() -> None:
-    streak = Streak(3)
+    streak = FailureBreaker(3)
     for error in (NotFinite("a"), NotFinite("b")):
         streak.note(error)
         streak.check()
@@ -20,13 +20,13 @@ def test_the_same_error_in_a_row_stops() -> None:
 
 
 def test_success_or_another_error_between_begins_anew() -> None:
-    streak = Streak(2)
+    streak = FailureBreaker(2)
     for error in (NotFinite("a"), None, NotFinite("b"), ConditionError("c"), NotFinite("d"), None, None):
         streak.note(error)
         streak.check()
 
 
 def test_a_library_s_error_is_its_own_cause() -> None:
-    assert cause_of(RenderError("ValueError: no such sampler")) == "ValueError"
-    assert cause_of(RenderError("crate: 7x7 came; sides must be multiples of 8")) == "RenderError"
-    assert cause_of(NotFinite("ValueError: x")) == "NotFinite"
+    assert find_cause(RenderError("ValueError: no such sampler")) == "ValueError"
+    assert find_cause(RenderError("crate: 7x7 came; sides must be multiples of 8")) == "RenderError"
+    assert find_cause(NotFinite("ValueError: x")) == "NotFinite"

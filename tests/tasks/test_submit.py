@@ -14,7 +14,7 @@ from engine.model_files import ModelFiles, open_model_files
 from schemas.errors import ManifestError, ModelMissing
 from schemas.records import Submission
 from schemas.settings import ROOT, Settings
-from tasks.submit import check, plan_submission, submit
+from tasks.planning.submit import check_manifest, plan_submission, submit_manifest
 from tests.conftest import Stack
 
 PINS = {"studio-tiny": "a" * 64, "studio-tiny/canny": "b" * 64, "studio-tiny/depth": "c" * 64}
@@ -36,7 +36,7 @@ def pinned(stack: Stack) -> Stack:
 
 
 def send(stack: Stack, path: Path, *, by: str = "") -> tuple[Submission, bool]:
-    return submit(
+    return submit_manifest(
         path,
         settings=stack.settings,
         catalogue=open_model_files(stack.settings),
@@ -123,7 +123,7 @@ def test_a_broken_manifest_leaves_nothing_behind(local_stack: Stack, folder: Pat
 
 def test_a_check_counts_what_exists_and_makes_no_database(tmp_path: Path, folder: Path) -> None:
     settings = Settings(home=tmp_path / "home")
-    report = check(folder / "demo.yaml", settings)
+    report = check_manifest(folder / "demo.yaml", settings)
     assert report.images == 30
     assert [row.images for row in report.rows] == [6, 4, 4, 4, 2, 2, 4, 4]
     assert {row.kind for row in report.rows} == {"render", "texture"}

@@ -13,7 +13,7 @@ from schemas.errors import InputError, OutOfMemory
 from schemas.fewstep import FewStep
 from schemas.settings import ROOT
 from schemas.spec import ModelRef
-from tasks.sweep import curves, grid, parse, settled, summary
+from tasks.planning.sweep import compute_curves, find_settled_steps, make_grid, make_summary, parse_field
 from tests.studio import catalogue_path
 
 BASE = {
@@ -32,7 +32,7 @@ class Row:
 
 
 def test_axes_are_read_and_mistakes_named():
-    assert parse(["scheduler=Euler, UniPC", "num_inference_steps=5,10", "guidance_scale=3.5"]) == {
+    assert parse_field(["scheduler=Euler, UniPC", "num_inference_steps=5,10", "guidance_scale=3.5"]) == {
         "scheduler": ["Euler", "UniPC"], "num_inference_steps": [5, 10], "guidance_scale": [3.5],
     }  # fmt: skip
     for wrong, said in [
@@ -41,19 +41,19 @@ def test_axes_are_read_and_mistakes_named():
         ("scheduler=Eulr", "no scheduler is called 'Eulr'; close to it: Euler"),
     ]:
         with pytest.raises(InputError, match=said):
-            parse([wrong])
+            parse_field([wrong])
 
 
 def test_a_grid_has_every_combination_of_fields_prompts_and_seeds():
     axes = {"scheduler": ["Euler", "DPM++ 2M Karras"], "num_inference_steps": [2, 4, 8]}
-    cells = grid(BASE, axes, prompts=["a", "b"], seeds=[1, 2, 3])
+    cells = make_grid(BASE, axes, prompts=["a", "b"], seeds=[1, 2, 3])
     assert len({cell.spec.digest for cell in cells}) == len(cells) == 2 * 3 * 2 * 3
     assert {cell.spec.scheduler_options for cell in cells} == {(), (("use_karras_sigmas", True),)}
 
 
 def test_few_step_weights_get_their_spacing_and_any_number_of_steps():
     few = FewStep("turbo", "turbo")
-    cells = grid(
+    cells = make_grid(
         BASE, {"scheduler": ["Euler", "LCM"], "num_inference_steps": [2, 20]}, prompts=["a"], seeds=[1], few=few
     )
     spaced = {(cell.at["scheduler"], dict(cell.spec.scheduler_options).get("timestep_spacing")) for cell in cells}
@@ -62,20 +62,20 @@ def test_few_step_weights_get_their_spacing_and_any_number_of_steps():
 
 
 def test_the_curve_is_the_distance_to_the_longest_run():
-    cells = grid(BASE, {"scheduler": ["Euler"], "num_inference_steps": [2, 4, 8]}, prompts=["a", "b"], seeds=[1])
+    cells = make_grid(BASE, {"scheduler": ["Euler"], "num_inference_steps": [2, 4, 8]}, prompts=["a", "b"], seeds=[1])
     levels = {(2, "a"): 10, (2, "b"): 30, (4, "a"): 98, (4, "b"): 100, (8, "a"): 100, (8, "b"): 100}
     made = [Row(levels[cell.at["num_inference_steps"], cell.prompt]) for cell in cells]
-    points = curves(cells, made)["Euler"]
+    points = compute_curves(cells, made)["Euler"]
     assert [(steps, away) for steps, _, away in points] == [(2, 80.0), (4, 1.0), (8, 0.0)]
     assert points[0][1] == pytest.approx(0.2)
-    assert settled(points) == 4
-    assert "settled from 4 steps on" in summary(cells, made)
+    assert find_settled_steps(points) == 4
+    assert "settled from 4 steps on" in make_summary(cells, made)
     short = [number for number, cell in enumerate(cells) if cell.at["num_inference_steps"] < 8]
-    told = summary([cells[number] for number in short], [made[number] for number in short])
+    told = make_summary([cells[number] for number in short], [made[number] for number in short])
     assert "not settled at 4 steps, the most that were tried" in told
     for row in made:
         row.pixels, row.error = None, OutOfMemory("no room")
-    assert "6 pictures, 6 failed\n  6 failed: no room" in summary(cells, made)
+    assert "6 pictures, 6 failed\n  6 failed: no room" in make_summary(cells, made)
 
 
 def test_the_command_makes_a_sheet_and_the_curves(tmp_path):

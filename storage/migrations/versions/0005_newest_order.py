@@ -22,7 +22,7 @@ def upgrade() -> None:
         sa.Boolean(),
         server_default=sa.false(),
         nullable=False,
-        comment="another order may count since: tasks/renew.py looks",
+        comment="another order may count since: tasks/planning/renew.py looks",
     )
     op.add_column("inbox", outdated)
     op.create_index(

@@ -1,0 +1,99 @@
+"""What the command line says of nights, of the queue and of what is set aside. Plain text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flows.schedule import schedule_line
+from schemas.errors import InputError, LedgerError, LedgerUnavailable
+from schemas.settings import Settings
+from tasks.parts import Parts
+from tasks.planning.retake import list_unanswered
+
+
+def print_night(result: dict[str, Any] | None, settings: Settings) -> int:
+    """A few lines about what `nightly` returned, None when there was nothing to do. Returns the exit code."""
+    if result is None:
+        print("nothing to make: all that was submitted is made, in somebody's hands or set aside")
+        return 0
+    if result["outcome"] == "running":
+        print(*result["trouble"], sep="\n")
+        return 0
+    print(
+        f"night {result['night']}: {result['outcome']}; {result['made']} images made, {result['flagged']} flagged, "
+        f"{result['failed']} failures, {result['waiting']} waiting, {result['set_aside']} set aside, "
+        f"{result['gpu_seconds']:.1f} GPU seconds"
+    )
+    for trouble in result["trouble"]:
+        print(f"trouble: {trouble}")
+    name = f"night-{result['night']:04}.md"
+    print(f"report: {settings.home / 'reports' / name}")
+    return int(result["outcome"] in ("blocked", "stopped", "failed"))
+
+
+def print_status(parts: Parts) -> None:
+    ledger = parts.ledger
+    waiting = ledger.waiting()
+    asked: dict[str, int] = {}
+    for item in waiting:
+        asked[item.project] = asked.get(item.project, 0) + 1
+    rows = [
+        ("submitted, not planned", len(ledger.unplanned())),
+        ("decisions to answer with a retake", len(list_unanswered(parts))),
+        ("waiting to be made", len(waiting)),
+        *((f"  of {project}", count) for project, count in sorted(asked.items())),
+        ("in a worker's hands", ledger.in_hand()),
+        ("set aside", len(ledger.set_aside())),
+        ("to be reviewed", sum(count.waiting for count in ledger.inbox_counts())),
+        ("approved, not delivered", len(ledger.deliverable())),
+    ]
+    width = max(len(name) for name, _ in rows)
+    for name, count in rows:
+        print(f"{name:{width}}  {count:>7}")
+    for night in ledger.nights(limit=1):
+        ended = f"ended {night.ended_at:%Y-%m-%d %H:%M} UTC" if night.ended_at else "not ended"
+        print(
+            f"last night: {night.id}, begun {night.started_at:%Y-%m-%d %H:%M} UTC, {ended}, {night.outcome or 'open'}"
+        )
+    print(schedule_line(parts.settings))
+
+
+def find_report(parts: Parts, number: int | None) -> str:
+    """Markdown of that night, or of the last that has one."""
+    if number is None:
+        number = next((night.id for night in parts.ledger.nights() if night.report_key), None)
+        if number is None:
+            raise InputError("no night has ended yet")
+    try:
+        key = parts.ledger.night(number).report_key
+    except LedgerUnavailable:
+        raise
+    except LedgerError as wrong:
+        raise InputError(str(wrong)) from None
+    if key is None:
+        raise InputError(f"night {number} has not ended, so it has no report")
+    return parts.store.get(key).decode()
+
+
+def print_set_aside(parts: Parts) -> None:
+    aside = parts.ledger.set_aside()
+    for item in aside:
+        print(f"{item.digest[:12]}  {item.project} / {item.asset} {item.variant}  {item.cause}: {item.message}")
+    if not aside:
+        print("nothing is set aside")
+
+
+def release(parts: Parts, beginnings: list[str], *, everything: bool, by: str) -> int:
+    """Releases the specs whose digests begin like these. InputError when one of them fits none, or several."""
+    aside = [item.digest for item in parts.ledger.set_aside()]
+    if everything:
+        return parts.ledger.release_set_aside(aside, by)
+    if not beginnings:
+        raise InputError("say which, as `dailies set-aside` lists them, or --all")
+    chosen = []
+    for beginning in beginnings:
+        found = [digest for digest in aside if digest.startswith(beginning.lower())]
+        if len(found) != 1:
+            raise InputError(f"{beginning}: {len(found)} specs that are set aside begin like that; allowed is one")
+        chosen += found
+    return parts.ledger.release_set_aside(chosen, by)

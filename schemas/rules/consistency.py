@@ -1,0 +1,354 @@
+"""What must hold between the fields of a manifest, beyond each field by itself.
+
+Every rule yields (path, what came, what is allowed); schemas/reading/manifest_file.py adds the place in the file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+
+from schemas.fields import count_pixels, find_placeholders, to_pascal_case, to_snake_case
+from schemas.manifest import (
+    CONTROL_TYPES,
+    AnyAsset,
+    Asset,
+    Control,
+    Defaults,
+    Manifest,
+    RenderAsset,
+    Repair,
+    TextureVariants,
+)
+from schemas.matrix import BUILT_IN, Matrix, list_axes, list_spellings, list_styles, list_used_values
+from schemas.reading.tree import Path
+from schemas.resolved import NO_STYLE, Resolved, list_tiers, resolve_tiers
+from schemas.schedulers import resolve_scheduler
+from schemas.settings import Limits
+from schemas.spec import Tier
+
+LONGEST_PROMPT = 8000
+"""Letters; SDXL's text encoders read about 300 of them."""
+
+Broken = tuple[Path, str, str]
+
+
+def find_conflicts(
+    manifest: Manifest, limits: Limits, *, looks: bool = True, hazy: Collection[int] = ()
+) -> Iterator[Broken]:
+    """Every broken rule. Styles and placeholders are left out when `looks` is False, and for the assets in `hazy`."""
+    yield from _brand(manifest)
+    yield from _names(manifest)
+    if looks:
+        yield from _styles(manifest, manifest.defaults.style, ("defaults", "style"))
+    sound = True
+    for index, asset in enumerate(manifest.assets):
+        found = list(_asset(manifest, asset, ("assets", index), limits, looks=looks and index not in hazy))
+        sound = sound and not found
+        yield from found
+    if sound:
+        yield from _counts(manifest, limits)
+
+
+def suggest_names(name: str, names: Iterable[str], *, meant: str | None = None) -> str:
+    """For an error: the name like this one (or `meant`, if it is one of them), else all of them."""
+    known = sorted(names)
+    if meant in known:
+        return f"did you mean {meant!r}?"
+    return _nearest(name[:100], tuple(known))
+
+
+@lru_cache(maxsize=4096)
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6) if len(known) <= LOOKED_THROUGH else []
+    if near:
+        return f"did you mean {near[0]!r}?"
+    more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
+    return f"one of: {', '.join(known[:NAMED]) or 'none is defined'}{more}"
+
+
+LOOKED_THROUGH, NAMED = 500, 60
+"""Names that are looked through for a likeness, and those that are listed."""
+
+
+def _brand(manifest: Manifest) -> Iterator[Broken]:
+    allowed = {word.casefold() for word in manifest.brand.allowed_words}
+    for index, word in enumerate(manifest.brand.forbidden_words):
+        if word.casefold() in allowed:
+            yield (
+                ("brand", "forbidden_words", index),
+                f"came {word!r}, which is allowed_words' as well",
+                "it in one of them",
+            )
+    requests: list[tuple[Path, Asset | Defaults]] = [(("defaults",), manifest.defaults)]
+    requests += [(("assets", index), asset) for index, asset in enumerate(manifest.assets)]
+    for path, owner in requests:
+        for word in manifest.brand.forbidden_words if owner.text else ():
+            if owner.text and f" {word.casefold()} " in f" {owner.text.must_read.casefold()} ":
+                came = f"came {owner.text.must_read!r}, and forbidden_words has {word!r}"
+                yield (*path, "text", "must_read"), came, "words that may be seen"
+
+
+def _names(manifest: Manifest) -> Iterator[Broken]:
+    """Asset names, and the delivery names that can be known before a seed is."""
+    taken: dict[str, str] = {}
+    delivered: dict[str, str] = {}
+    for index, asset in enumerate(manifest.assets):
+        if asset.name.casefold() in taken:
+            yield ("assets", index, "name"), f"came {asset.name!r} again", "each asset's name once"
+            continue
+        taken[asset.name.casefold()] = asset.name
+        template = manifest.delivery_name_of(asset)
+        if re.search(r"\{(digest|seed)\}", template):
+            continue
+        name = (
+            template.replace("{Asset}", to_pascal_case(asset.name))
+            .replace("{asset}", to_snake_case(asset.name))
+            .casefold()
+        )
+        if name in delivered:
+            field = "delivery_name" if asset.delivery_name else "name"
+            came = f"came {template!r}, which names {asset.name!r} and {delivered[name]!r} alike"
+            yield ("assets", index, field), came, "names that differ, with {Asset} in the delivery name"
+        delivered.setdefault(name, asset.name)
+
+
+def _styles(manifest: Manifest, names: Sequence[str] | None, path: Path) -> Iterator[Broken]:
+    for index, name in enumerate(names or ()):
+        if name != NO_STYLE and name not in manifest.styles:
+            yield (*path, index), f"came the style {name!r}", suggest_names(name, [*manifest.styles, NO_STYLE])
+
+
+def _asset(manifest: Manifest, asset: AnyAsset, at: Path, limits: Limits, *, looks: bool) -> Iterator[Broken]:
+    if looks:
+        yield from _styles(manifest, asset.style, (*at, "style"))
+        yield from _placeholders(manifest, asset, at)
+        yield from _lengths(manifest, asset, at)
+    if isinstance(asset, RenderAsset) and asset.strength is not None:
+        allowed = "strength for textures and repairs, which start from a picture"
+        yield (*at, "strength"), "came a strength for a render", allowed
+    for index, control in enumerate(asset.controls):
+        yield from _control(control, (*at, "controls", index))
+    if isinstance(asset, Repair):
+        yield from _repair(asset, at)
+    for index, size in enumerate(asset.size or ()):
+        if max(count_pixels(size)) > limits.image_side:
+            yield (*at, "size", index), f"came {size}", f"sides of at most {limits.image_side} px"
+    for index, size in enumerate(manifest.defaults.size or ()):
+        if at[1] == 0 and max(count_pixels(size)) > limits.image_side:
+            yield ("defaults", "size", index), f"came {size}", f"sides of at most {limits.image_side} px"
+    yield from _hires(manifest, asset, at)
+    yield from explain_too_few_steps(manifest, asset, at, {})
+    yield from _scheduler_options(manifest, asset, at)
+    yield from _perturbed(manifest, asset, at)
+    yield from _refined(manifest, asset, at)
+    yield from _matrix(manifest, asset, at)
+
+
+def _hires(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
+    """A second pass enlarges, and keeps the proportions."""
+    resolved = Resolved(manifest, asset, Tier.FINAL)
+    said = resolved.find("hires")
+    if said is None or isinstance(asset, Repair):
+        return
+    hires, where = said.value, (*said.path, "first_size")
+    width, height = count_pixels(hires.first_size)
+    for size in resolved.get("size") or ():
+        large, tall = count_pixels(size)
+        if large < width or tall < height or large * height != tall * width:
+            yield where, f"came {hires.first_size} for an image of {size}", "a smaller size of the same proportions"
+
+
+def _repair(asset: Repair, at: Path) -> Iterator[Broken]:
+    """One place, in a picture that keeps its size."""
+    if asset.region is None and not asset.mask:
+        yield at, "came a repair without a place", "`region`, or `mask` with white where to paint"
+    if asset.region is not None and asset.mask:
+        yield (*at, "mask"), "came both region and mask", "one of them"
+    if asset.region is not None and max(asset.region.x, asset.region.y) >= 1:
+        yield (*at, "region"), "came a region outside the picture", "x and y below 1"
+    for field in ("size", "hires"):
+        if getattr(asset, field) is not None:
+            yield (*at, field), f"came a {field} for a repair", "none: a repair keeps its picture's size"
+
+
+def _placeholders(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
+    values = Resolved(manifest, asset, Tier.FINAL).values
+    known = {*BUILT_IN, *values}
+    for name in asset.values:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in (*BUILT_IN, "prompt"):
+            yield (
+                (*at, "values", name),
+                f"came the name {name!r}",
+                "letters, digits and '_', but not asset, project, prompt",
+            )
+        elif name not in list_used_values(manifest, asset):
+            yield (*at, "values", name), f"came {name!r}, which no prompt uses", f"${name} in a prompt of this asset"
+    for field in ("prompt", "prompt_2", "negative_prompt", "negative_prompt_2"):
+        for index, text in enumerate(getattr(asset, field) or ()):
+            for name in find_placeholders(text):
+                if name not in known:
+                    yield (*at, field, index), f"came ${name}", f"a name under `values`: {suggest_names(name, known)}"
+    resolved = Resolved(manifest, asset, Tier.FINAL)
+    for text in resolved.get("negative_prompt") or () if asset.negative_prompt is None else ():
+        for name in find_placeholders(text):
+            if name not in known:
+                came = f"came ${name}, to which {asset.name!r} gives no value"
+                yield ("defaults", "negative_prompt"), came, f"a name under `values`: {suggest_names(name, known)}"
+    for style in resolved.get("style") or ():
+        for field in ("prompt", "negative_prompt"):
+            text = getattr(manifest.styles.get(style), field, "")
+            for name in find_placeholders(text):
+                if name not in known and not (name == "prompt" and field == "prompt"):
+                    came = f"came ${name}, to which {asset.name!r} gives no value"
+                    yield (
+                        ("styles", style, field),
+                        came,
+                        f"a name under `values`: {suggest_names(name, {*known, 'prompt'})}",
+                    )
+
+
+def _lengths(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
+    """The longest prompt that filling in can give; a few placeholders could otherwise make megabytes of each image."""
+    values = Resolved(manifest, asset, Tier.FINAL).values
+    longest = {name: max(map(len, texts)) for name, texts in values.items()} | {"asset": 80, "project": 80}
+    for field in ("prompt", "prompt_2", "negative_prompt", "negative_prompt_2"):
+        for index, text in enumerate(getattr(asset, field) or ()):
+            length = filled(text, longest)
+            for style in list_styles(manifest, asset) if field == "prompt" else ():
+                length = max(length, filled(style.template, {**longest, "prompt": length}))
+            if length > LONGEST_PROMPT:
+                yield (*at, field, index), f"came text of {length} letters when filled in", f"at most {LONGEST_PROMPT}"
+
+
+def filled(text: str, longest: dict[str, int]) -> int:
+    """Letters of a template with its placeholders filled in, at most."""
+    names = re.findall(r"\$\{?(\w+)", text)
+    return len(text) + sum(longest.get(name, 0) for name in names)
+
+
+def _control(control: Control, at: Path) -> Iterator[Broken]:
+    if not control.image and not control.condition:
+        yield at, f"came {control.type!r} without a picture", "`image`, or `condition` for a finished one"
+    if control.image and control.condition:
+        yield (*at, "condition"), "came both image and condition", "one of them"
+    if control.image and control.type not in CONTROL_TYPES:
+        yield (*at, "type"), f"came {control.type!r}", suggest_names(control.type, CONTROL_TYPES)
+    start, end = min(control.control_guidance_start), max(control.control_guidance_end)
+    if max(control.control_guidance_start) >= min(control.control_guidance_end):
+        yield (*at, "control_guidance_end"), f"came {end:g} with a start of {start:g}", "an end after the start"
+
+
+def explain_too_few_steps(manifest: Manifest, asset: AnyAsset, at: Path, usual: Mapping[Tier, int]) -> Iterator[Broken]:
+    """img2img makes strength x steps, rounded down: of textures, and of the second pass of `hires`.
+
+    `usual`: a model's steps by tier, for where the manifest names none.
+    """
+    for resolved in resolve_tiers(manifest, asset):
+        said = resolved.get("num_inference_steps")
+        steps = min(said) if said else usual.get(resolved.tier)
+        asked: list[tuple[Path, float, int | None]] = []
+        if isinstance(asset, TextureVariants) and asset.seam_repair is not None:
+            asked.append(((*at, "seam_repair", "strength"), asset.seam_repair.strength, steps))
+        if strengths := resolved.find("strength") if resolved.applies("strength") else None:
+            asked += [((*strengths.path, number), part, steps) for number, part in enumerate(strengths.value)]
+        if hires := resolved.find("hires") if resolved.applies("hires") else None:
+            path = (*hires.path, "strength")
+            asked.append((path, hires.value.strength, hires.value.num_inference_steps or steps))
+        for path, strength, many in asked:
+            if many and int(many * strength) < 1:
+                yield (
+                    path,
+                    f"came {strength:g} of {many} steps, which is none",
+                    f"{1 / many:.3g} or more, or more steps",
+                )
+
+
+def _refined(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
+    """The refiner goes on where the base stopped: over a whole picture, once, with the base's guidance."""
+    resolved = Resolved(manifest, asset, Tier.FINAL)
+    refiner = resolved.find("refiner")
+    if refiner is None or Tier.FINAL not in list_tiers(manifest, asset):
+        return
+    where = refiner.path
+    if asset.refiner and isinstance(asset, TextureVariants):
+        yield where, "came a refiner for a texture", "a refiner for renders, which are made from text"
+    if isinstance(asset, TextureVariants):
+        return
+    if resolved.find("hires"):
+        yield where, "came a refiner beside hires", "one of them: hires draws over the finished picture"
+    for field, none in (("pag_scale", 0.0), ("guidance_start", 0.0), ("guidance_end", 1.0)):
+        for value in resolved.get(field) or ():
+            if value != none:
+                came = f"came a refiner beside {field} {value:g}, which counts steps that the two models share"
+                yield where, came, f"a refiner or {field}, not both"
+
+
+def _perturbed(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
+    """Layers without a scale would do nothing."""
+    for resolved in resolve_tiers(manifest, asset):
+        if asset.pag_applied_layers and not any(resolved.get("pag_scale") or ()):
+            came = "came layers for PAG without a pag_scale"
+            yield (*at, "pag_applied_layers"), came, "a pag_scale above 0, such as 3.0"
+
+
+def _scheduler_options(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
+    for resolved in resolve_tiers(manifest, asset):
+        options = resolved.find("scheduler_options")
+        if options is None or not options.value:
+            continue
+        for name in resolved.get("scheduler") or ():
+            try:
+                resolve_scheduler(name, options.value)
+            except ValueError as wrong:
+                yield options.path, f"came {', '.join(options.value)} for {name!r}", str(wrong)
+
+
+def _matrix(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
+    """`zip` and `exclude` name fields that are there, lists of one length, values that occur."""
+    block = list_axes(manifest, asset, list_tiers(manifest, asset)[0])
+    seen: set[str] = set()
+    for index, group in enumerate(asset.zip):
+        known = [path for path in group if path in block]
+        for position, path in enumerate(group):
+            if path not in block:
+                yield (*at, "zip", index, position), f"came {path!r}", suggest_names(path, block)
+            elif path in seen:
+                yield (*at, "zip", index, position), f"came {path!r} again", "each field in one group"
+            seen.add(path)
+        lengths = {path: len(block[path]) for path in known}
+        if len(set(lengths.values())) > 1:
+            said = ", ".join(f"{path} has {length}" for path, length in lengths.items())
+            yield (*at, "zip", index), f"came lists of unequal length ({said})", "lists of one length"
+        if len(group) == 1:
+            yield (*at, "zip", index), f"came {group[0]!r} alone", "two fields or more"
+    for index, rule in enumerate(asset.exclude):
+        if not rule:
+            yield (*at, "exclude", index), "came an empty rule", "fields with values, such as {style: pixel}"
+        for path, values in rule.items():
+            if path not in block:
+                yield (*at, "exclude", index, path), f"came {path!r}", suggest_names(path, block)
+            elif len(block[path]) < 10_000:
+                there = list_spellings(block[path])
+                for value in values:
+                    if not list_spellings((value,)) & there:
+                        some = ", ".join(str(item) for item in block[path][:10])
+                        yield (*at, "exclude", index, path), f"came {value!r}", f"a value of the field: {some}"
+
+
+def _counts(manifest: Manifest, limits: Limits) -> Iterator[Broken]:
+    """Multiplied, not enumerated, so that 10^9 images are refused at once."""
+    total = 0
+    for index, asset in enumerate(manifest.assets):
+        matrix = Matrix(manifest, asset)
+        many = matrix.product()
+        total += many
+        if many > limits.images:
+            yield ("assets", index), f"came {many} images", f"at most {limits.images} in a manifest"
+        elif matrix.count() == 0:
+            yield ("assets", index, "exclude"), "came rules that exclude every image", "at least one image"
+        if many <= limits.images < total:
+            yield ("assets",), f"came {total} images or more", f"at most {limits.images} in a manifest"
+            return

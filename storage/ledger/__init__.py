@@ -1,0 +1,79 @@
+"""The ledger: every question and every statement that Dailies has for its database, by name.
+
+Each method is one short transaction (`plan` is several) and returns detached rows or small frozen values. What happened
+is appended; states follow from it. By room:
+`submissions` (sent in, planned), `work` (leases, failures), `keeping` (images), `review` (inbox, conflicts),
+`decisions`, `watching` (who has what in hand, the reviewers' pace), `images` (everything about one), `history`
+(assets, the trail), `outcomes` (retakes, deliveries), `nights`, `evidence`, `library`, `upkeep` (contradictions),
+`gauges` (figures for monitoring), `shifts` (how their flow runs ended).
+"""
+
+from __future__ import annotations
+
+from storage.ledger.decisions import Decisions
+from storage.ledger.evidence import Evidence, Judged
+from storage.ledger.gauges import Gauges
+from storage.ledger.history import AssetCount, Decided, Frame, History
+from storage.ledger.images import ImageDetails, Images
+from storage.ledger.jobs import Jobs, SetAside, Waiting
+from storage.ledger.library import Library, LibraryPage
+from storage.ledger.new_images import NewImage, NewImages
+from storage.ledger.nights import AssetMade, FailureCause, Nights, NightSummary, PaceKey, make_pace_key
+from storage.ledger.outcomes import Outcomes
+from storage.ledger.review import Conflict, InboxCount, InboxItem, Review
+from storage.ledger.reviewers import InHand, Reviewers
+from storage.ledger.submissions import Brief, PlanCount, Submissions
+from storage.ledger.upkeep import Upkeep
+from storage.shifts import Shifts
+
+__all__ = [
+    "AssetCount",
+    "AssetMade",
+    "Brief",
+    "Conflict",
+    "Decided",
+    "Evidence",
+    "FailureCause",
+    "Frame",
+    "History",
+    "ImageDetails",
+    "InHand",
+    "InboxCount",
+    "InboxItem",
+    "Jobs",
+    "Judged",
+    "Ledger",
+    "LibraryPage",
+    "NewImage",
+    "NewImages",
+    "NightSummary",
+    "Nights",
+    "Outcomes",
+    "PaceKey",
+    "PlanCount",
+    "Review",
+    "Reviewers",
+    "SetAside",
+    "Submissions",
+    "Waiting",
+    "make_pace_key",
+]
+
+
+class Ledger(
+    Outcomes,
+    Jobs,
+    NewImages,
+    Review,
+    Decisions,
+    History,
+    Nights,
+    Shifts,
+    Reviewers,
+    Evidence,
+    Library,
+    Images,
+    Upkeep,
+    Gauges,
+):
+    """`Ledger(open_database(url))`. Threads may share one."""

@@ -1,0 +1,127 @@
+"""The ledger on deciding: one decision appended under the guard of the revision that its page saw. Which one stands is
+storage/ledger/standing.py's rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.orm import Session
+
+from schemas.errors import NotAllowed, StaleDecision
+from schemas.records import Decision, InboxEntry, Retake
+from schemas.review import Choice, Verdict
+from storage.ledger.standing import LEADS, ROLES, find_standing, list_counting
+from storage.ledger.transaction import Transactions, now
+
+
+class Decisions(Transactions):
+    def decide(self, choice: Choice, *, reviewer: str, role: str = "reviewer") -> int:
+        """Appends a decision and moves the inbox entry, in one transaction; returns the image's new revision.
+
+        Raises StaleDecision when the image was decided since the page was drawn, NotAllowed when the role does not
+        permit it or there is nothing to take back.
+        """
+        if role not in ROLES:
+            raise NotAllowed(f"{reviewer} is {role}; deciding takes one of {', '.join(sorted(ROLES))}")
+        if not reviewer.strip():
+            raise NotAllowed("a decision needs the name of who takes it")
+        return self.together("decide", lambda session: _decided(session, choice, reviewer, role))
+
+
+def _decided(session: Session, choice: Choice, reviewer: str, role: str) -> int:
+    """In the caller's transaction; returns the new revision."""
+    # 1. The guard: only a page that saw the newest revision gets past it, one at a time.
+    guarded = session.execute(_GUARD, {"of": choice.image, "seen": choice.revision}).first()
+    before = _of(session, choice.image) if choice.revision or guarded is None else []
+    if guarded is None:
+        raise StaleDecision(_what_came_between(choice, before, session.get(InboxEntry, choice.image)))
+    wanted, project = guarded
+    # 2. Whether this person may.
+    holds = find_standing(before, wanted=wanted)
+    if choice.verdict is Verdict.UNDO:
+        _may_undo(session, before, holds, wanted=wanted, reviewer=reviewer, role=role)
+    elif holds is not None and holds.reviewer != reviewer and role not in LEADS:
+        raise NotAllowed(f"{_said(holds)}; only a lead can decide otherwise")
+    elif holds is not None and holds.role in LEADS and role not in LEADS:
+        raise NotAllowed(f"{_said(holds)}, as {holds.role}; only a lead can decide otherwise")
+    # 3. The decision, and what follows from it.
+    body = choice.model_dump(mode="json", include={"marks", "reasons", "regions"})
+    decision = Decision(
+        image=choice.image,
+        project=project,
+        revision=choice.revision + 1,
+        verdict=choice.verdict.value,
+        **body,
+        note=choice.note,
+        changes=choice.changes.model_dump(mode="json", exclude_defaults=True) if choice.changes else None,
+        reviewer=reviewer,
+        role=role,
+        seconds=choice.seconds,
+        decided_at=now(),
+    )
+    session.add(decision)
+    session.flush()
+    stands = find_standing([*before, decision], wanted=wanted)
+    holding = {"decision": stands.id, "verdict": stands.verdict} if stands else {"decision": None, "verdict": None}
+    session.execute(_MOVE, {"of": choice.image, "waiting": stands is None, **holding})
+    return choice.revision + 1
+
+
+_INBOX: Any = InboxEntry.__table__
+# Written once, on the table and not on the class: deciding is what twenty people do at the same time.
+_GUARD = (
+    update(_INBOX)
+    .where(_INBOX.c.image == bindparam("of"), _INBOX.c.revision == bindparam("seen"))
+    .values(revision=_INBOX.c.revision + 1)
+    .returning(_INBOX.c.reviews_wanted, _INBOX.c.project)
+)
+_MOVE = (
+    update(_INBOX)
+    .where(_INBOX.c.image == bindparam("of"))
+    .values(waiting=bindparam("waiting"), decision=bindparam("decision"), verdict=bindparam("verdict"))
+)
+
+
+def _of(session: Session, image: str) -> list[Decision]:
+    return list(session.scalars(select(Decision).where(Decision.image == image).order_by(Decision.revision)))
+
+
+def _may_undo(
+    session: Session,
+    decisions: Iterable[Decision],
+    holds: Decision | None,
+    *,
+    wanted: int,
+    reviewer: str,
+    role: str,
+) -> None:
+    count = list_counting(decisions, wanted=wanted)
+    if not count:
+        raise NotAllowed("there is nothing to take back: no decision on this image counts")
+    if role not in LEADS and all(decision.reviewer != reviewer for decision in count):
+        raise NotAllowed(f"{_said(count[-1])}; only {count[-1].reviewer} or a lead can take that back")
+    if role not in LEADS and holds is not None and holds.role in LEADS and holds.reviewer != reviewer:
+        raise NotAllowed(f"{_said(holds)}, as {holds.role}; only a lead can take that back")
+    retake = session.get(Retake, holds.id) if holds is not None else None
+    if retake is not None and retake.child is not None:
+        raise NotAllowed(
+            f"{_said(holds)}, and that was planned at {retake.planned_at:%Y-%m-%d %H:%M} UTC as {retake.child[:12]}; "  # type: ignore[arg-type]
+            "it cannot be taken back any more, but another decision can replace it"
+        )
+
+
+def _what_came_between(choice: Choice, decisions: Sequence[Decision], entry: InboxEntry | None) -> str:
+    if entry is None:
+        return f"there is no image {choice.image} in the inbox"
+    since = [_said(decision) for decision in decisions if decision.revision > choice.revision]
+    if not since:
+        return f"revision {choice.revision} of {choice.image[:12]} came, it is at {entry.revision}; load it again"
+    return f"{'; then '.join(since)}. Your {choice.verdict} was not recorded"
+
+
+def _said(decision: Decision) -> str:
+    what = {Verdict.APPROVE: "approved it", Verdict.REJECT: "rejected it", Verdict.RETAKE: "asked for a retake"}
+    said = what.get(Verdict(decision.verdict), "took the decision back")
+    return f"{decision.reviewer} {said} at {decision.decided_at:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,157 @@
+"""The ledger as a library: images found again by words and by likeness, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from heapq import nsmallest
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy.orm import Session
+
+from schemas.likeness import distance
+from schemas.records import Decision, Image, InboxEntry, Spec
+from schemas.review import Verdict
+from storage.ledger import colours
+from storage.ledger.transaction import Transactions
+
+LOOKED = 50_000
+"""Newest images that one search goes through; what is older is found by narrowing to a project."""
+
+NEAR = 30.0
+"""CIE76 up to which a colour is taken for the one that is asked for; 2 is just seen, 100 is black from white."""
+
+FIRST = 250
+"""Images looked at first; ten times as many each time after, while too few were found."""
+
+
+@dataclass(frozen=True)
+class LibraryPage:
+    """An image of the library."""
+
+    image: str
+    project: str
+    asset: str
+    variant: str
+    thumb_key: str
+    verdict: str | None
+    """Of the decision that stands."""
+    phash: str | None
+    made_at: datetime
+
+
+class Library(Transactions):
+    def library(
+        self,
+        words: Sequence[str] = (),
+        *,
+        project: str | None = None,
+        approved: bool = True,
+        like: str | None = None,
+        colour: str | None = None,
+        limit: int = 120,
+    ) -> list[LibraryPage]:
+        """Images that have every word in asset, variant or prompt, newest first (approved ones: newest approval first);
+        with `like` (a perceptual hash) the most alike first, with `colour` ("#rrggbb") those that have it or come near.
+        Among the newest LOOKED.
+
+        The order comes from an index and the rest by key, in two statements: in one, a planner that takes the standing
+        decision for a rare thing reads everything before it sorts.
+        """
+        wanted: list[ColumnElement[bool]] = [InboxEntry.verdict == Verdict.APPROVE.value] if approved else []
+        for word in words:
+            places = (Spec.asset, Spec.variant, Spec.body["prompt"].as_string())
+            forms = list_word_forms(word)
+            wanted.append(or_(*(place.icontains(form, autoescape=True) for place in places for form in forms)))
+        found: list[LibraryPage] = []
+        distances: dict[str, float] = {}
+        with self.reading() as session:
+            for images in _newest(session, project, approved=approved):
+                if like is None and colour is None:
+                    found += self._found(session, images, wanted)
+                    if len(found) >= limit:
+                        break
+                    continue
+                kept = Image.phash if like is not None else Image.colours
+                query = _pictures(Image.digest, kept, worded=bool(words))
+                query = query.where(Image.digest.in_(self.listed(images)), *wanted).where(kept.is_not(None))
+                rows = session.execute(query).tuples().all()
+                if like is not None:
+                    distances |= {image: distance(phash or "", like) for image, phash in rows}
+                else:
+                    away = colours.measure_distances(str(colour), [text or "" for _, text in rows])
+                    near_ones = zip((image for image, _ in rows), away.tolist(), strict=True)
+                    distances |= {image: one for image, one in near_ones if one <= NEAR}
+            if like is not None or colour is not None:  # the newer one where two are equally alike
+                rank = {image: n for n, image in enumerate(distances)}
+                near = nsmallest(limit, distances, key=lambda image: (distances[image], rank[image]))
+                found = self._found(session, near, [])
+        return found[:limit]
+
+    def _found(self, session: Session, images: Sequence[str], wanted: list[ColumnElement[bool]]) -> list[LibraryPage]:
+        """In the order of `images`."""
+        columns = (
+            Image.digest,
+            Image.project,
+            Image.asset,
+            Spec.variant,
+            Image.thumb_key,
+            InboxEntry.verdict,
+            Image.phash,
+            Image.made_at,
+        )
+        query = _pictures(*columns).where(Image.digest.in_(self.listed(images)), *wanted)
+        rows = {row[0]: LibraryPage(*row) for row in session.execute(query)}
+        return [rows[image] for image in images if image in rows]
+
+
+SPELLINGS = (
+    ("grey", "gray"), ("colour", "color"), ("armour", "armor"), ("centre", "center"), ("mould", "mold"),
+    ("jewell", "jewel"), ("fibre", "fiber"), ("sceptre", "scepter"), ("axe", "ax"), ("plough", "plow"),
+)  # fmt: skip
+"""British and American."""
+
+
+def list_word_forms(word: str) -> list[str]:
+    """A word in the ways in which people write it: its singular (which a plural contains) and the other spelling."""
+    forms = [word]
+    low = word.lower()
+    if len(low) > 3 and low.endswith("s") and not low.endswith("ss"):
+        forms.append(word[:-1])
+        if low.endswith("ies"):
+            forms.append(word[:-3] + "y")
+        elif low.endswith(("xes", "shes", "ches", "sses", "zes")):
+            forms.append(word[:-2])
+        elif low.endswith("ves"):
+            forms += [word[:-3] + "f", word[:-3] + "fe"]
+    elif len(low) > 3 and low.endswith("y"):
+        forms.append(word[:-1] + "ies")
+    for pair in SPELLINGS:
+        for one, other in (pair, pair[::-1]):
+            forms += [form.lower().replace(one, other) for form in list(forms) if one in form.lower()]
+    return list(dict.fromkeys(forms))
+
+
+def _newest(session: Session, project: str | None, *, approved: bool) -> Iterator[list[str]]:
+    """Images, newest first; of approvals a few that do not stand any more are among them."""
+    if approved:
+        query = select(Decision.image).order_by(Decision.decided_at.desc(), Decision.id.desc())
+        query = query.where(
+            Decision.verdict == Verdict.APPROVE.value if project is None else Decision.project == project
+        )
+    else:
+        query = select(Image.digest).order_by(Image.made_at.desc())
+        query = query if project is None else query.where(Image.project == project)
+    seen: set[str] = set()
+    past, size = 0, FIRST
+    while past < LOOKED and (rows := session.scalars(query.offset(past).limit(min(size, LOOKED - past))).all()):
+        yield [image for image in dict.fromkeys(rows) if image not in seen]
+        seen.update(rows)
+        past, size = past + len(rows), min(size * 10, 10_000)
+
+
+def _pictures(*columns: Any, worded: bool = True) -> Select[Any]:
+    query = select(*columns).select_from(Image).join(InboxEntry, InboxEntry.image == Image.digest)
+    return query.join(Spec, Spec.digest == Image.digest) if worded else query

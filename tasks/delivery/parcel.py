@@ -1,0 +1,155 @@
+"""An approved image on its way out: its names under delivery/, and whose names stand in each other's way. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from schemas.errors import InputError, NameCollision
+from schemas.fields import fill_delivery_name
+from schemas.manifest import Manifest, TextureVariants
+from schemas.records import Decision, Delivery, Image
+from schemas.spec import ImageSpec
+from storage.ledger import Brief
+from tasks.delivery.derived_maps import SUFFIX, MapKind
+
+ENDINGS = {"image/png": "png", "image/webp": "webp", "image/jxl": "jxl"}
+
+RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+"""Names that mean a device on Windows, with whatever ending."""
+LONGEST = 160
+"""UTF-8 bytes of one folder or file name, endings not included: file systems allow 255, the object store 200."""
+
+
+@dataclass(frozen=True)
+class Parcel:
+    image: Image
+    spec: ImageSpec
+    decision: Decision
+    brief: Brief
+    manifest: Manifest
+    name: str
+    maps: tuple[MapKind, ...] = ()
+    formerly: str = ""
+    """The name under which it left before."""
+
+    @property
+    def map_names(self) -> dict[MapKind, str]:
+        """T_Brick_BC.png -> T_Brick_N.png; where the name has no BC the map's letters are put behind it."""
+        stem = self.name.rpartition(".")[0].removesuffix("_BC")
+        return {kind: f"{stem}_{SUFFIX[kind]}.png" for kind in self.maps}
+
+    @property
+    def sidecar_name(self) -> str:
+        return f"{self.name}.json"
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every name that this image takes."""
+        return (self.name, *self.map_names.values(), self.sidecar_name)
+
+    def __str__(self) -> str:
+        return f"{self.spec.asset} {self.spec.variant} take {self.spec.take} (image {self.image.digest[:12]})"
+
+
+def pack_parcel(
+    image: Image,
+    spec: ImageSpec,
+    decision: Decision,
+    *,
+    brief: Brief,
+    manifest: Manifest,
+    template: str | None,
+    formerly: str,
+) -> Parcel:
+    """`template` overrides the manifest's. `formerly`: the name under which it left before, if it did."""
+    asset = manifest.asset(spec.asset)
+    maps = asset.maps if isinstance(asset, TextureVariants) else ()
+    name = fill_name(spec, image, template or manifest.delivery_name_of(asset))
+    return Parcel(image, spec, decision, brief, manifest, name, maps, formerly)
+
+
+def fill_name(spec: ImageSpec, image: Image, template: str) -> str:
+    """The path under delivery/, each part of it a name that Windows, S3 and game engines take."""
+    ending = ENDINGS.get(image.media_type)
+    if ending is None:
+        raise InputError(f"{spec.asset} {spec.variant}: came {image.media_type}; allowed are {', '.join(ENDINGS)}")
+    return delivery_path(spec, template, ending=ending)
+
+
+def delivery_path(spec: ImageSpec, template: str, *, ending: str) -> str:
+    """`named`, for an image that is not made yet; `ending` as in the settings' `image_format`."""
+    path, _, _ = fill_delivery_name(template, spec).rpartition(".")
+    *folders, stem = path.split("/")
+    return "/".join(
+        [
+            make_safe_name(spec.project),
+            *(make_safe_name(part) for part in folders if part),
+            f"{make_safe_name(stem)}.{ending}",
+        ]
+    )
+
+
+def make_safe_name(part: str) -> str:
+    """One folder or file name without spaces, points at its ends or signs; never a Windows device, never empty. One
+    that is too long is cut, and ends with a digest of the whole, so that long names stay different."""
+    plain = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", part)).strip(".")
+    if len(plain.encode()) > LONGEST:
+        digest = hashlib.sha256(plain.encode()).hexdigest()[:8]
+        plain = f"{plain.encode()[: LONGEST - 10].decode(errors='ignore').rstrip('.')}_{digest}"
+    return f"_{plain}" if not plain or RESERVED.fullmatch(plain) else plain
+
+
+def find_collisions(parcels: Iterable[Parcel], gone: Iterable[Delivery]) -> dict[str, NameCollision]:
+    """Image digest -> with whom it would share a name, or be a file where the other needs a folder.
+
+    Capitals do not tell names apart: on Windows, macOS and in Unreal they are one. What was delivered keeps its name.
+    """
+    files: dict[str, dict[str, str]] = defaultdict(dict)
+    folders: dict[str, dict[str, str]] = defaultdict(dict)
+
+    def take(name: str, *, image: str, holder: str) -> None:
+        files[name.casefold()][image] = holder
+        for folder in PurePosixPath(name).parents:
+            folders[str(folder).casefold()][image] = holder
+
+    parcels = list(parcels)
+    for row in gone:
+        for name in (row.name, f"{row.name}.json"):
+            take(name, image=row.image, holder=f"{row.name}, delivered as image {row.image[:12]}")
+    for parcel in parcels:
+        for name in parcel.files:
+            take(name, image=parcel.image.digest, holder=str(parcel))
+
+    wrong = {}
+    for parcel in parcels:
+        own = parcel.image.digest
+        for name in parcel.files:
+            clash = next((holder for image, holder in files[name.casefold()].items() if image != own), None)
+            sentence = f"it and {clash} would both be {name}"
+            if clash is None:
+                clash, sentence = _file_or_folder(name, own, files, folders)
+            if clash is not None:
+                allowed = "a template that tells them apart, with {take}, {seed} or {digest} for instance"
+                wrong[own] = NameCollision(f"{sentence}; allowed is {allowed}")
+                break
+    return wrong
+
+
+def _file_or_folder(
+    name: str, own: str, files: dict[str, dict[str, str]], folders: dict[str, dict[str, str]]
+) -> tuple[str | None, str]:
+    """Who needs `name` as a folder, or has a file where `name` needs one; and that as a sentence."""
+    for image, holder in folders.get(name.casefold(), {}).items():
+        if image != own:
+            return holder, f"its file {name} would have to be a folder for {holder}"
+    for folder in PurePosixPath(name).parents:
+        for image, holder in files.get(str(folder).casefold(), {}).items():
+            if image != own:
+                return holder, f"its folder {folder} would have to be a file for {holder}"
+    return None, ""

@@ -1,0 +1,75 @@
+"""The JSON beside a delivered image: what it is, who said yes, and under which licence."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC
+from typing import Any
+
+from storage.image_metadata import find_digital_source
+from tasks.delivery.derived_maps import METHOD
+from tasks.delivery.parcel import Parcel
+
+PROMPTS = {"prompt", "negative_prompt", "spec", "seed"}
+LEAST = {"name", "digest", "sha256", "licence", "maps", "digital_source_type", "delivered"}
+"""Fields that `metadata: label` leaves out, and that `none` keeps."""
+
+
+def make_sidecar(parcel: Parcel, *, delivered: str, signed: bool) -> bytes:
+    """What is known of the image, as JSON; less, where the manifest says so (`metadata`). `delivered`: SHA-256 of the
+    bytes that leave. No time of delivery in it, so that writing it again writes the same."""
+    image, spec, decision = parcel.image, parcel.spec, parcel.decision
+    body: dict[str, Any] = {
+        "name": parcel.name,
+        "digest": image.digest,
+        "sha256": image.sha256,
+        "project": spec.project,
+        "asset": spec.asset,
+        "variant": spec.variant,
+        "tier": spec.tier.value,
+        "seed": spec.seed,
+        "width": image.width,
+        "height": image.height,
+        "prompt": spec.prompt,
+        "negative_prompt": spec.negative_prompt,
+        "models": image.models,
+        "parent": spec.parent,
+        "take": spec.take,
+        "decision": {
+            "verdict": decision.verdict,
+            "reviewer": decision.reviewer,
+            "decided_at": decision.decided_at.astimezone(UTC).isoformat(),
+            "marks": decision.marks,
+            "note": decision.note,
+            "revision": decision.revision,
+        },
+        "licence": parcel.manifest.delivery.licence,
+        **({"formerly": parcel.formerly} if parcel.formerly else {}),
+        "manifest": {"digest": parcel.brief.submission, "name": parcel.brief.name, "by": parcel.brief.submitted_by},
+        "made": {
+            "at": image.made_at.astimezone(UTC).isoformat(),
+            "device": image.device,
+            "dtype": image.dtype,
+            "versions": image.versions,
+        },
+        "maps": [
+            {"name": name, "kind": kind, "derived": True, "method": METHOD[kind]}
+            for kind, name in parcel.map_names.items()
+        ],
+        "digital_source_type": find_digital_source(spec).rpartition("/")[2],
+        "delivered": {"sha256": delivered, "signed": signed},
+        "spec": spec.model_dump(mode="json", exclude_defaults=True) | {"engine_version": spec.engine_version},
+    }
+    kept = {"full": set(body), "label": set(body) - PROMPTS, "none": LEAST}[parcel.manifest.delivery.metadata]
+    body = {name: value for name, value in body.items() if name in kept}
+    return (json.dumps(body, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
+
+
+def is_own_sidecar(data: bytes, parcel: Parcel) -> bool:
+    """Whether these bytes are a sidecar of this image, perhaps with an approval that was taken back since."""
+    try:
+        body = json.loads(data)
+    except ValueError:
+        return False
+    image = parcel.image
+    return isinstance(body, dict) and (body.get("digest"), body.get("sha256")) == (image.digest, image.sha256)

@@ -1,0 +1,99 @@
+"""What leaves for one approved image: its bytes with the text that the manifest allows, signed if the studio signs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+from schemas.errors import DailiesError, ProvenanceError
+from schemas.settings import Settings
+from storage.image_metadata import find_digital_source
+from storage.labels import relabel
+from storage.objects import Store
+from storage.provenance import ASSERTION, Ingredient, Signer, open_signer, read_credentials
+from tasks.delivery.parcel import Parcel
+from tasks.shift.gather import make_picture_key
+
+MEDIA = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp", "tiff": "image/tiff"}
+"""Of the pictures that can be ingredients; others are named in the spec and by their digests only."""
+
+
+class Signing:
+    """`signer` None: files leave unsigned, or not at all when `is_required`."""
+
+    def __init__(self, signer: Signer | None = None, *, is_required: bool = False) -> None:
+        self.signer, self.is_required = signer, is_required
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Signing:
+        if settings.signing == "off":
+            return cls()
+        certificate, key = settings.signing_certificate, settings.signing_key
+        signer = open_signer(certificate=certificate, key=key, home=settings.home)
+        return cls(signer, is_required=settings.signing == "required")
+
+    def finished(self, data: bytes, parcel: Parcel, store: Store) -> bytes:
+        """The bytes to deliver for the approved ones. Raises ProvenanceError."""
+        detail = parcel.manifest.delivery.metadata
+        if self.signer is None and self.is_required:
+            raise ProvenanceError("signing is required and there is no certificate; run `dailies provenance init`")
+        if self.signer is None and detail == "full" and find_digital_source(parcel.spec).encode() in data:
+            return data
+        labelled = relabel(data, parcel.spec, detail=detail, prompt_writer=parcel.brief.submitted_by)
+        if self.signer is None:
+            return labelled
+        ingredients = list(_ingredients(parcel, store))
+        said = make_definition(parcel, from_picture=any(one.relationship == "parentOf" for one in ingredients))
+        return self.signer.sign(labelled, media_type=parcel.image.media_type, definition=said, ingredients=ingredients)
+
+    def is_own(self, data: bytes, parcel: Parcel, store: Store) -> bool:
+        """Whether these bytes are what an earlier run delivered for this image, signed or not."""
+        if self.signer is None:
+            if hashlib.sha256(data).hexdigest() == parcel.image.sha256:
+                return True
+            try:
+                return data == self.finished(store.get(parcel.image.object_key), parcel, store)
+            except DailiesError:  # it is that image's failure when it leaves
+                return False
+        read = read_credentials(data, media_type=parcel.image.media_type, authority=self.signer.authority)
+        return read is not None and read.is_sound and read.image.get("approved_sha256") == parcel.image.sha256
+
+
+def make_definition(parcel: Parcel, *, from_picture: bool) -> dict[str, Any]:
+    """C2PA's manifest definition: what was done, and by which models. `from_picture`: an ingredient was edited."""
+    spec, image = parcel.spec, parcel.image
+    agent = {"softwareAgent": {"name": "Dailies engine", "version": str(spec.engine_version)}}
+    source = {"digitalSourceType": find_digital_source(spec), **agent}
+    if not from_picture:
+        actions: list[dict[str, Any]] = [{"action": "c2pa.created", **source}]
+    else:
+        opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["picture-0"]}}
+        actions = [opened, {"action": "c2pa.edited", **source}]
+    record: dict[str, Any] = {"approved_sha256": image.sha256}
+    if parcel.manifest.delivery.metadata != "none":
+        record |= {"digest": spec.digest, "models": image.models, "licence": parcel.manifest.delivery.licence}
+        record |= {"task": spec.task.value, "pictures": sorted(spec.digests_needed())}
+    return {
+        "claim_generator_info": [{"name": "Dailies", "version": str(spec.engine_version)}],
+        "title": parcel.name.rsplit("/", 1)[-1],
+        "assertions": [
+            {"label": "c2pa.actions.v2", "data": {"actions": actions}},
+            {"label": ASSERTION, "data": record},
+        ],
+    }
+
+
+def _ingredients(parcel: Parcel, store: Store) -> Iterator[Ingredient]:
+    """What was edited first, then what was followed. Each with the manifest that came with it, if one did.
+
+    A picture of a kind that C2PA does not know is named by its digest in our own assertion only.
+    """
+    spec = parcel.spec
+    followed = [control.image for control in spec.controls] + [reference.image for reference in spec.references]
+    for digest in dict.fromkeys([*filter(None, [spec.source]), *followed]):
+        key = make_picture_key(store, digest)
+        media_type = MEDIA.get(key.rpartition(".")[2]) if key is not None else None
+        if key is not None and media_type is not None:
+            relation = "parentOf" if digest == spec.source else "inputTo"
+            yield Ingredient(digest[:12], store.get(key), media_type, relation)

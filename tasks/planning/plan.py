@@ -1,0 +1,300 @@
+"""Manifest -> one ImageSpec per image. Pure: no GPU, no database, no clock, no file.
+
+The same manifest, files and models give the same specs in the same order, whatever the order of keys in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from string import Template
+from typing import Any
+
+from schemas.catalogue import TierDefaults
+from schemas.fewstep import FewStep
+from schemas.fields import count_pixels
+from schemas.manifest import (
+    AnyAsset,
+    FromPictures,
+    FrozenFile,
+    Manifest,
+    Repair,
+    Style,
+    TextureVariants,
+)
+from schemas.matrix import WHOLE, Combination, Matrix
+from schemas.prompt_tokens import find_words
+from schemas.recipes import RECIPES
+from schemas.resolved import SAMPLING, Resolved, resolve_tiers
+from schemas.review import Changes, apply_changes
+from schemas.rules.prompt_syntax import unescape
+from schemas.rules.repairs import find_mask_file, name_mask
+from schemas.schedulers import resolve_scheduler
+from schemas.spec import (
+    AssetKind,
+    ControlSpec,
+    EmbeddingRef,
+    Hires,
+    ImageSpec,
+    LoraRef,
+    ModelRef,
+    ReferenceSpec,
+    Refiner,
+    SeamRepair,
+    Tier,
+)
+
+_STEPS_AND_GUIDANCE = ("num_inference_steps", "guidance_scale")
+_AS_SAID = ("guidance_rescale", "guidance_start", "guidance_end", "clip_skip", "pag_scale")
+_SEAMLESS = {"none": "", "x": "x", "y": "y", "both": "xy"}
+
+
+@dataclass(frozen=True)
+class PlannedModels:
+    """What planning must know of the models, all of it known without opening one."""
+
+    digests: Mapping[str, str]
+    """alias -> SHA-256 of its weights"""
+    controlnets: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """(checkpoint's alias, control type) -> alias of the ControlNet that serves it"""
+    tiers: Mapping[str, Mapping[Tier, TierDefaults]] = field(default_factory=dict)
+    """checkpoint's alias -> what its catalogue entry says of the tiers"""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """checkpoint's alias -> px of the side it was trained at"""
+    modes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """alias of a ControlNet-Union -> control type -> its number there"""
+    adapters: frozenset[str] = frozenset()
+    """aliases of T2I-Adapters"""
+    tokens: Mapping[str, str] = field(default_factory=dict)
+    """alias of a textual inversion -> the word that stands for it"""
+    few: Mapping[str, FewStep] = field(default_factory=dict)
+    """alias of few-step weights -> what they were distilled for"""
+
+    def ref(self, alias: str) -> ModelRef:
+        return ModelRef(alias=alias, digest=self.digests[alias])
+
+
+def count_images(manifest: Manifest) -> int:
+    """Images that `expand` would give. Only the axes that an `exclude` names are enumerated."""
+    return sum(Matrix(manifest, asset).count() for asset in manifest.assets)
+
+
+def expand_manifest(manifest: Manifest, files: Mapping[str, FrozenFile], models: PlannedModels) -> Iterator[ImageSpec]:
+    """Every image of the manifest, asset by asset. Raises KeyError for a file or a model that was not looked up."""
+    for asset in manifest.assets:
+        yield from expand_asset(manifest, asset, files, models)
+
+
+def expand_asset(
+    manifest: Manifest,
+    asset: AnyAsset,
+    files: Mapping[str, FrozenFile],
+    models: PlannedModels,
+    *,
+    combinations: Iterable[Combination] | None = None,
+) -> Iterator[ImageSpec]:
+    """The images of one asset, in the order of its matrix; or only those of some of its combinations."""
+    plain = Style()
+    refs = {alias: models.ref(alias) for alias in models.digests}
+    at_tier = {resolved.tier: resolved for resolved in resolve_tiers(manifest, asset)}
+    for combination in Matrix(manifest, asset) if combinations is None else combinations:
+        at = combination.at
+        tier, model = at["tier"], at["model"]
+        resolved = at_tier[tier]
+        style = manifest.styles.get(at["style"], plain)
+
+        # 1. Words
+        words = {"asset": asset.name, "project": manifest.project}
+        words |= {name: at.get(f"values.{name}", texts[0]) for name, texts in resolved.values.items()}
+        asked = _filled(at["prompt"], words)
+        avoided = [_filled(style.negative_prompt, words), _filled(at.get("negative_prompt", ""), words)]
+
+        # 2. Sampling
+        loras = resolved.loras(at, models)
+        settings = {name: resolved.setting(name, at, models, loras=loras).value for name in _STEPS_AND_GUIDANCE}
+        scheduler, scheduler_options = _scheduler(resolved, at, models, loras)
+        settings |= {name: at[name] for name in _AS_SAID if name in at}
+        if settings.get("pag_scale"):
+            settings["pag_applied_layers"] = tuple(resolved.setting("pag_applied_layers", at, models).value)
+        width, height = count_pixels(resolved.setting("size", at, models).value)
+        settings["storage_dtype"] = resolved.get("storage_dtype") or ""
+        if (hires := resolved.get("hires")) is not None:
+            first = count_pixels(hires.first_size)
+            settings["hires"] = Hires(
+                width=first[0],
+                height=first[1],
+                strength=hires.strength,
+                num_inference_steps=hires.num_inference_steps,
+                upscaler=refs[hires.upscaler] if hires.upscaler else None,
+                tile=hires.tile,
+            )
+        if (refiner := resolved.get("refiner")) is not None:
+            settings["refiner"] = Refiner(
+                model=refs[refiner.model],
+                denoising_start=refiner.denoising_start,
+                aesthetic_score=refiner.aesthetic_score,
+                negative_aesthetic_score=refiner.negative_aesthetic_score,
+            )
+
+        # 3. Pictures
+        if isinstance(asset, FromPictures):
+            source = files[at["sources"]]
+            settings |= {"source": source.digest, "strength": resolved.setting("strength", at, models).value}
+        if isinstance(asset, TextureVariants):
+            settings |= {"seamless": _SEAMLESS[at["seamless"]], "keep_colour": asset.keep_colour}
+            if asset.seam_repair is not None:
+                axes = _SEAMLESS[asset.seam_repair.axes]
+                settings["seam_repair"] = SeamRepair(axes=axes, strength=asset.seam_repair.strength)
+        if isinstance(asset, Repair):
+            recipe = RECIPES[asset.recipe]
+            width, height = source.width, source.height
+            mask = find_mask_file(files, at["mask"] if asset.region is None else name_mask(asset.region, source))
+            context = recipe.padding_mask_crop if asset.padding_mask_crop is None else asset.padding_mask_crop
+            settings |= {"mask": mask.digest, "padding_mask_crop": context}
+            asked = ", ".join(text for text in (recipe.prompt, asked) if text)
+            avoided = [recipe.negative_prompt, *avoided]
+        settings["controls"] = _controls(asset, at, files, models, refs)
+
+        settings["references"] = tuple(
+            ReferenceSpec(
+                image=files[at[f"references.{index}.image"]].digest,
+                model=refs[reference.model],
+                scale=at[f"references.{index}.scale"],
+            )
+            for index, reference in enumerate(asset.references)
+        )
+
+        texts = {
+            "prompt": _filled(style.template, {**words, "prompt": asked}),
+            "negative_prompt": ", ".join(text for text in avoided if text),
+            "prompt_2": _filled(at["prompt_2"], words) if "prompt_2" in at else None,
+            "negative_prompt_2": _filled(at["negative_prompt_2"], words) if "negative_prompt_2" in at else None,
+        }
+        texts = {name: text and unescape(text) for name, text in texts.items()}
+        yield ImageSpec(
+            project=manifest.project,
+            asset=asset.name,
+            variant=combination.variant,
+            kind=asset.kind,
+            tier=tier,
+            **texts,
+            seed=at["seeds"],
+            width=width,
+            height=height,
+            scheduler=scheduler,
+            scheduler_options=scheduler_options,
+            model=refs[model],
+            vae=refs[at["vae"]] if "vae" in at else None,
+            loras=_lora_refs(loras, models),
+            embeddings=tuple(
+                EmbeddingRef(alias=alias, digest=models.digests[alias], token=models.tokens[alias])
+                for alias in sorted(resolved.get("embeddings") or ())
+                if any(find_words(models.tokens[alias], text) for text in texts.values() if text)
+            ),
+            **settings,
+        )
+
+
+def promote(
+    spec: ImageSpec,
+    changes: Changes,
+    manifest: Manifest,
+    models: PlannedModels,
+    *,
+    picture: str,
+    tier: Tier = Tier.FINAL,
+) -> ImageSpec:
+    """The final of an approved draft: img2img over it (`picture`: SHA-256 of its bytes) with the same seed.
+
+    Sampling and LoRAs are those that the manifest gives this asset's finals; everything else stays the draft's, but for
+    what `changes` says.
+    """
+    resolved, model = Resolved(manifest, manifest.asset(spec.asset), tier), spec.model.alias
+    kept = changes.model_copy(update={"tier": None, "keep_seed": changes.seed is None})
+    final = apply_changes(spec, kept, picture=picture)
+    loras = {lora.alias: lora.weight for lora in spec.loras}
+    for alias in Resolved(manifest, resolved.asset, spec.tier).tier_loras(model, models):
+        loras.pop(alias, None)
+    loras = resolved.tier_loras(model, models) | loras
+    at: dict[str, Any] = {"model": model}
+    at |= {name: values[0] for name in SAMPLING if name not in WHOLE and (values := resolved.get(name))}
+
+    def setting(name: str) -> Any:
+        return resolved.setting(name, at, models, loras=loras).value
+
+    scheduler, scheduler_options = _scheduler(resolved, at, models, loras)
+    update = {
+        "tier": tier,
+        "source": picture,
+        "mask": spec.mask if spec.kind is AssetKind.REPAIR else None,
+        "strength": changes.strength or manifest.promotion.strength,
+        "scheduler": scheduler,
+        "scheduler_options": scheduler_options,
+        "num_inference_steps": changes.num_inference_steps or setting("num_inference_steps"),
+        "guidance_scale": setting("guidance_scale") if changes.guidance_scale is None else changes.guidance_scale,
+        **{name: setting(name) for name in ("guidance_rescale", "guidance_start", "guidance_end", "pag_scale")},
+        "pag_applied_layers": tuple(setting("pag_applied_layers")) if setting("pag_scale") else (),
+        "loras": _lora_refs(loras, models),
+    }
+    return ImageSpec.model_validate(final.model_copy(update=update).model_dump())
+
+
+def _controls(
+    asset: AnyAsset,
+    at: Mapping[str, Any],
+    files: Mapping[str, FrozenFile],
+    models: PlannedModels,
+    refs: Mapping[str, ModelRef],
+) -> tuple[ControlSpec, ...]:
+    made = []
+    for index, control in enumerate(asset.controls):
+        start = f"controls.{index}."
+        alias = control.model or models.controlnets[at["model"], control.type]
+        made.append(
+            ControlSpec(
+                type=control.type,
+                image=files[at[start + ("image" if control.image else "condition")]].digest,
+                model=refs[alias],
+                kind="t2i_adapter" if alias in models.adapters else "controlnet",
+                control_mode=models.modes.get(alias, {}).get(control.type),
+                precomputed=control.image is None,
+                params=tuple(sorted(control.params.items())),
+                controlnet_conditioning_scale=at[start + "controlnet_conditioning_scale"],
+                control_guidance_start=at[start + "control_guidance_start"],
+                control_guidance_end=at[start + "control_guidance_end"],
+            )
+        )
+    return tuple(made)
+
+
+def _scheduler(resolved: Resolved, at: Mapping[str, Any], models: PlannedModels, loras: Mapping[str, float]) -> Any:
+    """diffusers' class and its options, with those that few-step weights need."""
+    name = resolved.setting("scheduler", at, models, loras=loras).value
+    options = resolved.get("scheduler_options") or {}
+    few = resolved.few(at["model"], loras, models)
+    whole = few.completed(name, options) if few is not None else options
+    return _resolve(name, tuple(sorted(whole.items())))
+
+
+def _lora_refs(loras: Mapping[str, float], models: PlannedModels) -> tuple[LoraRef, ...]:
+    """By alias; a weight of 0 is no LoRA at all."""
+    return tuple(
+        LoraRef(alias=alias, digest=models.digests[alias], weight=weight)
+        for alias, weight in sorted(loras.items())
+        if weight
+    )
+
+
+@lru_cache(maxsize=1024)
+def _resolve(name: str, options: tuple[tuple[str, Any], ...]) -> Any:
+    return resolve_scheduler(name, dict(options))
+
+
+@lru_cache(maxsize=1024)
+def _template(text: str) -> Template:
+    return Template(text)
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    return _template(text).substitute(words) if "$" in text else text

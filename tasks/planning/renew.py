@@ -1,0 +1,93 @@
+"""Images that wait for review follow their newest order: criteria, place in the inbox, number of reviewers, findings.
+
+The pictures stay as they are. The checks run again only where the brand rules or the criteria changed; then the image's
+bytes are read once. Doing it again changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from schemas.errors import DailiesError, LedgerUnavailable, StoreUnavailable
+from schemas.manifest import Manifest
+from schemas.settings import Limits
+from storage.failpoint import failpoint
+from storage.ledger.new_images import OutdatedFindings
+from storage.pictures import decode
+from tasks.parts import Parts, current_parts
+from tasks.shift.image_writer import rank, reviews_wanted
+
+
+@dataclass
+class Renewed:
+    """How many waiting images follow another order now, for how many of them the checks ran again, and what failed."""
+
+    images: int = 0
+    checked: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return f"{self.images} waiting images follow another order now; the checks ran again on {self.checked}"
+
+
+@task(name="renew", cache_policy=NO_CACHE, persist_result=False)
+def renew_waiting() -> Renewed:
+    """The night's own call of `renew`."""
+    return renew(current_parts())
+
+
+def renew(parts: Parts) -> Renewed:
+    """Brings every waiting image under the rules of its newest order. An image whose bytes cannot be read is told,
+    stays as it was, and is tried again the next time."""
+    result = Renewed()
+
+    @cache
+    def manifest(submission: str) -> Manifest:
+        return Manifest.model_validate(parts.ledger.submission(submission).body)
+
+    for outdated in parts.ledger.outdated():
+        failpoint("renew.before_image")
+        try:
+            checked = _renew(parts, outdated, manifest(outdated.before or outdated.newest), manifest(outdated.newest))
+        except (LedgerUnavailable, StoreUnavailable):
+            raise
+        except (DailiesError, KeyError) as error:
+            image = outdated.image
+            result.problems.append(f"{image.asset} (image {image.digest[:12]}) could not be checked again: {error}")
+            continue
+        if checked is not None:
+            result.images += outdated.before != outdated.newest
+            result.checked += checked
+    return result
+
+
+def _renew(parts: Parts, outdated: OutdatedFindings, before: Manifest, newest: Manifest) -> bool | None:
+    """Whether the checks ran again; None when another order came, or a decision."""
+    image, spec = outdated.image, outdated.spec
+    criteria = newest.criteria_of(newest.asset(spec.asset))
+    earlier = before.criteria_of(before.asset(spec.asset))
+    again = parts.settings.checks and (before.brand, set(earlier)) != (newest.brand, set(criteria))
+    if again:
+        from checks.run import run_checks
+
+        limits = Limits(source_bytes=image.bytes, source_pixels=image.width * image.height)
+        pixels = decode(parts.store.get(image.object_key), limits=limits)
+        siblings = parts.ledger.phashes(image.project, image.asset)
+        siblings.pop(image.digest, None)
+        hand_model = parts.settings.hand_model
+        findings = run_checks(pixels, spec, newest.brand, criteria=criteria, siblings=siblings, hand_model=hand_model)
+    else:
+        findings = parts.ledger.findings(image.digest)
+    kept = parts.ledger.renew_entry(
+        image.digest,
+        submission=outdated.newest,
+        criteria=criteria,
+        reviews_wanted=reviews_wanted(spec.digest, newest.review.double_share),
+        rank=rank(newest.priority, findings),
+        findings=findings if again else None,
+    )
+    return again if kept else None
