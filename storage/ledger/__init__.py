@@ -22,9 +22,9 @@ from storage.ledger.nights import AssetMade, FailureCause, Nights, NightSummary,
 from storage.ledger.outcomes import Outcomes
 from storage.ledger.review import Conflict, InboxCount, InboxItem, Review
 from storage.ledger.reviewers import InHand, Reviewers
+from storage.ledger.shifts import Shifts
 from storage.ledger.submissions import Brief, PlanCount, Submissions
 from storage.ledger.upkeep import Upkeep
-from storage.shifts import Shifts
 
 __all__ = [
     "AssetCount",

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from schemas.errors import LedgerError, NightRunning
+from schemas.pace import make_pace_key
 from schemas.review import Criterion, Result
 from storage.ledger import Ledger, make_pace_key
 from tests.making import a_choice, a_finding, a_keeping, a_spec, planned
