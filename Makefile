@@ -14,7 +14,7 @@ review: install  ## the review app over what is already there
 	$(BIN)/dailies review $(ARGS)
 
 test: dev browser lint types  ## everything, on real parts
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-slow: dev browser  ## what is too long for every run
 	$(BIN)/python -m pytest -m slow $(ARGS)

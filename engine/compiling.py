@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,12 @@ class Compiler:
 
         dynamo.config.recompile_limit = max(dynamo.config.recompile_limit, GRAPHS)
         warnings.filterwarnings("ignore", message="Dynamo detected a call to a `functools.lru_cache`")  # of diffusers
-        _spent.listen()
+        _compile_clock().listen()
 
     @property
     def seconds(self) -> float:
         """What compiling has taken in this process, reading from the folder included."""
-        return _spent.seconds
+        return _compile_clock().seconds
 
     def prepare(self, part: Any) -> None:
         """Compiled at its first forward pass. In place: names, hooks and adapters of `part` stay."""
@@ -102,7 +103,10 @@ class _Spent:
         self.seconds += time.perf_counter() - self._started
 
 
-_spent = _Spent()
+@cache
+def _compile_clock() -> _Spent:
+    """One a process, as PyTorch's own list of callbacks is."""
+    return _Spent()
 
 
 def count_cache_hits() -> dict[str, int]:

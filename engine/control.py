@@ -3,9 +3,9 @@
 canny, lineart_standard and shuffle need nothing. The rest read their weights from the setting `condition_models`, a
 folder with the file names under which lllyasviel/Annotators publishes them, and a transformers folder for `depth`.
 
-The source is first fitted to the asked size (`engine.pixels.fit_picture`: covering, the centre kept). controlnet_aux rounds
-sizes to multiples of 64 by resampling; here the picture is padded to them instead and the answer cut back, so that a
-condition has the asked size and no pixel was resampled. A precomputed condition is only fitted, never detected.
+The source is first fitted to the asked size (`engine.pixels.fit_picture`: covering, the centre kept). controlnet_aux
+rounds sizes to multiples of 64 by resampling; here the picture is padded to them instead and the answer cut back, so
+that a condition has the asked size and no pixel was resampled. A precomputed condition is only fitted, never detected.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ class _Guide:
         return value
 
     def _positive(self, value: Any) -> Any:
-        """The second half of every tensor that has both; the same object for the same tensor (models.Remembered)."""
+        """The second half of every tensor that has both; the same object for the same (controlnets.Remembered)."""
         if isinstance(value, Tensor):
             if value.ndim == 0 or value.shape[0] != 2 * self.rows:
                 return value

@@ -8,12 +8,12 @@ first chunk's. A prompt that uses none of this gives what `StableDiffusionXLPipe
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 
 from engine.embeddings import Inversion, Vocabulary
@@ -48,7 +48,7 @@ class Encoder:
     """Both text encoders of one pipeline, with a memory of what they said."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[Hashable, Text] = OrderedDict()
+        self._known: LRUCache[Hashable, Text] = LRUCache(KEPT)
 
     def words(
         self, pipe: Any, spec: ImageSpec, *, wearing: Hashable, device: torch.device,
@@ -69,9 +69,6 @@ class Encoder:
             key = (wearing, own, first, second, skip, chunks)
             if key not in self._known:
                 self._known[key] = encode_prompts(sides, first, second, clip_skip=skip, chunks=chunks, device=device)
-                if len(self._known) > KEPT:
-                    self._known.popitem(last=False)
-            self._known.move_to_end(key)
             return self._known[key]
 
         positive = encode(spec.prompt, second, spec.clip_skip)

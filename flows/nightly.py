@@ -108,10 +108,10 @@ def _plan(morning: Morning) -> None:
 def _stopped_before(parts: Parts, morning: Morning) -> dict[str, str]:
     """Affinity -> why no more of it is made tonight, of a night that another process began; its report says so too."""
     stopped = {}
-    for end in parts.ledger.shift_ends(morning.night):
-        if end.outcome in ("stopped", "failed"):
-            stopped[end.affinity_key] = end.message
-            (morning.stopped if end.outcome == "stopped" else morning.problems).append(end.message)
+    for run in parts.ledger.shift_runs(morning.night):
+        if run.outcome in ("stopped", "failed"):
+            stopped[run.affinity_key] = run.message
+            (morning.stopped if run.outcome == "stopped" else morning.problems).append(run.message)
     return stopped
 
 

@@ -125,10 +125,7 @@ def _work(work: Night) -> Iterator[ShiftEnd]:
         time.sleep(POLL)
         work.look()
         for identity, (_, affinity) in list(work.running.items()):
-            state = retry_server(
-                "asking for a shift",
-                lambda identity=identity: work.client.read_flow_run(identity).state,  # type: ignore[misc]
-            )
+            state = retry_server("asking for a shift", partial(work.client.read_flow_run, identity)).state
             ended = _ended(work, identity, affinity, state)
             if ended is not None:
                 yield ended
@@ -169,7 +166,7 @@ def _ended(work: Night, identity: UUID, affinity: str, state: State | None) -> S
         return None
     del work.running[identity]
     # How it ended is what the run itself wrote down; Prefect's words are only shown.
-    end = work.parts.ledger.shift_end(str(identity))
+    end = work.parts.ledger.shift_run(str(identity))
     if end is None:
         return ShiftEnd(affinity, crashed=f"it said nothing of its end; Prefect: {state.message or state.name}")
     if end.outcome == "stopped":

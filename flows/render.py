@@ -78,7 +78,7 @@ def _write_end(parts: Parts, work: Shift, at_work: ShiftAtWork, *, night: int, o
     run, notes = flow_run.id, at_work.tally.notes
     if run is None:
         return
-    end = partial(parts.ledger.end_shift, run, night=night, affinity_key=work.affinity_key)
+    end = partial(parts.ledger.end_shift_run, run, night=night, affinity_key=work.affinity_key)
     try:
         retry(lambda: end(outcome=outcome, message=message, notes=notes))
     except LedgerError as error:

@@ -21,7 +21,7 @@ def warn_unknown(name: str, options: Collection[str], *, what: str = "") -> None
     asked = st.query_params.get(name)
     if asked and asked not in options:
         st.warning(
-            f"The link asks for the {what or name} “{escape_markdown(asked)}”, and there is none. All are shown instead."
+            f"There is no {what or name} “{escape_markdown(asked)}”, which the link asks for. All are shown instead."
         )
 
 

@@ -14,11 +14,9 @@ from urllib.parse import quote, unquote
 import streamlit as st
 
 from review_app.resources import open_resources
-from schemas.settings import Settings
+from schemas.settings import DECIDERS, LEADS, ROLES, Settings
 
 COOKIE = "dailies_reviewer"
-ROLES = ("admin", "lead", "reviewer", "viewer")
-"""Highest first; of several claimed ones the highest holds."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +26,11 @@ class Person:
 
     @property
     def may_decide(self) -> bool:
-        return self.role in ("reviewer", "lead", "admin")
+        return self.role in DECIDERS
 
     @property
     def leads(self) -> bool:
-        return self.role in ("lead", "admin")
+        return self.role in LEADS
 
     @property
     def blind_to(self) -> str | None:
@@ -69,13 +67,10 @@ def _verified_address() -> str:
     return str(st.user.get("email") or "") if verified is True or verified == "true" else ""
 
 
-_left: dict[str, float] = {}
-"""When each person signed out here last: another tab of hers keeps its connection, and Streamlit its `st.user`."""
-
-
 def _signed_out_since(name: str) -> bool:
     """Whether this person has signed out, in any tab, after this sign-in."""
-    return name in _left and float(st.user.get("iat") or 0) < _left[name]
+    left = open_resources().signed_out.get(name)
+    return left is not None and float(st.user.get("iat") or 0) < left
 
 
 def is_sign_in_on() -> bool:
@@ -153,5 +148,5 @@ def leave() -> None:
     st.session_state["left"] = True
     if is_sign_in_on():
         if name:
-            _left[name] = time.time()
+            open_resources().signed_out[name] = time.time()
         st.logout()

@@ -18,8 +18,6 @@ from pathlib import Path
 from threading import Lock
 from urllib.parse import quote
 
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from schemas.errors import ObjectDamaged, ObjectMissing, StoreError, StoreUnavailable
@@ -95,12 +93,3 @@ def answer_picture(links: Links, key: str, until: str, sign: str) -> Response:
     except StoreError:
         return PlainTextResponse("This link is not valid.", status_code=403)
     return Response(data, media_type=mimetypes.guess_type(key)[0], headers=HEADERS)
-
-
-async def serve_object(request: Request) -> Response:
-    """GET /objects/<key>"""
-    from review_app.resources import open_resources
-
-    asked = request.query_params
-    until, sign = asked.get("until", ""), asked.get("sign", "")
-    return await run_in_threadpool(answer_picture, open_resources().links, request.path_params["key"], until, sign)

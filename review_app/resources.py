@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from review_app.links import Links
 from schemas.catalogue import Catalogue
 from schemas.settings import Settings
-from storage.database import open_database, prepare_database
-from storage.ledger import Ledger
+from storage.ledger import Ledger, open_ledger
 from storage.objects import Store, open_store
 
 
@@ -20,6 +19,8 @@ class Resources:
     ledger: Ledger
     store: Store
     links: Links
+    signed_out: dict[str, float] = field(default_factory=dict)
+    """When each person signed out here last: another tab keeps its connection, and Streamlit its `st.user`."""
 
     @property
     def catalogue(self) -> Catalogue:
@@ -31,11 +32,8 @@ class Resources:
 def open_resources() -> Resources:
     """An entry point: reads the settings, opens what they name, brings the database up to date."""
     settings = Settings()
-    settings.home.mkdir(parents=True, exist_ok=True)
-    engine = open_database(settings.database)
-    prepare_database(engine)
-    store = open_store(settings)
-    return Resources(settings, Ledger(engine), store, Links(store, _secret(settings)))
+    ledger, store = open_ledger(settings), open_store(settings)
+    return Resources(settings, ledger, store, Links(store, _secret(settings)))
 
 
 def _secret(settings: Settings) -> bytes:

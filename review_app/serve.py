@@ -5,17 +5,30 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from streamlit.starlette import App
 
 from review_app.gate import LOCAL, Gate
 from review_app.health import healthz, readyz
-from review_app.links import serve_object
+from review_app.links import answer_picture
+from review_app.resources import open_resources
 from schemas.errors import SettingsError
 from schemas.settings import Settings
 
 HERE = Path(__file__).resolve().parent
+
+
+async def serve_object(request: Request) -> Response:
+    """GET /objects/<key>"""
+    asked = request.query_params
+    until, sign = asked.get("until", ""), asked.get("sign", "")
+    return await run_in_threadpool(answer_picture, open_resources().links, request.path_params["key"], until, sign)
+
+
 ROUTES = [
     Route("/objects/{key:path}", serve_object, methods=["GET"]),
     Route("/healthz", healthz, methods=["GET"]),

@@ -1,1 +1,1 @@
-"""Nouns and pure rules. Opens nothing; knows no library but pydantic and SQLAlchemy's declarations."""
+"""Nouns and pure rules. They know pydantic and SQLAlchemy's declarations; a few of them read small files."""

@@ -33,6 +33,7 @@ engine/model_files.py finds the files that the entries name, and takes their dig
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,12 @@ class Entry(BaseModel):
     trigger_words: tuple[str, ...] = Field((), description="words of a LoRA that belong in the prompt")
     note: str = Field("", description="for a person")
     licence: str = ""
+    gone: bool = Field(False, description="the last scan did not find its file; it is kept for its alias and its pin")
+
+    @property
+    def place_text(self) -> str:
+        """Where it is, as the catalogue says it."""
+        return f"hub: {self.hub}" if self.hub else str(self.path)
 
     @property
     def serves(self) -> tuple[str, ...]:
@@ -205,8 +212,12 @@ class Catalogue:
         entry = self.entries[alias]
         if entry.path is None:
             return None
-        path = (self.folder / entry.path.expanduser()).resolve()
+        path = self.place(entry.path)
         return path if path.exists() else None
+
+    def place(self, path: Path) -> Path:
+        """A path of the catalogue's, whole. A link keeps its own name: a hub cache's files have no ending behind it."""
+        return Path(os.path.abspath(self.folder / path.expanduser()))
 
 
 def _fits(entry: Entry, base: Entry) -> bool:

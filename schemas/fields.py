@@ -1,7 +1,8 @@
 """The types that a manifest's fields are made of: one value or several, sizes, seeds, colours, paths, templates.
 
-Each refuses with what came and what is allowed; schemas/reading/manifest_file.py adds the place. Text is only ever text here:
-`$placeholders` are looked up by `string.Template` and `{Fields}` of a file name by a regular expression, once.
+Each refuses with what came and what is allowed; schemas/reading/manifest_file.py adds the place. Text is only ever
+text here: `$placeholders` are looked up by `string.Template`, and `{Fields}` of a file name by a regular expression,
+once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What an art lead writes: one file that says which images to make, how they are reviewed and what they are called.
 
-These models are the meaning of a manifest; schemas/reading/manifest_file.py turns bytes into one, with places for every complaint,
-and schemas/matrix.py counts what it asks for. The field texts here are the published JSON Schema.
+These models are the meaning of a manifest; schemas/reading/manifest_file.py turns bytes into one, with the place of
+every error, and schemas/matrix.py counts what it asks for. The field texts here are the published JSON Schema.
 
 Which setting wins, for every image (schemas/resolved.py): the asset's own, then `tiers`, then `defaults`, then what the
 model's catalogue entry says of the tier, then the house's (HOUSE_TIERS). A sampling setting (scheduler, steps,

@@ -3,7 +3,7 @@
 States are derived, not kept: a spec is made when its image row exists, set aside when its job says so, in hand while
 its lease runs. The exceptions are `InboxEntry.waiting`, `.revision`, `.decision` and `.verdict`, written only in the
 transaction that appends a decision, because one million images must be paged and counted through an index
-(storage/ledger/standing.py has the rule). For the same reason `project` and `asset` stand beside what they never change for.
+(storage/ledger/standing.py has the rule). For the same reason `project` and `asset` are repeated in rows that use them.
 Everything JSON was dumped by the pydantic model named in its comment. Times are UTC, written by the ledger.
 """
 
@@ -81,7 +81,7 @@ class Submission(Row):
 
 
 class Spec(Row):
-    """One ImageSpec, once, whoever asked for it. Its queue columns are of its newest order (storage/ledger/orders.py)."""
+    """One ImageSpec, once, whoever asked for it. Its queue columns follow its newest order (ledger/orders.py)."""
 
     __tablename__ = "specs"
     __table_args__ = (
@@ -188,10 +188,10 @@ class Night(Row):
     held_until: Mapped[datetime | None] = mapped_column(comment="renewed while it runs")
 
 
-class ShiftEnd(Row):
+class ShiftRun(Row):
     """How the flow run of a shift ended, as it said itself. One that was killed leaves none."""
 
-    __tablename__ = "shift_ends"
+    __tablename__ = "shift_runs"
 
     flow_run: Mapped[str] = mapped_column(String(36), primary_key=True)
     night: Mapped[int] = mapped_column(ForeignKey("nights.id"), index=True)

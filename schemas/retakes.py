@@ -23,6 +23,11 @@ HOUSE: dict[Reason, RetakeDefault] = {
 """Where nothing of a `change` applies to an image, the panel opens on it all the same, and the person says what."""
 
 
+def cap_retakes(house: int, manifest: int | None) -> int:
+    """Retakes that one line may have: the settings' `max_retakes`, unless the manifest says less."""
+    return house if manifest is None else min(house, manifest)
+
+
 def find_manifest_default(manifest: Mapping[str, Any]) -> dict[Reason, RetakeDefault]:
     """The manifest's own answers; `manifest`: the body of a submission."""
     said = (manifest.get("review") or {}).get("retakes") or {}

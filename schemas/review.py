@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -202,3 +203,15 @@ def apply_changes(spec: ImageSpec, changes: Changes, *, picture: str, mask: str 
         update |= {"source": picture, "mask": mask, "strength": changes.strength or REPAIR_STRENGTH}
         update |= {"padding_mask_crop": REPAIR_CONTEXT, "hires": None, "refiner": None}
     return ImageSpec.model_validate(spec.model_copy(update=update).model_dump())
+
+
+def count_reviews(digest: str, double_share: float) -> int:
+    """2 for the share of images that two people must review; the digest decides, so asking again changes nothing."""
+    return 2 if int(digest[:8], 16) < double_share * 2**32 else 1
+
+
+def rank_in_inbox(priority: int, findings: Sequence[Finding]) -> int:
+    """Place in the inbox, smaller first: by priority, then what was flagged, what could not be checked, the rest."""
+    results = {finding.result for finding in findings}
+    seen = 0 if Result.FLAG in results else 1 if Result.ERROR in results else 2
+    return -priority * 10 + seen

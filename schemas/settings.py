@@ -16,6 +16,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 Role = Literal["viewer", "reviewer", "lead", "admin"]
 """viewer: looks. reviewer: decides. lead: settles what others decided, releases what was set aside. admin: the same."""
+ROLES: tuple[Role, ...] = ("admin", "lead", "reviewer", "viewer")
+"""Highest first."""
+LEADS = frozenset[str]({"lead", "admin"})
+DECIDERS = frozenset[str]({"reviewer", *LEADS})
 
 Attention = Literal["native", "auto", "flash", "cudnn", "efficient", "math"]
 """PyTorch's kernels for attention: its own choice, the fastest on this device, or one of them."""

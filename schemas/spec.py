@@ -235,12 +235,14 @@ class ImageSpec(Frozen):
     def adapters(self) -> tuple[ControlSpec, ...]:
         return tuple(control for control in self.controls if control.kind == "t2i_adapter")
 
+    def body(self) -> dict[str, Any]:
+        """What the digest covers and what every record keeps: all that is not a default, and the engine's version."""
+        return {**self.model_dump(mode="json", exclude_defaults=True), "engine_version": self.engine_version}
+
     @cached_property
     def digest(self) -> str:
         """Hex SHA-256 of the canonical form."""
-        body = self.model_dump(mode="json", exclude_defaults=True)
-        body["engine_version"] = self.engine_version
-        return hashlib.sha256(to_canonical_json(body)).hexdigest()
+        return hashlib.sha256(to_canonical_json(self.body())).hexdigest()
 
     @cached_property
     def batch_key(self) -> str:

@@ -29,8 +29,7 @@ _SCHEDULES = dict(zip(SIGMAS, ("Karras", "Exponential", "Beta", "Lu", "Align You
 
 def make_spec_text(spec: ImageSpec) -> str:
     """The canonical form, whose SHA-256 is the spec's digest."""
-    body = spec.model_dump(mode="json", exclude_defaults=True)
-    return to_canonical_json({**body, "engine_version": spec.engine_version}).decode()
+    return to_canonical_json(spec.body()).decode()
 
 
 def make_parameters_text(spec: ImageSpec) -> str:

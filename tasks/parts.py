@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 
 from engine.model_files import ModelFiles, open_model_files
 from schemas.settings import Settings
-from storage.database import open_database, prepare_database
-from storage.ledger import Ledger
+from storage.ledger import Ledger, open_ledger
 from storage.objects import Store, open_store
 
 if TYPE_CHECKING:
@@ -62,10 +61,7 @@ _parts: ContextVar[Parts] = ContextVar("parts")
 
 def open_parts(settings: Settings, *, told: Told | None = None) -> Parts:
     """Opens (and, the first time, makes) the database and the store of these settings."""
-    settings.home.mkdir(parents=True, exist_ok=True)
-    database = open_database(settings.database)
-    prepare_database(database)
-    return Parts(settings, Ledger(database), open_store(settings), open_model_files(settings), told)
+    return Parts(settings, open_ledger(settings), open_store(settings), open_model_files(settings), told)
 
 
 @contextmanager

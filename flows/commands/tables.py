@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tasks.difference import Difference
-from tasks.planning.submit import Report
-from tasks.show import Tokens
+if TYPE_CHECKING:  # they import SQLAlchemy, which a broken manifest does not need
+    from tasks.planning.difference import Difference
+    from tasks.planning.show import Tokens
+    from tasks.planning.submit import Report
 
 
 def print_json(value: Any) -> None:
@@ -16,7 +18,28 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, default=str, ensure_ascii=False))
 
 
-def counted(many: int, noun: str) -> str:
+def print_rows(rows: Sequence[Mapping[str, Any]], *, lines: bool, empty: str) -> None:
+    """A table under the rows' names, numbers to the right; `lines`: a JSON object a line. `empty`: for no row."""
+    if lines:
+        for row in rows:
+            print_json(row)
+        return
+    if not rows:
+        print(empty)
+        return
+    cells = [[str(name) for name in rows[0]]]
+    cells += [["" if value is None else str(value) for value in row.values()] for row in rows]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    columns = zip(*(row.values() for row in rows), strict=True)
+    right = [all(isinstance(value, int | None) for value in column) for column in columns]
+    for number, line in enumerate(cells):
+        if number == 1:
+            print("  ".join("-" * width for width in widths))
+        parts = [cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(line, widths, right, strict=True)]
+        print("  ".join(parts).rstrip())
+
+
+def count_nouns(many: int, noun: str) -> str:
     """ "1 image", "12 images"."""
     return f"{many} {noun}{'s' * (many != 1)}"
 
@@ -26,7 +49,7 @@ def print_report(report: Report) -> None:
     rows = [("asset", "kind", "size", "images", "exist", "batches", "MB", "GPU time")]
     for row in report.rows:
         exist = "?" if row.made is None else str(row.made)
-        megabytes, seconds = f"{row.megabytes:.1f}", duration(row.gpu_seconds, row.guessed)
+        megabytes, seconds = f"{row.megabytes:.1f}", format_duration(row.gpu_seconds, row.guessed)
         size = row.sizes[0] if len(row.sizes) == 1 else f"{len(row.sizes)} sizes"
         rows.append((row.asset, row.kind, size, str(row.images), exist, str(row.batches), megabytes, seconds))
     known = all(row.made is not None for row in report.rows)
@@ -39,7 +62,7 @@ def print_report(report: Report) -> None:
             str(sum(row.made or 0 for row in report.rows)) if known else "?",
             str(sum(row.batches for row in report.rows)),
             f"{sum(row.megabytes for row in report.rows):.1f}",
-            duration(sum(row.gpu_seconds for row in report.rows), any(row.guessed for row in report.rows)),
+            format_duration(sum(row.gpu_seconds for row in report.rows), any(row.guessed for row in report.rows)),
         )
     )
     widths = [max(len(line[column]) for line in rows) for column in range(len(rows[0]))]
@@ -55,7 +78,7 @@ def print_report(report: Report) -> None:
     due = f", due {manifest.due}" if manifest.due else ""
     print(f"\n{manifest.project}: {report.images} images, priority {manifest.priority}{due}")
     guessed = any(row.guessed for row in report.rows)
-    print(f"cost: {money(report, report.gpu_seconds, guessed)} at {report.price:g} {report.currency} a GPU-hour")
+    print(f"cost: {format_money(report, report.gpu_seconds, guessed)} at {report.price:g} {report.currency} a GPU-hour")
     for warning in report.warnings:
         print(warning)
     for note in report.notes:
@@ -68,7 +91,10 @@ def print_shown(report: Report) -> None:
     """Each asset: its first image's prompt, its settings and where each comes from."""
     for shown in report.shown:
         exist = "" if shown.exist is None else f" ({shown.exist} exist)"
-        time, cost = duration(shown.gpu_seconds, shown.guessed), money(report, shown.gpu_seconds, shown.guessed)
+        time, cost = (
+            format_duration(shown.gpu_seconds, shown.guessed),
+            format_money(report, shown.gpu_seconds, shown.guessed),
+        )
         print(f"\n{shown.asset}: {shown.kind}, {shown.images} images{exist}, {time}, {cost}")
         lines = [("first file", shown.file_name, "")]
         for name, text in (("prompt", shown.prompt), ("negative_prompt", shown.negative_prompt)):
@@ -98,7 +124,7 @@ def _tokens(tokens: Tokens) -> str:
     return said + (f": encoded in {tokens.windows} windows, nothing is cut off" if tokens.windows > 1 else "")
 
 
-def money(report: Report, gpu_seconds: float, guessed: bool = False) -> str:
+def format_money(report: Report, gpu_seconds: float, guessed: bool = False) -> str:
     """ "~0.02 USD"; less than a hundredth is said as such."""
     amount = report.money(gpu_seconds)
     if 0 < amount < 0.01:
@@ -109,7 +135,7 @@ def money(report: Report, gpu_seconds: float, guessed: bool = False) -> str:
 def print_difference(difference: Difference) -> None:
     """Asset by asset, without those in which nothing differs."""
     names = ("same", "new", "changed", "dropped")
-    totals = ", ".join(f"{difference.total(name)} {_DIFFERS[name]}" for name in names if difference.total(name))
+    totals = ", ".join(f"{difference.count(name)} {_DIFFERS[name]}" for name in names if difference.count(name))
     renamed = sum(len(asset.renamed) for asset in difference.assets)
     print(f"{difference.old} -> {difference.new}: {totals or 'no image'}" + (f", {renamed} renamed" * bool(renamed)))
     for asset in difference.assets:
@@ -132,7 +158,7 @@ def print_difference(difference: Difference) -> None:
 _DIFFERS = {"same": "the same", "new": "new", "changed": "made again", "dropped": "dropped"}
 
 
-def duration(seconds: float, guessed: bool = False) -> str:
+def format_duration(seconds: float, guessed: bool = False) -> str:
     """ "~1 h 05 min", "12.3 s"; the tilde marks a guess."""
     sign = "~" if guessed else ""
     if seconds < 60:

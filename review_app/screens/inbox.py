@@ -16,7 +16,7 @@ from review_app.resources import open_resources
 from review_app.retake_preview import preview_retake
 from review_app.review_session import ReviewSession
 from review_app.viewer import viewer
-from schemas.retakes import find_manifest_default, propose_changes
+from schemas.retakes import cap_retakes, find_manifest_default, propose_changes
 from schemas.review import Criterion, Reason
 from storage.ledger import Brief, ImageDetails, InboxCount
 
@@ -169,9 +169,7 @@ def _preview(wish: dict[str, Any] | None) -> dict[str, Any] | None:
     if wish["id"] not in found:
         return {"number": wish["number"], "will": [], "whole": [], "wrong": "this image does not exist any more"}
     picture, brief = found[wish["id"]], at.ledger.briefs(found).get(wish["id"])
-    cap = at.settings.max_retakes
-    if brief is not None and brief.max_retakes is not None:
-        cap = min(cap, brief.max_retakes)
+    cap = cap_retakes(at.settings.max_retakes, brief.max_retakes if brief is not None else None)
     left = max(0, cap - (picture.spec.take - 1))
     return {"number": wish["number"]} | preview_retake(picture, wish["changes"], retakes_left=left)
 

@@ -1,7 +1,7 @@
 """Whether the models that a manifest names are in the catalogue, and are of the kind that it needs. Opens no weights.
 
-Every rule yields (path, what came, what is allowed), as schemas/rules/consistency.py does. The command line, the night and the
-Submit page all ask `unknown_models`, through storage/intake.py.
+Every rule yields (path, what came, what is allowed), as schemas/rules/consistency.py does. The command line, the night
+and the Submit page all ask `find_unknown_models`, through storage/intake.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is allowed and often not meant: warnings, each as (path, what came, what is usual), like schemas/rules/consistency.py.
+"""What is allowed and often not meant: warnings, each as (path, what came, what is usual).
 
 They are shown by `dailies check`, kept with the submission, shown on the Submit page, and are errors under
 `dailies check --strict`.

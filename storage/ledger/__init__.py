@@ -10,6 +10,8 @@ is appended; states follow from it. By room:
 
 from __future__ import annotations
 
+from schemas.settings import Settings
+from storage.database import open_database, prepare_database
 from storage.ledger.decisions import Decisions
 from storage.ledger.evidence import Evidence, Judged
 from storage.ledger.gauges import Gauges
@@ -17,6 +19,7 @@ from storage.ledger.history import AssetCount, Decided, Frame, History
 from storage.ledger.images import ImageDetails, Images
 from storage.ledger.jobs import Jobs, SetAside, Waiting
 from storage.ledger.library import Library, LibraryPage
+from storage.ledger.model_use import ModelUse, ModelUses
 from storage.ledger.new_images import NewImage, NewImages
 from storage.ledger.nights import AssetMade, FailureCause, Nights, NightSummary, PaceKey, make_pace_key
 from storage.ledger.outcomes import Outcomes
@@ -44,6 +47,7 @@ __all__ = [
     "Judged",
     "Ledger",
     "LibraryPage",
+    "ModelUse",
     "NewImage",
     "NewImages",
     "NightSummary",
@@ -58,6 +62,14 @@ __all__ = [
     "Waiting",
     "make_pace_key",
 ]
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """The ledger of these settings; the database is made the first time, and brought up to date on one machine."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    engine = open_database(settings.database)
+    prepare_database(engine)
+    return Ledger(engine)
 
 
 class Ledger(
@@ -75,5 +87,6 @@ class Ledger(
     Images,
     Upkeep,
     Gauges,
+    ModelUses,
 ):
     """`Ledger(open_database(url))`. Threads may share one."""

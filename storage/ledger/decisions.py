@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from schemas.errors import NotAllowed, StaleDecision
 from schemas.records import Decision, InboxEntry, Retake
 from schemas.review import Choice, Verdict
-from storage.ledger.standing import LEADS, ROLES, find_standing, list_counting
+from schemas.settings import DECIDERS, LEADS
+from storage.ledger.standing import find_standing, list_counting
 from storage.ledger.transaction import Transactions, now
 
 
@@ -23,8 +24,8 @@ class Decisions(Transactions):
         Raises StaleDecision when the image was decided since the page was drawn, NotAllowed when the role does not
         permit it or there is nothing to take back.
         """
-        if role not in ROLES:
-            raise NotAllowed(f"{reviewer} is {role}; deciding takes one of {', '.join(sorted(ROLES))}")
+        if role not in DECIDERS:
+            raise NotAllowed(f"{reviewer} is {role}; deciding takes one of {', '.join(sorted(DECIDERS))}")
         if not reviewer.strip():
             raise NotAllowed("a decision needs the name of who takes it")
         return self.together("decide", lambda session: _decided(session, choice, reviewer, role))

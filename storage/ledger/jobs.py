@@ -15,8 +15,8 @@ from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, upd
 
 from schemas.errors import NotAllowed
 from schemas.records import Failure, Job, Order, Spec, Submission
+from schemas.settings import LEADS
 from schemas.spec import ImageSpec
-from storage.ledger.standing import LEADS
 from storage.ledger.submissions import NO_DUE
 from storage.ledger.transaction import Transactions, now
 

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session, aliased
 from schemas.errors import LedgerError
 from schemas.records import Decision, FindingRow, Image, InboxEntry, Spec
 from schemas.review import Criterion, Result, Verdict
+from schemas.settings import LEADS
 from storage.ledger.reviewers import select_others_hands
-from storage.ledger.standing import LEADS, do_differ, list_counting
+from storage.ledger.standing import do_differ, list_counting
 from storage.ledger.transaction import Transactions
 
 

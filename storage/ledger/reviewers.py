@@ -1,7 +1,7 @@
-"""The ledger on the reviewers themselves: which images each has in hand, and how much each has decided.
+"""The ledger on reviewers: which images each has in hand, and how many each has decided.
 
-Claims are advisory. They keep two people from looking at the same image; that no image is decided twice is the
-revision's work (`Review.decide`).
+Claims are advisory: they keep two people from looking at the same image. The revision that `Decisions.decide` compares
+keeps an image from being decided twice.
 """
 
 from __future__ import annotations

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 
 from sqlalchemy import select
 
-from schemas.records import ShiftEnd
+from schemas.records import ShiftRun
 from storage.ledger.transaction import Transactions, now
 
 
 class Shifts(Transactions):
-    def end_shift(
+    def end_shift_run(
         self,
         flow_run: str,
         *,
@@ -35,22 +35,22 @@ class Shifts(Transactions):
             "notes": dict(notes or {}),
             "ended_at": now(),
         }
-        with self.writing("end_shift") as session:
-            self.insert(session, ShiftEnd, [row], skip_known=True)
+        with self.writing("end_shift_run") as session:
+            self.insert(session, ShiftRun, [row], skip_known=True)
 
-    def shift_end(self, flow_run: str) -> ShiftEnd | None:
+    def shift_run(self, flow_run: str) -> ShiftRun | None:
         with self.reading() as session:
-            return session.get(ShiftEnd, flow_run)
+            return session.get(ShiftRun, flow_run)
 
-    def shift_ends(self, night: int) -> list[ShiftEnd]:
+    def shift_runs(self, night: int) -> list[ShiftRun]:
         """Of one night, oldest first."""
         with self.reading() as session:
-            query = select(ShiftEnd).where(ShiftEnd.night == night)
-            return list(session.scalars(query.order_by(ShiftEnd.ended_at, ShiftEnd.flow_run)))
+            query = select(ShiftRun).where(ShiftRun.night == night)
+            return list(session.scalars(query.order_by(ShiftRun.ended_at, ShiftRun.flow_run)))
 
     def shift_notes(self, night: int) -> Counter[str]:
         """What the engine said in that night, and of how many images."""
         notes: Counter[str] = Counter()
-        for end in self.shift_ends(night):
+        for end in self.shift_runs(night):
             notes.update(end.notes)
         return notes

@@ -18,9 +18,7 @@ from collections.abc import Iterable
 
 from schemas.records import Decision
 from schemas.review import Verdict
-
-LEADS = frozenset({"lead", "admin"})
-ROLES = frozenset({"reviewer", *LEADS})
+from schemas.settings import LEADS
 
 
 def list_counting(decisions: Iterable[Decision], *, wanted: int) -> list[Decision]:

@@ -9,7 +9,7 @@ The bytes of an image are compared with its digest before they leave. What is wr
 name that is taken) is that image's failure and holds up no other; names are compared before the first file is written.
 The image's own bytes leave, with everything in them that storage/pictures.py put there; nothing is re-encoded, so an
 ending in the template gives way to the file's own. What a file says of itself follows the manifest (`metadata`), and
-where the studio signs, it is signed last (tasks/delivery/signing.py): read back and found sound before it is put anywhere.
+where the studio signs, it is signed last (tasks/delivery/signing.py): read back and verified before it is put anywhere.
 """
 
 from __future__ import annotations

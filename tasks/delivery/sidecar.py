@@ -58,7 +58,7 @@ def make_sidecar(parcel: Parcel, *, delivered: str, signed: bool) -> bytes:
         ],
         "digital_source_type": find_digital_source(spec).rpartition("/")[2],
         "delivered": {"sha256": delivered, "signed": signed},
-        "spec": spec.model_dump(mode="json", exclude_defaults=True) | {"engine_version": spec.engine_version},
+        "spec": spec.body(),
     }
     kept = {"full": set(body), "label": set(body) - PROMPTS, "none": LEAST}[parcel.manifest.delivery.metadata]
     body = {name: value for name, value in body.items() if name in kept}

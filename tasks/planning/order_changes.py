@@ -1,7 +1,7 @@
 """What a new order changes for images that were ordered before: everything about them that is not in their digest.
 
-The newest order counts (storage/ledger/orders.py), so this is said before it is sent. Pictures never change by it: other words
-or settings give other digests, which are other images.
+The newest order counts (storage/ledger/orders.py), so this is said before it is sent. Pictures never change by
+it: other words or settings give other digests, which are other images.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def list_order_changes(manifest: Manifest, specs: Iterable[ImageSpec], ledger: L
     earlier = f" (until now as in {names.most_common(1)[0][0]})"
     lines = []
     for (name, old, new), digests in changed.items():
-        lines.append(f"{_count(digests, made)}: {as_change(name, old, new)}{earlier}")
+        lines.append(f"{_count(digests, made)}: {describe_change(name, old, new)}{earlier}")
     again = {digest for (name, *_), digests in changed.items() if name in CHECKED for digest in digests} & waiting
     if again:
         lines.append(f"the findings of {_images(len(again))} in the inbox are computed again; no picture changes")
@@ -108,7 +108,7 @@ def _images(many: int) -> str:
     return f"{many} image{'s' * (many != 1)}"
 
 
-def as_change(name: str, old: Any, new: Any) -> str:
+def describe_change(name: str, old: Any, new: Any) -> str:
     """ "the licence changes from A to B"."""
     if name in ("brand rules", "proposals for retakes", "promotion"):
         return f"the {name} {'changes' if name == 'promotion' else 'change'}"

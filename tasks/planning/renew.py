@@ -14,12 +14,12 @@ from prefect.cache_policies import NO_CACHE
 
 from schemas.errors import DailiesError, LedgerUnavailable, StoreUnavailable
 from schemas.manifest import Manifest
+from schemas.review import count_reviews, rank_in_inbox
 from schemas.settings import Limits
 from storage.failpoint import failpoint
 from storage.ledger.new_images import OutdatedFindings
 from storage.pictures import decode
 from tasks.parts import Parts, current_parts
-from tasks.shift.image_writer import rank, reviews_wanted
 
 
 @dataclass
@@ -86,8 +86,8 @@ def _renew(parts: Parts, outdated: OutdatedFindings, before: Manifest, newest: M
         image.digest,
         submission=outdated.newest,
         criteria=criteria,
-        reviews_wanted=reviews_wanted(spec.digest, newest.review.double_share),
-        rank=rank(newest.priority, findings),
+        reviews_wanted=count_reviews(spec.digest, newest.review.double_share),
+        rank=rank_in_inbox(newest.priority, findings),
         findings=findings if again else None,
     )
     return again if kept else None

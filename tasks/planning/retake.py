@@ -13,6 +13,7 @@ from schemas.errors import ModelError
 from schemas.fewstep import find_few_step
 from schemas.manifest import Manifest
 from schemas.records import Decision, Image
+from schemas.retakes import cap_retakes
 from schemas.review import Changes, Region, Verdict, apply_changes
 from schemas.rules.repairs import to_pixels
 from schemas.spec import ImageSpec, Tier
@@ -73,9 +74,7 @@ def _answer(
         models = look_up_models(manifest, parts.catalogue, parts.ledger.pins()).models
         return promote(spec, changes, manifest, models, picture=image.sha256), None
     # 2. The cap. A promotion in the line is counted too; `take` is what a reviewer sees.
-    cap = parts.settings.max_retakes
-    if manifest.review.max_retakes is not None:
-        cap = min(cap, manifest.review.max_retakes)
+    cap = cap_retakes(parts.settings.max_retakes, manifest.review.max_retakes)
     if spec.take > cap:
         return None, f"this would be retake {spec.take}, and {cap} are allowed"
     # 3. What few-step weights cannot do.

@@ -21,7 +21,7 @@ from tasks.planning.estimate import EstimateRow, make_table
 from tasks.planning.lookup import look_up_models
 from tasks.planning.order_changes import list_order_changes
 from tasks.planning.plan import PlannedModels, expand_asset, expand_manifest
-from tasks.show import Show, Shown
+from tasks.planning.show import Show, Shown
 
 if TYPE_CHECKING:  # `dailies check` on a broken manifest needs neither SQLAlchemy nor boto3
     from schemas.records import Submission
@@ -101,7 +101,7 @@ def check_manifest(path: Path, settings: Settings, *, strict: bool = False, show
         ledger, _ = open_history(settings)
         models = look_up_models(manifest, catalogue, ledger.pins() if ledger else {}).models
         shows = Show(manifest, looked.frozen, models, looked.reading.tree, settings, catalogue)
-        said.shown = shows.assets(said.rows)
+        said.shown = shows.list_assets(said.rows)
         said.notes += shows.notes
     said.notes += looked.remarks
     return said

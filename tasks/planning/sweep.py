@@ -187,7 +187,8 @@ def make_summary(cells: Sequence[Cell], made: Sequence[Rendered]) -> str:
             lines.append(f"\n{name}: not settled at {most} steps, the most that were tried; try more")
         else:
             lines.append(
-                f"\n{name}: settled from {find_settled_steps(points)} steps on (within {SETTLED:g} levels of {most} steps)"
+                f"\n{name}: settled from {find_settled_steps(points)} steps on"
+                f" (within {SETTLED:g} levels of {most} steps)"
             )
         lines += [
             f"  {steps:4} steps {seconds:8.2f} s an image {away:7.2f} levels away" for steps, seconds, away in points

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.errors import ModelError, RenderError, UnfitWeights
 from schemas.manifest import Manifest
 from schemas.records import Image
-from schemas.review import Criterion, Finding, Result
+from schemas.review import Criterion, Finding, Result, count_reviews, rank_in_inbox
 from schemas.spec import ImageSpec
 from storage.failpoint import failpoint
 from storage.ledger.new_images import NewImage
@@ -214,8 +214,8 @@ class ImageWriter:
             ),
             findings=findings,
             criteria=criteria,
-            reviews_wanted=reviews_wanted(spec.digest, manifest.review.double_share),
-            rank=rank(brief.priority, findings),
+            reviews_wanted=count_reviews(spec.digest, manifest.review.double_share),
+            rank=rank_in_inbox(brief.priority, findings),
             submission=brief.submission,
         )
 
@@ -274,15 +274,3 @@ def read_versions() -> dict[str, str]:
 def split_gpu_seconds(done: Rendered) -> float:
     """This image's share of the time its batch had the device; every stage that the engine times is there."""
     return sum(done.timings.values())
-
-
-def reviews_wanted(digest: str, double_share: float) -> int:
-    """2 for the share of images that two people must review; the digest decides, so asking again changes nothing."""
-    return 2 if int(digest[:8], 16) < double_share * 2**32 else 1
-
-
-def rank(priority: int, findings: Sequence[Finding]) -> int:
-    """Place in the inbox, smaller first: by priority, then what was flagged, what could not be checked, the rest."""
-    results = {finding.result for finding in findings}
-    seen = 0 if Result.FLAG in results else 1 if Result.ERROR in results else 2
-    return -priority * 10 + seen

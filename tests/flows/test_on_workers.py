@@ -150,7 +150,7 @@ def test_how_a_shift_ended_is_the_ledger_s_to_say(
 
     def end(client: SyncPrefectClient, run: Any) -> None:
         for outcome, message in [written, ("failed", "said later")] if written is not None else []:
-            local.ledger.end_shift(str(run.id), night=number, affinity_key="A", outcome=outcome, message=message)
+            local.ledger.end_shift_run(str(run.id), night=number, affinity_key="A", outcome=outcome, message=message)
         client.set_flow_run_state(run.id, state, force=True)
 
     with use_parts(local), Worker(client, end):
@@ -182,7 +182,7 @@ def test_a_studio_s_report_has_the_engine_s_notes(
     assert ended == [ShiftEnd(shifts[0][1])]
     note = "no room for 4 at once; made in batches of 2"
     assert "## Notes" in report and f"- {note} (4 images)" in report
-    (end,) = local.ledger.shift_ends(number)
+    (end,) = local.ledger.shift_runs(number)
     assert (end.outcome, end.notes) == ("complete", {note: 4})
 
     submit_to(local, write_manifest(tmp_path / "later", PLAIN.replace("seeds: 4", "seeds: [8, 9, 10, 11]")))

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from engine.model_files import open_model_files
 from flows.__main__ import app
 from schemas.errors import InputError
-from tasks.difference import AssetDifference, Difference, compare, find_order
+from tasks.planning.difference import AssetDifference, Difference, compare_orders, find_order
 from tasks.planning.submit import plan_submission, submit_manifest
 from tests.conftest import Stack
 
@@ -38,7 +38,7 @@ def difference(stack: Stack, old: Path, text: str) -> Difference:
     new.write_text(text, encoding="utf-8")
     catalogue = open_model_files(stack.settings)
     orders = [find_order(str(path), stack.settings, catalogue) for path in (old, new)]
-    return compare(*orders, catalogue=catalogue, pins={}, ending="png")
+    return compare_orders(*orders, catalogue=catalogue, pins={}, ending="png")
 
 
 def by_asset(found: Difference) -> dict[str, AssetDifference]:

@@ -5,25 +5,24 @@ import io
 import pytest
 from PIL import Image
 
-from schemas.review import Criterion, Region, Result
+from schemas.review import Criterion, Region, Result, count_reviews, rank_in_inbox
 from storage.objects import FolderStore
 from tasks.planning.retake import put_mask
-from tasks.shift.image_writer import rank, reviews_wanted
 from tests.making import a_finding, a_spec, sha
 
 
 def test_priority_comes_before_findings_and_flags_before_the_rest() -> None:
     clean, flagged = [a_finding()], [a_finding(), a_finding(Criterion.TEXT, Result.FLAG)]
     crashed, unseen = [a_finding(result=Result.ERROR)], [a_finding(result=Result.NOT_CHECKED)]
-    assert rank(0, flagged) < rank(0, crashed) < rank(0, clean) == rank(0, unseen)
-    assert rank(1, clean) < rank(0, flagged)
+    assert rank_in_inbox(0, flagged) < rank_in_inbox(0, crashed) < rank_in_inbox(0, clean) == rank_in_inbox(0, unseen)
+    assert rank_in_inbox(1, clean) < rank_in_inbox(0, flagged)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_the_share_of_double_reviews_is_kept_and_repeatable(share: float) -> None:
     digests = [sha(str(number)) for number in range(2000)]
-    wanted = [reviews_wanted(digest, share) for digest in digests]
-    assert wanted == [reviews_wanted(digest, share) for digest in digests]
+    wanted = [count_reviews(digest, share) for digest in digests]
+    assert wanted == [count_reviews(digest, share) for digest in digests]
     assert abs(wanted.count(2) / 2000 - share) < 0.04
     assert share not in (0.0, 1.0) or wanted.count(2) == 2000 * share
 

@@ -13,7 +13,7 @@ import pytest
 
 from engine.model_files import ModelFiles
 from schemas.manifest import Manifest
-from schemas.review import Changes, Criterion, Verdict
+from schemas.review import Changes, Criterion, Verdict, rank_in_inbox
 from schemas.spec import ImageSpec
 from storage.ledger import Ledger
 from storage.pictures import encode
@@ -22,7 +22,6 @@ from tasks.parts import Parts
 from tasks.planning.order_changes import list_order_changes
 from tasks.planning.renew import renew
 from tasks.planning.retake import plan_retakes
-from tasks.shift.image_writer import rank
 from tests import making
 from tests.conftest import Stack
 
@@ -92,7 +91,7 @@ def keep(parts: Parts, spec: ImageSpec = SPEC) -> None:
     manifest = Manifest.model_validate(brief.manifest_body)
     criteria = manifest.criteria_of(manifest.asset(spec.asset))
     findings = [making.a_finding(Criterion.BRAND, sentence="of the old rules")]
-    known = {"submission": brief.submission, "rank": rank(brief.priority, findings)}
+    known = {"submission": brief.submission, "rank": rank_in_inbox(brief.priority, findings)}
     parts.ledger.keep_many([making.a_keeping(spec, findings, image=image, criteria=criteria, **known)])
 
 

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from flows.__main__ import app
 from schemas.settings import ROOT, Settings
+from tasks.planning.show import Shown
 from tasks.planning.submit import check_manifest
-from tasks.show import Shown
 
 MANIFEST = """\
 project: Shop

@@ -95,7 +95,7 @@ class Show:
     tokenizers: dict[str, list[Any]] = field(default_factory=dict)
     """By checkpoint."""
 
-    def assets(self, rows: Sequence[EstimateRow]) -> list[Shown]:
+    def list_assets(self, rows: Sequence[EstimateRow]) -> list[Shown]:
         """`rows`: the estimate of each asset."""
         by_name = {row.asset: row for row in rows}
         return [self._asset(asset, by_name[asset.name]) for asset in self.manifest.assets]

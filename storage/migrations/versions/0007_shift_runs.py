@@ -11,7 +11,7 @@ down_revision = "0006"
 
 def upgrade() -> None:
     op.create_table(
-        "shift_ends",
+        "shift_runs",
         sa.Column("flow_run", sa.String(length=36), nullable=False),
         sa.Column("night", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("affinity_key", sa.Text(), nullable=False),
@@ -27,4 +27,4 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["night"], ["nights.id"]),
         sa.PrimaryKeyConstraint("flow_run"),
     )
-    op.create_index("ix_shift_ends_night", "shift_ends", ["night"])
+    op.create_index("ix_shift_runs_night", "shift_runs", ["night"])

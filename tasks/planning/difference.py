@@ -15,7 +15,7 @@ from schemas.settings import Settings
 from schemas.spec import ImageSpec
 from tasks.delivery.parcel import delivery_path
 from tasks.planning.lookup import look_up_models
-from tasks.planning.order_changes import as_change, compare_terms
+from tasks.planning.order_changes import compare_terms, describe_change
 from tasks.planning.plan import expand_manifest
 from tasks.planning.submit import open_history, read_sound_manifest
 
@@ -68,11 +68,11 @@ class Difference:
     """Of the new order, what the old one does not have."""
     dropped: list[ImageSpec]
 
-    def total(self, name: str) -> int:
+    def count(self, name: str) -> int:
         return sum(getattr(asset, name) for asset in self.assets)
 
     def as_json(self) -> dict[str, Any]:
-        totals = {name: self.total(name) for name in ("same", "new", "changed", "dropped")}
+        totals = {name: self.count(name) for name in ("same", "new", "changed", "dropped")}
         totals["renamed"] = sum(len(asset.renamed) for asset in self.assets)
         return {"old": self.old, "new": self.new, **totals, "assets": [asdict(asset) for asset in self.assets]}
 
@@ -95,7 +95,9 @@ def find_order(text: str, settings: Settings, catalogue: ModelFiles) -> Order:
     return Order(f"{submission.name} ({submission.digest[:12]})", Manifest.model_validate(submission.body), files)
 
 
-def compare(old: Order, new: Order, *, catalogue: ModelFiles, pins: Mapping[str, str], ending: str) -> Difference:
+def compare_orders(
+    old: Order, new: Order, *, catalogue: ModelFiles, pins: Mapping[str, str], ending: str
+) -> Difference:
     """`ending`: of delivered files, as the settings' `image_format` says."""
     before, after = (_specs(order, catalogue, pins) for order in (old, new))
     places = {_place(spec): spec for digest, spec in before.items() if digest not in after}
@@ -142,7 +144,7 @@ def _file_name(manifest: Manifest, spec: ImageSpec, ending: str) -> str:
 
 
 def _terms(old: Manifest, new: Manifest, asset: str) -> Iterable[str]:
-    return (as_change(*term) for term in compare_terms(old, new, asset) if term[0] != "delivery name")
+    return (describe_change(*term) for term in compare_terms(old, new, asset) if term[0] != "delivery name")
 
 
 def _fields(old: ImageSpec, new: ImageSpec) -> list[tuple[str, str, str]]:

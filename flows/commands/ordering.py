@@ -1,4 +1,4 @@
-"""The commands of whoever orders images: check, diff, submit, plan.
+"""The commands of whoever orders images: check, diff, preview, submit, plan.
 
 As in flows/__main__.py, each imports what it needs in its own body.
 """
@@ -52,8 +52,8 @@ def diff(
     """Say what a change to a manifest makes new, makes again, drops and renames."""
     from engine.model_files import open_model_files
     from flows.__main__ import settings
-    from flows.commands.tables import counted, duration, print_difference, print_json
-    from tasks.difference import compare, find_order
+    from flows.commands.tables import count_nouns, format_duration, print_difference, print_json
+    from tasks.planning.difference import compare_orders, find_order
     from tasks.planning.estimate import make_table
     from tasks.planning.submit import open_history
 
@@ -62,7 +62,7 @@ def diff(
     ledger, _ = open_history(given)
     pins = ledger.pins() if ledger else {}
     orders = [find_order(text, given, catalogue) for text in (old, new)]
-    difference = compare(*orders, catalogue=catalogue, pins=pins, ending=given.image_format)
+    difference = compare_orders(*orders, catalogue=catalogue, pins=pins, ending=given.image_format)
     if as_json:
         print_json(difference.as_json())
         return
@@ -73,16 +73,54 @@ def diff(
     seconds = sum(row.gpu_seconds for row in rows)
     if rows:
         price = f"{given.gpu_hour_price * seconds / 3600:.2f} {given.currency}"
-        guessed = any(row.guessed for row in rows)
-        print(
-            f"\nto make: {counted(len(difference.to_make) - len(made), 'image')}, {duration(seconds, guessed)}, {price}"
-        )
+        images = count_nouns(len(difference.to_make) - len(made), "image")
+        print(f"\nto make: {images}, {format_duration(seconds, any(row.guessed for row in rows))}, {price}")
     waiting = ledger.claimable(spec.digest for spec in difference.dropped) if ledger else set()
     if waiting:
         print(
-            f"note: NEW drops {counted(len(waiting), 'image')} that an earlier submission still asks for; "
+            f"note: NEW drops {count_nouns(len(waiting), 'image')} that an earlier submission still asks for; "
             "`dailies cancel` takes that one back"
         )
+
+
+def preview(
+    manifest: ManifestPath,
+    assets: Annotated[list[str] | None, typer.Argument(help="only these", metavar="[ASSET]...")] = None,
+    out: Annotated[Path, typer.Option(help="the contact sheet: .png or .pdf")] = Path("preview.png"),
+) -> None:
+    """Make one draft of each asset now, on this machine, into a contact sheet; nothing is kept in the ledger."""
+    import time
+
+    from engine.model_files import open_model_files
+    from flows.__main__ import settings
+    from flows.commands.tables import count_nouns
+    from tasks.contact_sheet import check_ending, write_sheet
+    from tasks.planning.preview import make_drafts, make_tiles, plan_drafts
+    from tasks.planning.submit import open_history, read_sound_manifest
+
+    began = time.monotonic()
+    check_ending(out)
+    given = settings()
+    catalogue = open_model_files(given)
+    looked, sound = read_sound_manifest(manifest, given, catalogue)
+    ledger, _ = open_history(given)
+    pins = ledger.pins() if ledger else {}
+    planned = plan_drafts(sound, looked, catalogue, pins=pins, names=assets or ())
+
+    from engine.diffuse import Engine
+    from engine.runtime_options import RuntimeOptions
+
+    engine = Engine(catalogue, device=given.device, dtype=given.dtype, pins=pins, levers=RuntimeOptions.of(given))
+    drafts = make_drafts(
+        engine, planned, looked, given, told=lambda done, all_: print(f"{done} of {all_}", file=sys.stderr)
+    )
+    for file in write_sheet(out, [make_tiles(drafts)], title=f"{sound.project}: {manifest.name}", side=320):
+        print(file)
+    failed = [draft for draft in drafts if draft.made.error is not None]
+    for draft in failed:
+        print(f"{draft.spec.asset}: {draft.made.error}", file=sys.stderr)
+    print(f"{count_nouns(len(drafts) - len(failed), 'draft')} in {time.monotonic() - began:.1f} s")
+    raise typer.Exit(int(bool(failed)))
 
 
 def submit(
@@ -124,8 +162,8 @@ def plan() -> None:
     parts = open_parts(settings())
     waiting = parts.ledger.unplanned()
     for submission in waiting:
-        counted = plan_submission(parts.ledger, parts.catalogue, submission.digest)
-        print(f"{submission.name} ({submission.project}): {counted.new} new, {counted.existing} planned before")
+        count_nouns = plan_submission(parts.ledger, parts.catalogue, submission.digest)
+        print(f"{submission.name} ({submission.project}): {count_nouns.new} new, {count_nouns.existing} planned before")
     if not waiting:
         print("nothing to plan")
     if (renewed := renew(parts)).images:
@@ -135,5 +173,5 @@ def plan() -> None:
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (check, diff, submit, plan):
+    for command in (check, diff, preview, submit, plan):
         app.command()(command)

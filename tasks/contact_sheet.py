@@ -1,0 +1,140 @@
+"""Pictures with their names on pages, as PNG or PDF: for `dailies preview` and `dailies sheet`. Knows no ledger."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageChops, ImageDraw, ImageFont
+
+from schemas.errors import InputError
+
+PAGE = (1754, 1240)
+"""px: A4, landscape, at 150 dots an inch"""
+DPI = 150
+MARGIN, GAP, LINE = 48, 16, 18
+BACKGROUND, INK, FAINT, WARNING = "#ffffff", "#1b2130", "#667085", "#c1121f"
+ENDINGS = (".png", ".pdf")
+
+
+@dataclass(frozen=True)
+class Tile:
+    """`picture`: None where there is none; `lines` stand under it, `warning` in red."""
+
+    picture: Image.Image | None
+    name: str
+    lines: tuple[str, ...] = ()
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    title: str
+    tiles: Sequence[Tile]
+
+
+def check_ending(path: Path) -> None:
+    """Raises InputError for anything but .png and .pdf."""
+    if path.suffix.lower() not in ENDINGS:
+        raise InputError(f"--out: got {str(path)!r}; expected a file that ends in {' or '.join(ENDINGS)}")
+
+
+def write_sheet(path: Path, groups: Sequence[Group], *, title: str, side: int) -> list[Path]:
+    """Draws the groups on pages, `side` px a picture, and writes them: one .pdf, or a .png a page. Returns the files.
+
+    A .png of one page is cut below what is on it.
+    """
+    check_ending(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pages = list(draw_pages(groups, title=title, side=side))
+    if path.suffix.lower() == ".pdf":
+        pages[0].save(path, "PDF", save_all=True, append_images=pages[1:], resolution=DPI, title=title)
+        return [path]
+    if len(pages) == 1:
+        pages[0].crop((0, 0, PAGE[0], _used(pages[0]))).save(path)
+        return [path]
+    files = [path.with_name(f"{path.stem}-{number:02}{path.suffix}") for number in range(1, len(pages) + 1)]
+    for file, page in zip(files, pages, strict=True):
+        page.save(file)
+    return files
+
+
+def draw_pages(groups: Iterable[Group], *, title: str, side: int) -> Iterator[Image.Image]:
+    """RGB pages of PAGE px, pictures of about `side` px: as many as fill a row. A group begins on a new row, with its
+    title; at least one page."""
+    columns = max(1, round((PAGE[0] - 2 * MARGIN + GAP) / (side + GAP)))
+    side = (PAGE[0] - 2 * MARGIN + GAP) // columns - GAP
+    page, draw, top = _page(title)
+    for group in groups:
+        rows = [group.tiles[start : start + columns] for start in range(0, len(group.tiles), columns)]
+        for number, row in enumerate(rows):
+            texts = [_text(tile, side) for tile in row]
+            heading = LINE * 2 if number == 0 and group.title else 0
+            tall = side + LINE * max(len(lines) for lines in texts) + GAP
+            if top + heading + tall > PAGE[1] - MARGIN and top > MARGIN + 3 * LINE:
+                yield page
+                page, draw, top = _page(title)
+                heading = LINE * 2 if group.title else 0
+            if heading:
+                draw.text((MARGIN, top), group.title, INK, _font(18))
+                top += heading
+            for column, (tile, lines) in enumerate(zip(row, texts, strict=True)):
+                _draw_tile(page, draw, tile, lines, left=MARGIN + column * (side + GAP), top=top, side=side)
+            top += tall
+    yield page
+
+
+def _page(title: str) -> tuple[Image.Image, ImageDraw.ImageDraw, int]:
+    page = Image.new("RGB", PAGE, BACKGROUND)
+    draw = ImageDraw.Draw(page)
+    draw.text((MARGIN, MARGIN - 12), title, INK, _font(24))
+    return page, draw, MARGIN + 2 * LINE
+
+
+def _draw_tile(
+    page: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    tile: Tile,
+    lines: list[tuple[str, str]],
+    *,
+    left: int,
+    top: int,
+    side: int,
+) -> None:
+    if tile.picture is None:
+        draw.rectangle((left, top, left + side - 1, top + side - 1), outline=FAINT)
+        draw.text((left + 10, top + 10), "no picture", FAINT, _font(13))
+    else:
+        picture = _fit(tile.picture, side)
+        page.paste(picture, (left, top + side - picture.height))
+    for number, (line, colour) in enumerate(lines):
+        draw.text((left, top + side + 4 + number * LINE), line, colour, _font(13))
+
+
+def _fit(picture: Image.Image, side: int) -> Image.Image:
+    """Its longer side `side` px. Enlarged by whole pixels where that fits, so that small pictures stay sharp."""
+    factor = side / max(picture.size)
+    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
+    filtered = Image.Resampling.LANCZOS if factor < 2 or factor % 1 else Image.Resampling.NEAREST
+    return picture.convert("RGB").resize(size, filtered)
+
+
+def _text(tile: Tile, wide: int) -> list[tuple[str, str]]:
+    """(line, colour), in lines that fit."""
+    letters = max(8, wide // 7)
+    lines = [(line, INK) for line in textwrap.wrap(tile.name, letters)[:2]]
+    lines += [(line, FAINT) for text in tile.lines for line in textwrap.wrap(text, letters)[:4]]
+    return lines + [(line, WARNING) for line in textwrap.wrap(tile.warning, letters)[:4]]
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def _used(page: Image.Image) -> int:
+    """Height of what is drawn on a page, with a margin below."""
+    blank = Image.new("RGB", page.size, BACKGROUND)
+    box = ImageChops.difference(page, blank).getbbox()
+    return min(page.height, (box[3] if box else 0) + MARGIN // 2)
