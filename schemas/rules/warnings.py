@@ -102,7 +102,7 @@ def _clip_skip(manifest: Manifest, asset: AnyAsset, catalogue: Catalogue) -> Ite
     sdxl = any(catalogue.entries[name].architecture == "sdxl" for name in names)
     said = Resolved(manifest, asset, Tier.FINAL).find("clip_skip")
     for number, value in enumerate(said.value if said is not None and sdxl else ()):
-        if said is not None and value >= 1:
+        if said is not None and value >= 2:
             came = f"came clip_skip {value}, which A1111 and ComfyUI call {value + 2}: it leaves {value} more out"
             yield (
                 said.place(number),
