@@ -146,8 +146,9 @@ class BrandGuide(Section):
 class TextRequest(Section):
     """Words that must be in the picture. The text check reads them letter by letter; people decide."""
 
-    must_read: Annotated[Text, Field(min_length=1, max_length=200, pattern=r"\S")] = Field(
-        description="exactly these words, in any capitals", examples=["SUPER COLA"]
+    must_read: Annotated[Prompt, Field(min_length=1, max_length=200, pattern=r"\S")] = Field(
+        description="exactly these words, in any capitals; $placeholders stand for the image's own values",
+        examples=["SUPER COLA", "$word"],
     )
     where: Annotated[Text, Field(max_length=80)] = Field(
         "", description="where they stand, for people", examples=["the sign"]
