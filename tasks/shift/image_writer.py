@@ -164,7 +164,14 @@ class ImageWriter:
             assert done.pixels is not None
             cut = self._parts.cut_outs.cut(done.pixels, spec) if spec.background else None
             shown, ground = (done.pixels, None) if cut is None else (cut.pixels, cut.ground)
-            file = encode(shown, spec, image_format=self._parts.settings.image_format, ground=ground)
+            entry = self._parts.catalogue.entries.get(spec.model.alias)
+            file = encode(
+                shown,
+                spec,
+                image_format=self._parts.settings.image_format,
+                ground=ground,
+                architecture=entry.architecture if entry is not None else "sdxl",
+            )
             previews = [make_preview(shown, longest) for longest in (PREVIEW, THUMB)]
             encoded = time.perf_counter()
             # 2. What the checks say, of the whole picture as it was made.
