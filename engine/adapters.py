@@ -6,25 +6,26 @@ ControlNets too. An adapter whose scale is 0, before its start or after its end,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import T2IAdapter
 from torch import Tensor
 
 from engine.pixels import Picture, to_tensor
-from schemas.errors import ModelError, RenderError
+from engine.single_file import load_part
+from schemas.errors import RenderError, UnfitWeights
 from schemas.spec import ControlSpec
 
 
-def load_adapter(path: Path, *, dtype: torch.dtype, device: torch.device, alias: str) -> Any:
-    """Raises ModelError where the folder is of something else."""
-    if path.is_file():
-        raise ModelError(f"{alias}: {path} is one file; a T2I-Adapter is a folder with its config.json")
-    return T2IAdapter.from_pretrained(path, dtype=dtype, use_safetensors=True, local_files_only=True).to(device).eval()
+def load_adapter(path: Path, config: Mapping[str, Any], *, dtype: torch.dtype, device: torch.device, alias: str) -> Any:
+    """Of a file in its authors' layout or diffusers', or of a folder. Raises UnfitWeights where a key does not fit."""
+    try:
+        return load_part(path, "t2i_adapter", config, dtype=dtype).to(device)
+    except UnfitWeights as wrong:
+        raise UnfitWeights(f"{alias}: {wrong}") from None
 
 
 @contextmanager

@@ -52,8 +52,11 @@ def read_lora(path: Path, components: Components, *, asker: str, alias: str) -> 
     return Lora(path, fit)
 
 
-def is_peft_layout(base: Any, lora: Lora, name: str) -> None:
-    """Loads the plain pairs under this adapter's name. Raises UnfitWeights when another number of them was applied."""
+def load_by_peft(base: Any, lora: Lora, name: str) -> int:
+    """Loads the plain pairs under this adapter's name; returns their bytes on the device.
+
+    Raises UnfitWeights when another number of them was applied.
+    """
     states: dict[str, dict[str, Tensor]] = {}
     expected: dict[str, int] = {}
     for patch in lora.fit.patches:
@@ -77,6 +80,7 @@ def is_peft_layout(base: Any, lora: Lora, name: str) -> None:
         made = sum(name in getattr(m, "lora_A", ()) for m in getattr(base, component).modules())
         if made != count:
             raise UnfitWeights(f"{lora.path}: {made} of {count} modules of the {component} were changed")
+    return sum(tensor.numel() for state in states.values() for tensor in state.values()) * base.unet.dtype.itemsize
 
 
 class Merges:

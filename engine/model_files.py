@@ -4,21 +4,22 @@ The digest of an alias is the SHA-256 over the lines `<sha256 of file>  <relativ
 file that loading reads: .safetensors, .json and .txt. Of a checkpoint folder only `model_index.json` and the components
 it names count, so that a ControlNet kept inside it is no part of it; of several copies of one component only the one
 that is read. A single file's digest is its own line, and one more for each thing that is read beside it: `config`,
-`prediction_type`, `base`. An ip_adapter's has one line more, the digest of its image encoder.
-Only safetensors are weights; anything else that stands in their place is refused by name (`UnsafeWeights`).
+`prediction_type`, `base`. An ip_adapter's has one line more, the digest of its image encoder; a matting
+model's (ONNX), what its input is. Only safetensors are weights otherwise; anything else that stands in their place is
+refused by name (`UnsafeWeights`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from engine.digests import Digests
 from schemas.catalogue import Catalogue, Entry, Kind
-from schemas.errors import ModelMissing, UnsafeWeights
+from schemas.errors import ModelError, ModelMissing, UnsafeWeights
 from schemas.settings import Settings
 from schemas.spec import ImageSpec
 from schemas.weights.files import count_copies
@@ -37,10 +38,7 @@ class ModelFiles(Catalogue):
 
     def __init__(self, entries: Mapping[str, Entry], *, folder: Path, digests: Path | None = None) -> None:
         super().__init__(entries, folder=folder)
-        self._digests = digests
-        self._known: dict[str, str] = {}
-        if digests is not None and digests.is_file():
-            self._known = json.loads(digests.read_text())
+        self.digests = Digests(digests)
 
     @classmethod
     def read(cls, path: Path, *, digests: Path | None = None) -> Self:
@@ -53,9 +51,10 @@ class ModelFiles(Catalogue):
         if entry.hub is not None:
             return _in_hub_cache(entry.hub, alias, asker)
         assert entry.path is not None
-        path = (self.folder / entry.path.expanduser()).resolve()
+        path = self.place(entry.path)
         if not path.exists():
-            raise ModelMissing(f"{asker} asks for {alias}: nothing is at {path}")
+            said = "; the last scan did not find it either" if entry.gone else ""
+            raise ModelMissing(f"{asker} asks for {alias}: nothing is at {path}{said}")
         return path
 
     def local(self, alias: str) -> Path | None:
@@ -72,8 +71,9 @@ class ModelFiles(Catalogue):
     def _own_files(self, alias: str, asker: str) -> list[Path]:
         entry, path = self.entry(alias, asker=asker), self.where(alias, asker=asker)
         if path.is_file():
-            if path.suffix != ".safetensors":
-                raise UnsafeWeights(f"{asker} asks for {alias}: {path} is not safetensors")
+            form = ".onnx" if entry.kind == "matting" else ".safetensors"
+            if path.suffix != form:
+                raise UnsafeWeights(f"{asker} asks for {alias}: {path} is not {form.removeprefix('.')}")
             return [path]
         unread = {"safety_checker", "feature_extractor"} if entry.architecture == "sd15" else set()
         unread |= {"vae"} if entry.architecture == "sdxl-refiner" else set()  # the base's own is taken
@@ -95,7 +95,7 @@ class ModelFiles(Catalogue):
         files = self._own_files(alias, asker)
         root = self.where(alias, asker=asker)
         root = root if root.is_dir() else root.parent
-        lines = "".join(f"{self._file(path)}  {path.relative_to(root).as_posix()}\n" for path in files)
+        lines = "".join(f"{self.digests.sha256(path)}  {path.relative_to(root).as_posix()}\n" for path in files)
         entry = self.entry(alias, asker=asker)
         if entry.config is not None:
             lines += f"{self._config_digest(entry, asker)}  config\n"
@@ -103,6 +103,8 @@ class ModelFiles(Catalogue):
             lines += f"{entry.prediction_type} {entry.zero_snr}  prediction\n"
         if entry.base is not None:
             lines += f"{self.digest(entry.base, asker=asker)}  base\n"
+        if entry.kind == "matting":
+            lines += f"{entry.size} {entry.mean} {entry.std}  input\n"
         if encoder := entry.image_encoder:
             lines += f"{self.digest(encoder, asker=asker)}  image_encoder\n"
         return hashlib.sha256(lines.encode()).hexdigest()
@@ -110,12 +112,29 @@ class ModelFiles(Catalogue):
     def _config_digest(self, entry: Entry, asker: str) -> str:
         """Of the configurations and vocabularies of `config`; its weights are not read."""
         assert entry.config is not None
-        folder = (self.folder / entry.config.expanduser()).resolve()
+        folder = self.place(entry.config)
         if not folder.is_dir():
             raise ModelMissing(f"{asker} asks for {entry.alias}: its `config` {folder} is not a folder")
-        files = sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".txt") and path.is_file())
-        lines = "".join(f"{self._file(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
+        files = _texts(folder)
+        lines = "".join(f"{self.digests.sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
         return hashlib.sha256(lines.encode()).hexdigest()
+
+    def hashed(self, alias: str) -> list[Path]:
+        """Every file that goes into this alias's digest, as it is taken. Raises as `files` does."""
+        entry = self.entry(alias, asker="catalogue")
+        files = self._own_files(alias, "catalogue")
+        if entry.config is not None and (folder := self.place(entry.config)).is_dir():
+            files += _texts(folder)
+        for other in (entry.base, entry.image_encoder):
+            files += self.hashed(other) if other else []
+        return files
+
+    def known_digest(self, alias: str) -> str | None:
+        """Its digest where no file must be read for it; None where one must, or where one is missing."""
+        try:
+            return self.digest(alias) if all(self.digests.has(path) for path in self.hashed(alias)) else None
+        except (ModelError, OSError):
+            return None
 
     def missing(self, wanted: Iterable[ImageSpec | str], *, asker: str = "check") -> list[str]:
         """One sentence for each model that cannot be loaded, so that it is known before the night."""
@@ -134,24 +153,15 @@ class ModelFiles(Catalogue):
                 sentences.append(str(reason))
         return sentences
 
-    def _file(self, path: Path) -> str:
-        """SHA-256 of one file; read again only when its size or time changed."""
-        stat = path.stat()
-        key = f"{path}|{stat.st_size}|{stat.st_mtime_ns}"
-        if key not in self._known:
-            with path.open("rb") as opened:
-                self._known[key] = hashlib.file_digest(opened, "sha256").hexdigest()
-            if self._digests is not None:
-                self._digests.parent.mkdir(parents=True, exist_ok=True)
-                new = self._digests.with_suffix(f".{os.getpid()}")
-                new.write_text(json.dumps(self._known))
-                new.replace(self._digests)
-        return self._known[key]
-
 
 def open_model_files(settings: Settings) -> ModelFiles:
     """The studio's catalogue, with digests remembered between processes."""
     return ModelFiles.read(settings.catalogue, digests=settings.home / "digests.json")
+
+
+def _texts(folder: Path) -> list[Path]:
+    """Configurations and vocabularies."""
+    return sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".txt") and path.is_file())
 
 
 def _components(index: Path) -> list[str]:

@@ -27,9 +27,10 @@ from diffusers import (
 
 from engine.adapters import load_adapter
 from engine.compiling import Compiler, use_channels_last
+from engine.control_lora import load_control_lora
 from engine.controlnets import Controls, Remembered
 from engine.embeddings import Inversion, read_inversion
-from engine.lora import Lora, Merges, is_peft_layout, read_lora
+from engine.lora import Lora, Merges, load_by_peft, read_lora
 from engine.memory import NOTHING, Placement, Policy, choose_policy, weigh_models
 from engine.model_files import ModelFiles
 from engine.offload import OffloadedModels
@@ -43,12 +44,15 @@ from engine.upscale import Upscaler
 from schemas.errors import ModelChanged, ModelMissing, RenderError, UnfitWeights
 from schemas.spec import ControlSpec, EmbeddingRef, ImageSpec, LoraRef, ModelRef, Task
 from schemas.weights.components import read_folder_configs
+from schemas.weights.configs import controlnet_config, t2i_config, vae_config
+from schemas.weights.control_lora import MARK
 from schemas.weights.examine import list_components, list_file_components
 from schemas.weights.files import read_header_at, variant
-from schemas.weights.fit import controlnet_config, vae_config
 
 CONTROLNETS_HELD = 4
 EMBEDDINGS_HELD = 64
+LORAS_HELD = 256 * 2**20
+"""Bytes of LoRAs that stay on the device beside those in use, switched off, where the whole checkpoint fits on it."""
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +102,8 @@ class LoadedModels:
         self._inversions: LRUCache[str, Inversion] = LRUCache(EMBEDDINGS_HELD)
         self._cast: Any = None
         self._worn: tuple[tuple[str, float], ...] = ()
-        self._loras: list[str] = []
+        self._loras: dict[str, int] = {}
+        """Bytes of each that peft has on the modules, longest unused first."""
         self._merges = Merges()
         self._upscaler: tuple[str, Upscaler] | None = None
         self._refiner: tuple[str, Any] | None = None
@@ -129,7 +134,7 @@ class LoadedModels:
         # 3. the pipeline of this task around the same parts
         parts = {name: part for name, part in base.components.items() if name != "scheduler"}
         if spec.controlnets:
-            nets = [self._controlnet(control.model, asker=asker) for control in spec.controlnets]
+            nets = [self._controlnet(control.model, spec.model, asker=asker) for control in spec.controlnets]
             parts["controlnet"] = Controls(nets, [_mode(*pair) for pair in zip(spec.controlnets, nets, strict=True)])
         self.placed.settle(parts, parts["controlnet"].nets if spec.controlnets else (), policy)
         old = architecture == "sd15"
@@ -148,7 +153,8 @@ class LoadedModels:
         """What of this spec's models stays on the device. Raises as `pipeline` does."""
         nets = tuple(control.model.digest for control in spec.controls)
         shape = (spec.width, spec.height, spec.guidance_scale > 1, spec.storage_dtype)
-        key = (spec.model.digest, spec.vae, spec.refiner, nets, shape)
+        worn = tuple(ref.digest for ref in (*spec.loras, *(reference.model for reference in spec.references)))
+        key = (spec.model.digest, spec.vae, spec.refiner, nets, worn, shape)
         if key not in self._policies:
             itemsize = self.dtype.itemsize
             weights = weigh_models(self.catalogue, spec, itemsize=itemsize) if self.room is not None else NOTHING
@@ -171,7 +177,10 @@ class LoadedModels:
     def _adapter(self, ref: ModelRef, *, asker: str) -> Any:
         if ref.digest not in self._adapters:
             path = self.checked(ref, asker=asker)
-            self._adapters[ref.digest] = load_adapter(path, dtype=self.dtype, device=self.device, alias=ref.alias)
+            entry = self.catalogue.entry(ref.alias, asker=asker)
+            config = t2i_config(self.catalogue, entry, path, read_header_at(path))
+            net = load_adapter(path, config, dtype=self.dtype, device=self.device, alias=ref.alias)
+            self._adapters[ref.digest] = net
         return self._adapters[ref.digest]
 
     def inversions(self, spec: ImageSpec, *, asker: str) -> list[Inversion]:
@@ -192,7 +201,12 @@ class LoadedModels:
         if self._refiner is None or self._refiner[0] != ref.digest:
             self._refiner = None
             path = self.checked(ref, asker=asker)
-            pipe = load_refiner(path, vae, dtype=self.dtype, device=self.device, alias=ref.alias)
+            entry = self.catalogue.entry(ref.alias, asker=asker)
+            components = list_components(self.catalogue, entry) or {}
+            config = self.catalogue.place(entry.config) if entry.config else None
+            pipe = load_refiner(
+                path, vae, components, dtype=self.dtype, device=self.device, alias=ref.alias, config=config
+            )
             self._tune(pipe.unet)
             self._refiner = (ref.digest, pipe)
         return self._refiner[1]
@@ -215,8 +229,8 @@ class LoadedModels:
         for wanted, by in ((ref.digest, f"{asker} was planned with"), (pinned, "the pin is")):
             if wanted != now:
                 raise ModelChanged(
-                    f"{ref.alias} is {now[:12]} now, but {by} {wanted[:12]}; put the old weights back, or pin the new "
-                    "ones and submit again"
+                    f"{ref.alias} is {now[:12]} now, but {by} {wanted[:12]}; put the old weights back, or take "
+                    f"the new ones with `dailies models repin {ref.alias}` and submit again"
                 )
         return self.catalogue.where(ref.alias, asker=asker)
 
@@ -249,12 +263,17 @@ class LoadedModels:
             self._tune(self._home(self._vaes[ref.digest]))
         return self._vaes[ref.digest]
 
-    def _controlnet(self, ref: ModelRef, *, asker: str) -> Any:
+    def _controlnet(self, ref: ModelRef, base: ModelRef, *, asker: str) -> Any:
         if ref.digest not in self._nets:
             path = self.checked(ref, asker=asker)
             entry = self.catalogue.entry(ref.alias, asker=asker)
-            config = controlnet_config(self.catalogue, entry, path, read_header_at(path))
-            net = load_part(path, "controlnet", config, dtype=self.dtype)
+            if MARK in (header := read_header_at(path)).tensors:
+                components = list_components(self.catalogue, self.catalogue.entry(base.alias, asker=asker))
+                assert components is not None  # it is loaded
+                net = load_control_lora(path, self.checked(base, asker=asker), components["unet"], dtype=self.dtype)
+            else:
+                config = controlnet_config(self.catalogue, entry, path, header)
+                net = load_part(path, "controlnet", config, dtype=self.dtype)
             net.controlnet_cond_embedding = Remembered(net.controlnet_cond_embedding)
             self._nets[ref.digest] = self._tune(self._home(net))
         return self._nets[ref.digest]
@@ -294,14 +313,17 @@ class LoadedModels:
         names = [name for name, _ in wanted]
         if not wanted:
             base.unload_lora_weights()
-            self._loras = []
+            self._loras = {}
         for name in names:
-            if name not in self._loras:
-                is_peft_layout(base, files[name], name)
-                self._loras.append(name)
-        if gone := [name for name in self._loras if name not in names]:
-            base.delete_adapters([name for name in gone if name in _adapters(base)])
-        self._loras = names
+            size = self._loras.pop(name, None)
+            self._loras[name] = load_by_peft(base, files[name], name) if size is None else size
+        held = LORAS_HELD if self.placed.policy.placement is Placement.RESIDENT else 0
+        unused = [name for name in self._loras if name not in names]
+        while unused and sum(self._loras[name] for name in unused) > held:
+            gone = unused.pop(0)
+            if gone in _adapters(base):
+                base.delete_adapters([gone])
+            del self._loras[gone]
         if known := [(name, weight) for name, weight in wanted if name in _adapters(base)]:
             base.set_adapters([name for name, _ in known], [weight for _, weight in known])
         for name, weight in wanted:
@@ -311,7 +333,7 @@ class LoadedModels:
         """The checkpoint as it was read."""
         self._merges.take_out()
         base.unload_lora_weights()
-        self._loras, self._worn = [], ()
+        self._loras, self._worn = {}, ()
 
     def _home(self, part: Any) -> Any:
         """Onto the device, unless it is to wait in the host's memory (engine/offload.py)."""
@@ -333,7 +355,7 @@ class LoadedModels:
     def drop(self) -> None:
         """The checkpoint before goes first: two do not fit on most cards."""
         self.placed.lift()
-        self._base, self._base_key, self._worn, self._loras, self._cast = None, None, (), [], None
+        self._base, self._base_key, self._worn, self._loras, self._cast = None, None, (), {}, None
         self._merges = Merges()
         self._refiner = None
         self._nets.clear()
@@ -367,7 +389,7 @@ def _load_checkpoint(path: Path, catalogue: ModelFiles, alias: str, asker: str, 
     encoders = ["text_encoder"] if old else ["text_encoder", "text_encoder_2"]
     if absent := [name for name in ("unet", "vae", *encoders) if name not in parts]:
         raise UnfitWeights(f"{asker} asks for {alias}: {path} holds no {', '.join(absent)}; give `base:`")
-    folder = (catalogue.folder / entry.config.expanduser()).resolve() if entry.config else None
+    folder = catalogue.place(entry.config) if entry.config else None
     for name in ("tokenizer", "tokenizer_2")[: len(encoders)]:
         if name not in parts or (folder is not None and (folder / name).is_dir()):
             parts[name] = tokenizer(components[name], folder=folder and folder / name)

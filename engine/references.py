@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import init_empty_weights
 from cachetools import LRUCache
 from diffusers.models.embeddings import ImageProjection
 from PIL import Image
 from safetensors import safe_open
 from torch import Tensor
-from transformers import CLIPVisionModelWithProjection
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from engine.model_files import ModelFiles
 from engine.pixels import Picture
-from schemas.errors import ModelMissing
+from schemas.errors import ModelMissing, UnfitWeights
 from schemas.spec import ReferenceSpec
+from schemas.weights.adapters import read_vision_config
+from schemas.weights.files import read_header_at
+from schemas.weights.placing import UNREAD
 
 KEPT = 64
 
@@ -80,10 +84,29 @@ class References:
             names = ", ".join(sorted(str(alias) for alias in aliases))
             raise ModelMissing(f"{asker}: IP-Adapters used together share one image encoder; these have {names}")
         path = self.catalogue.where(str(aliases.pop()), asker=asker)
-        encoder = CLIPVisionModelWithProjection.from_pretrained(
-            path, dtype=base.unet.dtype, use_safetensors=True, local_files_only=True
-        )
+        if path.is_file():
+            encoder = _single_file(path, base.unet.dtype)
+        else:
+            encoder = CLIPVisionModelWithProjection.from_pretrained(
+                path, dtype=base.unet.dtype, use_safetensors=True, local_files_only=True
+            )
         return encoder.to(base.device).eval()
+
+
+def _single_file(path: Path, dtype: torch.dtype) -> Any:
+    """As ComfyUI has them: transformers' names, the configuration by their shapes. Raises UnfitWeights."""
+    with init_empty_weights(include_buffers=False):
+        encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**read_vision_config(read_header_at(path))))
+    with safe_open(path, framework="pt") as opened:
+        names = [key for key in opened.keys() if not UNREAD.match(key)]  # noqa: SIM118  (safe_open is no mapping)
+        weights = {name: opened.get_tensor(name).to(dtype) for name in names}
+    missing, unexpected = encoder.load_state_dict(weights, assign=True, strict=False)
+    if missing or unexpected:
+        raise UnfitWeights(
+            f"{path}: {len(missing)} keys are missing and {len(unexpected)} would not apply: "
+            f"{', '.join([*missing, *unexpected][:3])}"
+        )
+    return encoder.to(dtype)
 
 
 def _weights(path: Path, asker: str) -> dict[str, dict[str, Tensor]]:

@@ -18,17 +18,47 @@ from torch import Generator, Tensor
 from engine.guidance import use_guidance
 from engine.prompts import Words
 from engine.schedules import make_scheduler, read_eta
-from schemas.errors import ModelError
+from engine.single_file import load_parts, read_scheduler
+from engine.tokens import tokenizer
+from schemas.errors import UnfitWeights
 from schemas.spec import ImageSpec
+from schemas.weights.components import Components
 
 
-def load_refiner(path: Path, vae: Any, *, dtype: torch.dtype, device: torch.device, alias: str) -> Any:
-    """Its autoencoder is not read: the base's is the same, and one is enough."""
+def load_refiner(
+    path: Path,
+    vae: Any,
+    components: Components,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    alias: str,
+    config: Path | None = None,
+) -> Any:
+    """A diffusers folder, or a file with `components`. Its autoencoder is not used: the base's is the same.
+
+    `config`: a folder that may have a tokenizer of its own for a file.
+
+    Raises UnfitWeights for a file some of whose keys would not apply.
+    """
     if path.is_file():
-        raise ModelError(f"{alias}: {path} is one file; a refiner is a diffusers folder")
-    pipe = StableDiffusionXLImg2ImgPipeline.from_pretrained(
-        path, vae=vae, dtype=dtype, use_safetensors=True, local_files_only=True, add_watermarker=False
-    )
+        parts = load_parts(path, components, dtype=dtype) | {"vae": vae}
+        if absent := [name for name in ("unet", "text_encoder_2") if name not in parts]:
+            raise UnfitWeights(f"{alias}: {path} holds no {' and no '.join(absent)}")
+        pipe = StableDiffusionXLImg2ImgPipeline(
+            **parts,
+            text_encoder=None,
+            tokenizer=None,
+            tokenizer_2=tokenizer(components["tokenizer_2"], folder=config / "tokenizer_2" if config else None),
+            scheduler=read_scheduler(components["scheduler"]),
+            requires_aesthetics_score=True,
+            force_zeros_for_empty_prompt=False,
+            add_watermarker=False,
+        )
+    else:
+        pipe = StableDiffusionXLImg2ImgPipeline.from_pretrained(
+            path, vae=vae, dtype=dtype, use_safetensors=True, local_files_only=True, add_watermarker=False
+        )
     pipe.set_progress_bar_config(disable=True)
     pipe.unet.eval()
     pipe.trained = dict(pipe.scheduler.config)  # each spec's scheduler is made from this, not from the one before

@@ -14,7 +14,7 @@ from typing import Any
 import diffusers
 import torch
 from accelerate import init_empty_weights
-from diffusers import AutoencoderKL, ControlNetModel, ControlNetUnionModel, UNet2DConditionModel
+from diffusers import AutoencoderKL, ControlNetModel, ControlNetUnionModel, T2IAdapter, UNet2DConditionModel
 from safetensors import safe_open
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
@@ -54,7 +54,7 @@ def read_scheduler(config: Mapping[str, Any]) -> Any:
 def _filled(component: str, config: Mapping[str, Any], table: Table, path: Path, dtype: torch.dtype) -> Any:
     with init_empty_weights(include_buffers=False):
         module = _empty(component, config)
-    weights = dict(_tensors(component, table, path, dtype))
+    weights = dict(read_tensors(component, table, path, dtype))
     missing, unexpected = module.load_state_dict(weights, assign=True, strict=False)
     if missing or unexpected:
         raise UnfitWeights(f"{path}: {component} was left without {', '.join([*missing, *unexpected][:3])}")
@@ -66,6 +66,8 @@ def _empty(component: str, config: Mapping[str, Any]) -> Any:
         return CLIPTextModel(CLIPTextConfig(**config))
     if component == "text_encoder_2":
         return CLIPTextModelWithProjection(CLIPTextConfig(**config))
+    if component == "t2i_adapter":
+        return T2IAdapter.from_config({name: value for name, value in config.items() if not name.startswith("_")})
     if component == "controlnet":
         cls = ControlNetUnionModel if config.get("num_control_type") else ControlNetModel
         known = {name: value for name, value in config.items() if not name.startswith("_")}
@@ -77,7 +79,7 @@ def _empty(component: str, config: Mapping[str, Any]) -> Any:
     return {"unet": UNet2DConditionModel, "vae": AutoencoderKL}[component].from_config(dict(config))
 
 
-def _tensors(component: str, table: Table, path: Path, dtype: torch.dtype) -> Any:
+def read_tensors(component: str, table: Table, path: Path, dtype: torch.dtype) -> Any:
     """(the module's own name, tensor) of each weight, file by file."""
     names: dict[str, list[tuple[str, Source]]] = {}
     for name, source in table.items():

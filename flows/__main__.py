@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands import ordering, provenance, upkeep
+from flows.commands import lists, models, ordering, provenance, upkeep
 from schemas.errors import DailiesError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 
 ordering.add_to(app)
+lists.add_to(app)
 
 
 def main() -> None:
@@ -68,14 +69,20 @@ def settings() -> Settings:
 
 
 @app.command()
-def preflight() -> None:
+def preflight(lines: lists.JsonLines = False) -> None:
     """Say which device renders, with which levers, and how each checkpoint will fit into its memory."""
     from engine.model_files import open_model_files
+    from flows.commands.tables import print_json
     from tasks.planning.preflight import fits_device
 
     given = settings()
-    for line in fits_device(given, open_model_files(given)):
-        print(line)
+    found = fits_device(given, open_model_files(given))
+    if not lines:
+        print("\n".join(found))
+        return
+    starts = [number for number, line in enumerate(found) if not line.startswith(" ")]
+    for start, end in zip(starts, [*starts[1:], len(found)], strict=True):
+        print_json({"what": found[start], "lines": [line.strip() for line in found[start + 1 : end]]})
 
 
 @app.command()
@@ -89,7 +96,7 @@ def reproduce(
 
     parts = open_parts(settings())
     picture = find_image(parts.ledger, digest)
-    found = reproduce(picture, store=parts.store, engine=parts.engine, settings=parts.settings)
+    found = reproduce(picture, store=parts.store, engine=parts.engine, cut_outs=parts.cut_outs, settings=parts.settings)
     print(found)
     if out is not None:
         from PIL import Image
@@ -183,12 +190,17 @@ def night() -> None:
 
 
 @app.command()
-def status() -> None:
+def status(as_json: ordering.JsonOption = False) -> None:
     """Say what is submitted, waiting, in hand, set aside and to be reviewed."""
-    from flows.commands.status import print_status
+    from flows.commands.status import collect_status, print_status
+    from flows.commands.tables import print_json
     from tasks.parts import open_parts
 
-    print_status(open_parts(settings()))
+    status = collect_status(open_parts(settings()))
+    if as_json:
+        print_json(status)
+    else:
+        print_status(status)
 
 
 @app.command()
@@ -203,12 +215,12 @@ def report(
 
 
 @app.command("set-aside")
-def set_aside() -> None:
+def set_aside(lines: lists.JsonLines = False) -> None:
     """List what failed too often and waits for somebody to look."""
     from flows.commands.status import print_set_aside
     from tasks.parts import open_parts
 
-    print_set_aside(open_parts(settings()))
+    print_set_aside(open_parts(settings()), lines=lines)
 
 
 @app.command()
@@ -326,6 +338,7 @@ def worker(
 
 upkeep.add_to(app)
 provenance.add_to(app)
+models.add_to(app)
 
 if __name__ == "__main__":
     main()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.weights import original
+from schemas.weights.adapters import list_t2i_shapes, list_t2i_tables
 from schemas.weights.components import list_component_shapes, load_shipped
 from schemas.weights.header import BITS
 from schemas.weights.shapes import Shapes, list_controlnet_shapes, list_unet_shapes
@@ -193,23 +194,60 @@ def controlnet(architecture: str, *, union: int = 0, original_keys: bool = False
     return joined(original.map_original_unet(shapes, config), shapes, "control_model.")
 
 
-def ip_adapter(cross: int, *, face: bool = False) -> dict[str, tuple[int, ...]]:
-    made: dict[str, tuple[int, ...]] = {"image_proj.proj.weight": (4 * cross, 1280), "image_proj.norm.weight": (cross,)}
-    for n in range(1, 8, 2):
-        made |= {f"ip_adapter.{n}.to_{part}_ip.weight": (320, cross) for part in "kv"}
+def ip_adapter(architecture: str = "sdxl", *, face: bool = False, seen: int = 1280) -> dict[str, tuple[int, ...]]:
+    """`seen`: how wide the image encoder's answer is."""
+    config = load_shipped(architecture)["unet"]
+    cross = config["cross_attention_dim"]
+    made: dict[str, tuple[int, ...]] = {
+        "image_proj.proj.weight": (4 * cross, seen), "image_proj.proj.bias": (4 * cross,),
+        "image_proj.norm.weight": (cross,), "image_proj.norm.bias": (cross,),
+    }  # fmt: skip
+    shapes = list_unet_shapes(config)
+    keys = [name for part in ("down", "up", "mid") for name in shapes if name.startswith(part)]
+    for n, name in enumerate(name for name in keys if name.endswith("attn2.to_k.weight")):
+        made |= {f"ip_adapter.{2 * n + 1}.to_{part}_ip.weight": shapes[name] for part in "kv"}
         if face:
-            made |= {
-                f"ip_adapter.{n}.to_q_lora.down.weight": (128, 320),
-                f"ip_adapter.{n}.to_q_lora.up.weight": (320, 128),
-            }
+            made[f"ip_adapter.{2 * n + 1}.to_q_lora.down.weight"] = (128, shapes[name][0])
     return made
 
 
-T2I = {
-    "body.0.block1.weight": (320, 320, 3, 3),
-    "body.0.block2.weight": (1280, 320, 1, 1),
-    "conv_in.weight": (320, 768, 3, 3),
-}
+def t2i_adapter(architecture: str = "sdxl", *, own: bool = False) -> dict[str, tuple[int, ...]]:
+    """In its authors' layout, or (`own`) in diffusers'."""
+    config = {
+        "in_channels": 3, "channels": [320, 640, 1280, 1280], "num_res_blocks": 2,
+        "downscale_factor": 16 if architecture == "sdxl" else 8,
+        "adapter_type": "full_adapter_xl" if architecture == "sdxl" else "full_adapter",
+    }  # fmt: skip
+    shapes = list_t2i_shapes(config)
+    return dict(shapes) if own else joined(list_t2i_tables(shapes, config)[2], shapes, "")
+
+
+def control_lora(architecture: str = "sdxl", rank: int = 128) -> dict[str, tuple[int, ...]]:
+    """As Stability trades them: pairs for what the UNet has, whole tensors for biases, norms and what is its own."""
+    config = load_shipped(architecture)["unet"]
+    shapes = list_controlnet_shapes(config)
+    made: dict[str, tuple[int, ...]] = {"lora_controlnet": ()}
+    for name, source in original.map_original_unet(shapes, config).items():
+        shape, at = shapes[name], source.key.removesuffix(".weight")
+        if len(shape) > 1 and not name.startswith("controlnet_"):
+            made[f"{at}.up"] = (shape[0], rank, *(1 for _ in shape[2:]))
+            made[f"{at}.down"] = (rank, *shape[1:])
+        else:
+            made[source.key] = shape
+    return made
+
+
+def vision(width: int = 1280, projection: int = 1024, layers: int = 2) -> dict[str, tuple[int, ...]]:
+    """A CLIP image encoder in transformers' layout, with fewer layers."""
+    at = "vision_model.encoder.layers"
+    made: dict[str, tuple[int, ...]] = {
+        "vision_model.embeddings.patch_embedding.weight": (width, 3, 14, 14),
+        "vision_model.embeddings.position_embedding.weight": (257, width),
+        "visual_projection.weight": (projection, width),
+    }
+    return made | {f"{at}.{n}.mlp.fc1.weight": (4 * width, width) for n in range(layers)}
+
+
 TAESD = {"1.weight": (64, 4, 3, 3), "3.conv.0.weight": (64, 64, 3, 3), "3.conv.0.bias": (64,)}
 ESRGAN = {"model.0.weight": (64, 3, 3, 3), "model.1.sub.0.RDB1.conv1.0.weight": (32, 64, 3, 3)}
 FLUX = {
@@ -222,12 +260,6 @@ FLUX_LORA = {
     for side, shape in (("down", (8, 3072)), ("up", (9216, 8)))
 }
 LLLITE = {"lllite_unet_down_blocks_1_attentions_0_attn1_to_q.down.0.weight": (32, 640)}
-CONTROL_LORA = {
-    "lora_controlnet": (), "input_hint_block.0.weight": (16, 3, 3, 3),
-    "input_blocks.4.1.transformer_blocks.0.attn2.to_k.down": (128, 2048),
-    "input_blocks.4.1.transformer_blocks.0.attn2.to_k.up": (640, 128),
-}  # fmt: skip
-VISION = {"vision_model.embeddings.patch_embedding.weight": (1280, 3, 14, 14)}
 
 
 @dataclass
@@ -242,11 +274,15 @@ class Made:
     others: Mapping[str, Any] = field(default_factory=dict)
 
 
+LARGE = 1500
+"""Keys from which on a layout is there once: its header takes a tenth of a second to read."""
+
+
 def shelf(folder: Path, *, copies: int = 4) -> list[Made]:
-    """Every layout, each `copies` times under other names. Nothing is bigger on disk than its header."""
+    """Every layout, small ones `copies` times under other names. Nothing is bigger on disk than its header."""
     made: list[Made] = []
     for place, kind, architecture, layout, refused, shapes, rest in _plan():
-        for n in range(copies):
+        for n in range(copies if len(shapes) < LARGE else 1):
             stem, _, suffix = place.rpartition(".")
             path = f"{stem}_{n}.{suffix}" if n else place
             options = {name: rest[name] for name in ("dtype", "metadata") if name in rest}
@@ -346,16 +382,19 @@ def _plan() -> Iterable[tuple[str, str, str, str | None, bool, Plain, dict[str, 
         {},
     )
     yield "controlnet/union.safetensors", "controlnet", "sdxl", "union", False, controlnet("sdxl", union=8), {}
-    yield "controlnet/control_lora.safetensors", "controlnet", "sdxl", "control-lora", False, CONTROL_LORA, {}
+    yield "controlnet/control_lora.safetensors", "controlnet", "sdxl", "control-lora", False, control_lora(), {}
     yield "controlnet/lllite.safetensors", "controlnet", "", "controllllite", True, LLLITE, {}
-    yield "controlnet/t2i.safetensors", "t2i_adapter", "sdxl", "original", False, T2I, {}
-    yield "ipadapter/plain.safetensors", "ip_adapter", "sdxl", "plain", False, ip_adapter(2048), {}
-    yield "ipadapter/faceid.safetensors", "ip_adapter", "sdxl", "faceid", True, ip_adapter(2048, face=True), {}
+    yield "controlnet/t2i.safetensors", "t2i_adapter", "sdxl", "original", False, t2i_adapter(), {}
+    yield "controlnet/t2i_v1.safetensors", "t2i_adapter", "sd15", "original", False, t2i_adapter("sd15"), {}
+    yield "t2i_adapter/t2i_diffusers.safetensors", "t2i_adapter", "sdxl", "diffusers", False, t2i_adapter(own=True), {}
+    yield "ipadapter/plain.safetensors", "ip_adapter", "sdxl", "plain", False, ip_adapter(), {}
+    yield "ipadapter/faceid.safetensors", "ip_adapter", "sdxl", "faceid", True, ip_adapter(face=True), {}
     yield "embeddings/xl.safetensors", "embedding", "sdxl", None, False, {"clip_l": (3, 768), "clip_g": (3, 1280)}, {}
     yield "embeddings/v1.safetensors", "embedding", "sd15", None, False, {"emb_params": (4, 768)}, {}
     yield "upscale_models/esrgan.safetensors", "upscaler", "", "esrgan", False, ESRGAN, {}
-    yield "clip_vision/vit_h.safetensors", "image_encoder", "", None, False, VISION, {}
-    yield "clip/clip_l.safetensors", "text_encoder", "", "clip_l", False, {
-        f"text_model.{n}": s
-        for n, s in list_component_shapes(load_shipped("sdxl"))["text_encoder"].items()}, {}  # fmt: skip
+    yield "clip_vision/vit_h.safetensors", "image_encoder", "", None, False, vision(), {}
+    yield "clip_vision/bigg.safetensors", "image_encoder", "", None, False, vision(1664, 1280), {}
+    words = list_component_shapes(load_shipped("sdxl"))["text_encoder"]
+    clip: Plain = {f"text_model.{name}": shape for name, shape in words.items()}
+    yield "clip/clip_l.safetensors", "text_encoder", "", "clip_l", False, clip, {}
     yield "loras/empty.safetensors", "unknown", "", None, True, {}, {}

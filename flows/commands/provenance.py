@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from flows.commands.ordering import JsonOption
 
 group = typer.Typer(help="Certificates with which delivered files are signed (C2PA).", no_args_is_help=True)
 
@@ -27,9 +30,13 @@ def init(
     print(f"{folder}: authority.pem to hand out, certificate.pem and key.pem to sign with; keep key.pem secret")
 
 
-def verify(file: Annotated[Path, typer.Argument(help="a delivered file", show_default=False)]) -> None:
+def verify(
+    file: Annotated[Path, typer.Argument(help="a delivered file", show_default=False)],
+    as_json: JsonOption = False,
+) -> None:
     """Say what a delivered file is, from which record, and whether a byte of it changed. Exit code 1 when one did."""
     from flows.__main__ import settings
+    from flows.commands.tables import print_json
     from schemas.errors import InputError
     from storage.provenance import open_signer
     from tasks.delivery.verify import verify_file
@@ -44,7 +51,10 @@ def verify(file: Annotated[Path, typer.Argument(help="a delivered file", show_de
     parts = open_parts(given)
     authority = signer.authority if signer else None
     result = verify_file(data, file_name=file.name, ledger=parts.ledger, store=parts.store, authority=authority)
-    print(result)
+    if as_json:
+        print_json(asdict(result) | {"sound": result.is_sound})
+    else:
+        print(result)
     raise typer.Exit(0 if result.is_sound else 1)
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
+from flows.commands.tables import print_json
 from flows.schedule import schedule_line
 from schemas.errors import InputError, LedgerError, LedgerUnavailable
 from schemas.settings import Settings
@@ -31,31 +36,55 @@ def print_night(result: dict[str, Any] | None, settings: Settings) -> int:
     return int(result["outcome"] in ("blocked", "stopped", "failed"))
 
 
-def print_status(parts: Parts) -> None:
+def collect_status(parts: Parts) -> dict[str, Any]:
+    """Counts of what is submitted, waiting, in hand, set aside and to be reviewed; the last night; when the next is."""
     ledger = parts.ledger
     waiting = ledger.waiting()
-    asked: dict[str, int] = {}
-    for item in waiting:
-        asked[item.project] = asked.get(item.project, 0) + 1
+    night = next(iter(ledger.nights(limit=1)), None)
+    return {
+        "submitted_not_planned": len(ledger.unplanned()),
+        "decisions_to_answer": len(list_unanswered(parts)),
+        "waiting": len(waiting),
+        "waiting_by_project": dict(sorted(Counter(item.project for item in waiting).items())),
+        "in_hand": ledger.in_hand(),
+        "set_aside": len(ledger.set_aside()),
+        "to_review": sum(count.waiting for count in ledger.inbox_counts()),
+        "approved_not_delivered": len(ledger.deliverable()),
+        "last_night": night
+        and {
+            "night": night.id,
+            "started_at": night.started_at.isoformat(),
+            "ended_at": night.ended_at and night.ended_at.isoformat(),
+            "outcome": night.outcome,
+        },
+        "schedule": schedule_line(parts.settings),
+    }
+
+
+def print_status(status: Mapping[str, Any]) -> None:
     rows = [
-        ("submitted, not planned", len(ledger.unplanned())),
-        ("decisions to answer with a retake", len(list_unanswered(parts))),
-        ("waiting to be made", len(waiting)),
-        *((f"  of {project}", count) for project, count in sorted(asked.items())),
-        ("in a worker's hands", ledger.in_hand()),
-        ("set aside", len(ledger.set_aside())),
-        ("to be reviewed", sum(count.waiting for count in ledger.inbox_counts())),
-        ("approved, not delivered", len(ledger.deliverable())),
+        ("submitted, not planned", status["submitted_not_planned"]),
+        ("decisions to answer with a retake", status["decisions_to_answer"]),
+        ("waiting to be made", status["waiting"]),
+        *((f"  of {project}", count) for project, count in status["waiting_by_project"].items()),
+        ("in a worker's hands", status["in_hand"]),
+        ("set aside", status["set_aside"]),
+        ("to be reviewed", status["to_review"]),
+        ("approved, not delivered", status["approved_not_delivered"]),
     ]
     width = max(len(name) for name, _ in rows)
     for name, count in rows:
         print(f"{name:{width}}  {count:>7}")
-    for night in ledger.nights(limit=1):
-        ended = f"ended {night.ended_at:%Y-%m-%d %H:%M} UTC" if night.ended_at else "not ended"
+    if night := status["last_night"]:
+        ended = f"ended {_moment(night['ended_at'])}" if night["ended_at"] else "not ended"
         print(
-            f"last night: {night.id}, begun {night.started_at:%Y-%m-%d %H:%M} UTC, {ended}, {night.outcome or 'open'}"
+            f"last night: {night['night']}, begun {_moment(night['started_at'])}, {ended}, {night['outcome'] or 'open'}"
         )
-    print(schedule_line(parts.settings))
+    print(status["schedule"])
+
+
+def _moment(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC"
 
 
 def find_report(parts: Parts, number: int | None) -> str:
@@ -75,11 +104,14 @@ def find_report(parts: Parts, number: int | None) -> str:
     return parts.store.get(key).decode()
 
 
-def print_set_aside(parts: Parts) -> None:
+def print_set_aside(parts: Parts, *, lines: bool = False) -> None:
     aside = parts.ledger.set_aside()
     for item in aside:
-        print(f"{item.digest[:12]}  {item.project} / {item.asset} {item.variant}  {item.cause}: {item.message}")
-    if not aside:
+        if lines:
+            print_json(asdict(item))
+        else:
+            print(f"{item.digest[:12]}  {item.project} / {item.asset} {item.variant}  {item.cause}: {item.message}")
+    if not aside and not lines:
         print("nothing is set aside")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # they import SQLAlchemy, which a broken manifest does not need
@@ -15,6 +16,27 @@ if TYPE_CHECKING:  # they import SQLAlchemy, which a broken manifest does not ne
 def print_json(value: Any) -> None:
     """One JSON value on one line; dates and times as ISO 8601."""
     print(json.dumps(value, default=str, ensure_ascii=False))
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], *, lines: bool, empty: str) -> None:
+    """A table under the rows' names, numbers to the right; `lines`: a JSON object a line. `empty`: for no row."""
+    if lines:
+        for row in rows:
+            print_json(row)
+        return
+    if not rows:
+        print(empty)
+        return
+    cells = [[str(name) for name in rows[0]]]
+    cells += [["" if value is None else str(value) for value in row.values()] for row in rows]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    columns = zip(*(row.values() for row in rows), strict=True)
+    right = [all(isinstance(value, int | None) for value in column) for column in columns]
+    for number, line in enumerate(cells):
+        if number == 1:
+            print("  ".join("-" * width for width in widths))
+        parts = [cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(line, widths, right, strict=True)]
+        print("  ".join(parts).rstrip())
 
 
 def count_nouns(many: int, noun: str) -> str:

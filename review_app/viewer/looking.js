@@ -2,7 +2,7 @@
 // How the picture is shown: background, channels, exposure, gamma, tiles. Nothing here changes what is decided.
 
 const CHOICES = {
-  backdrop: { "": "Page", checker: "Checker", black: "Black", grey: "Mid-grey", white: "White" },
+  backdrop: { "": "Automatic", checker: "Checker", black: "Black", grey: "Mid-grey", white: "White" },
   channel: { "": "Colour", red: "Red", green: "Green", blue: "Blue", alpha: "Alpha", luminance: "Luminance" },
   pixels: { "": "Sharp from 200 %", smooth: "Smooth", nearest: "Nearest" },
 };
@@ -59,7 +59,7 @@ function showTone(view) {
   const steps = toneSteps(look);
   view.tone.replaceChildren(...steps);
   for (const layer of [parts.pictures, parts.under, parts.tiling, parts.panes]) layer.style.filter = steps.length ? "url(#tone)" : "";
-  parts.stage.dataset.backdrop = look.backdrop;
+  parts.stage.dataset.backdrop = look.backdrop || (onScreen(view.deck)?.cut ? "checker" : "");
   for (const control of view.root.querySelectorAll("[data-look]")) {
     const value = look[control.dataset.look];
     if (control.type === "checkbox") control.checked = Boolean(value);

@@ -13,6 +13,7 @@ from typing import Any
 
 from schemas.errors import UnfitWeights
 from schemas.settings import ROOT
+from schemas.weights.adapters import list_t2i_shapes
 from schemas.weights.shapes import Shapes, list_clip_shapes, list_controlnet_shapes, list_unet_shapes, list_vae_shapes
 
 Components = Mapping[str, Mapping[str, Any]]
@@ -85,6 +86,8 @@ def list_component_shapes(components: Components) -> dict[str, Shapes]:
                 made[name] = list_vae_shapes(config)
             elif name == "controlnet":
                 made[name] = list_controlnet_shapes(config)
+            elif name == "t2i_adapter":
+                made[name] = list_t2i_shapes(config)
             elif name.startswith("text_encoder"):
                 made[name] = list_clip_shapes(config, projection=_projects(name, config))
     except (KeyError, IndexError, TypeError) as wrong:

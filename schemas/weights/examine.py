@@ -92,9 +92,7 @@ def list_file_components(header: Header, catalogue: Catalogue, entry: Entry) -> 
     """Of a single file: `config`'s, else the shipped ones of its architecture, with its own number of channels."""
     identity = identify(header)
     if entry.config is not None:
-        return _predicting(
-            read_folder_configs((catalogue.folder / entry.config.expanduser()).resolve()), identity, entry
-        )
+        return _predicting(read_folder_configs(catalogue.place(entry.config)), identity, entry)
     if identity.architecture in ("ssd-1b", "segmind-vega"):
         raise UnfitWeights(f"it is {identity.name}; give `config:`, a diffusers folder of its kind")
     components = {name: dict(config) for name, config in load_shipped(entry.architecture).items()}

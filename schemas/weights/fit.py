@@ -6,13 +6,15 @@ headers only; "" means sound, or that the files are not on this machine, which o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from schemas.catalogue import Catalogue, Entry
 from schemas.errors import UnfitWeights
+from schemas.weights.adapters import ip_adapter_fault, ip_adapter_input, read_vision_config
 from schemas.weights.components import Components, list_component_shapes, load_shipped, read_folder_configs, read_json
+from schemas.weights.configs import controlnet_config, t2i_config, vae_config
+from schemas.weights.control_lora import MARK, fit_control_lora
+from schemas.weights.entry_faults import list_entry_faults, list_mode_faults
 from schemas.weights.examine import examine_weights, find_contradiction, list_components
 from schemas.weights.files import list_weight_files, read_files, read_header_at
 from schemas.weights.header import Header
@@ -25,10 +27,10 @@ _SAME = {"ssd-1b": "sdxl", "segmind-vega": "sdxl"}
 _KINDS = {"unet": "checkpoint", "taesd": "vae"}
 
 
-def find_own_fault(catalogue: Catalogue, alias: str) -> str:
+def files_fault(catalogue: Catalogue, alias: str) -> str:
     """What is wrong with the files of one entry, whoever asks for it."""
     entry, path = catalogue.entries[alias], catalogue.local(alias)
-    if path is None:
+    if path is None or entry.kind == "matting":  # ONNX, which has no header to read
         return ""
     key = _key(catalogue, entry)
     if key not in _known:
@@ -40,6 +42,19 @@ def find_own_fault(catalogue: Catalogue, alias: str) -> str:
     return _known[key]
 
 
+def find_faults(catalogue: Catalogue, alias: str) -> list[str]:
+    """Everything that is wrong with one entry, a sentence each: what it says, and its files."""
+    said = list(list_entry_faults(catalogue, alias))
+    if fault := files_fault(catalogue, alias):
+        said.append(fault)
+    return said
+
+
+def find_own_fault(catalogue: Catalogue, alias: str) -> str:
+    """`find_faults` in one sentence; "" where nothing is wrong."""
+    return "; ".join(find_faults(catalogue, alias))
+
+
 def find_lora_fault(catalogue: Catalogue, alias: str, base: str) -> str:
     """What of this entry would not apply to the checkpoint `base`."""
     entry, path = catalogue.entries[alias], catalogue.local(alias)
@@ -49,7 +64,9 @@ def find_lora_fault(catalogue: Catalogue, alias: str, base: str) -> str:
     if key not in _known:
         try:
             components = list_components(catalogue, catalogue.entries[base])
-            _known[key] = "" if components is None else _against(path, entry, components, catalogue.entries[base])
+            _known[key] = (
+                "" if components is None else _against(catalogue, path, entry, components, catalogue.entries[base])
+            )
         except UnfitWeights as wrong:
             _known[key] = str(wrong)
     return _known[key]
@@ -92,22 +109,45 @@ def _by_kind(catalogue: Catalogue, entry: Entry, path: Path, identity: Identity)
         return _checkpoint_fault(catalogue, entry, path, identity)
     if entry.kind == "vae":
         return _faults(place_keys(read_header_at(path), {"vae": vae_config(catalogue, entry, path)}))
-    if entry.kind == "controlnet" and identity.layout != "control-lora":
-        header = read_header_at(path)
-        return _faults(place_keys(header, {"controlnet": controlnet_config(catalogue, entry, path, header)}))
+    header = read_header_at(path)
+    if entry.kind == "controlnet" and identity.layout == "control-lora":
+        return (
+            fit_control_lora(header, load_shipped(entry.architecture)["unet"]).fault() if not entry.checkpoints else ""
+        )
+    if entry.kind == "controlnet":
+        fault = _faults(place_keys(header, {"controlnet": controlnet_config(catalogue, entry, path, header)}))
+        return fault or "; ".join(list_mode_faults(entry, identity))
+    if entry.kind == "t2i_adapter":
+        return _faults(place_keys(header, {"t2i_adapter": t2i_config(catalogue, entry, path, header)}))
+    if entry.kind == "image_encoder" and path.is_file():
+        read_vision_config(header)
+    if entry.kind == "ip_adapter" and entry.image_encoder is not None:
+        return encoder_fault(catalogue, entry.image_encoder, header)
     return ""
+
+
+def encoder_fault(catalogue: Catalogue, alias: str, adapter: Header) -> str:
+    """An image encoder whose answer has another width than an IP-Adapter takes."""
+    path = catalogue.local(alias) if alias in catalogue.entries else None
+    part, width = ip_adapter_input(adapter)
+    if path is None or not part:
+        return ""
+    folder = path.is_dir() and (path / "config.json").is_file()
+    config = read_json(path / "config.json") if folder else read_vision_config(read_header_at(path))
+    came = config.get("projection_dim" if part == "projection" else "hidden_size", width)
+    return (
+        "" if came == width else f"it takes pictures {width} wide; its `image_encoder` {alias} makes them {came} wide"
+    )
 
 
 def _checkpoint_fault(catalogue: Catalogue, entry: Entry, path: Path, identity: Identity) -> str:
     if path.is_dir():
         return _folder_fault(path)
-    if entry.base is not None and entry.base not in catalogue.entries:
-        return f"its `base` {entry.base} is not in the catalogue"
     if identity.lacks and entry.base is None:
         return f"it holds no {' and no '.join(identity.lacks)}; give `base:`, the alias of a checkpoint that does"
     components = list_components(catalogue, entry)
     assert components is not None
-    config = read_folder_configs((catalogue.folder / entry.config.expanduser()).resolve()) if entry.config else None
+    config = read_folder_configs(catalogue.place(entry.config)) if entry.config else None
     if fault := find_contradiction(identity, entry, config):
         return fault
     placing = place_keys(read_header_at(path), components)
@@ -140,42 +180,7 @@ def _faults(placing: Placing) -> str:
     return "; ".join(placing.faults())
 
 
-def vae_config(catalogue: Catalogue, entry: Entry, path: Path) -> Mapping[str, Any]:
-    """Of a folder its own; of a file that of `config`, else its architecture's. Raises UnfitWeights."""
-    if path.is_dir() and (path / "config.json").is_file():
-        return read_json(path / "config.json")
-    if entry.config is not None:
-        folder = (catalogue.folder / entry.config.expanduser()).resolve()
-        return (
-            read_json(folder / "config.json")
-            if (folder / "config.json").is_file()
-            else read_folder_configs(folder)["vae"]
-        )
-    return load_shipped(entry.architecture)["vae"]
-
-
-def controlnet_config(catalogue: Catalogue, entry: Entry, path: Path, header: Header) -> dict[str, Any]:
-    """As `vae_config`; without a config that of the architecture's UNet. A union counts its kinds by its keys."""
-    if path.is_dir() and (path / "config.json").is_file():
-        config = read_json(path / "config.json")
-    elif entry.config is not None:
-        folder = (catalogue.folder / entry.config.expanduser()).resolve()
-        config = read_json(
-            folder / "config.json" if (folder / "config.json").is_file() else folder / "unet/config.json"
-        )
-    else:
-        config = dict(load_shipped(entry.architecture)["unet"])
-    for prefix in ("", "controlnet."):
-        if (kinds := header.tensors.get(f"{prefix}task_embedding")) is not None:
-            config["num_control_type"] = kinds.shape[0]
-            layers = {
-                k.split("transformer_layes.")[1].split(".")[0] for k in header.tensors if "transformer_layes." in k
-            }
-            config["num_trans_layer"] = len(layers)
-    return {name: value for name, value in config.items() if not name.startswith("up_block") and name != "sample_size"}
-
-
-def _against(path: Path, entry: Entry, components: Components, base: Entry) -> str:
+def _against(catalogue: Catalogue, path: Path, entry: Entry, components: Components, base: Entry) -> str:
     header = read_header_at(path)
     own = NAMES[base.architecture]
     if entry.kind == "lora":
@@ -188,9 +193,17 @@ def _against(path: Path, entry: Entry, components: Components, base: Entry) -> s
         return fit_lora(header, components).fault()
     if entry.kind == "embedding":
         return _embedding_fault(header, components)
+    unet = components["unet"]
+    if entry.kind == "t2i_adapter":
+        came = list(dict.fromkeys(t2i_config(catalogue, entry, path, header)["channels"]))
+        needed = list(dict.fromkeys(unet["block_out_channels"]))
+        return "" if came == needed else f"its features are {came} wide; this checkpoint's are {needed}"
+    if entry.kind == "controlnet" and MARK in header.tensors:
+        return fit_control_lora(header, unet).fault()
     if entry.kind == "controlnet":
         return _cross_fault(header, components, ".attn2.to_k.weight")
-    return _cross_fault(header, components, ".to_k_ip.weight") if entry.kind == "ip_adapter" else ""
+    width = _cross_fault(header, components, ".to_k_ip.weight")
+    return width or ip_adapter_fault(header, list_component_shapes({"unet": unet})["unet"])
 
 
 def _embedding_fault(header: Header, components: Components) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from schemas.weights.header import Header
 from schemas.weights.identity import Identity, Sort
 from schemas.weights.lora_layouts import identify_lora, is_lora
-from schemas.weights.said import read_base_model, read_licence, read_title, read_trigger_words
+from schemas.weights.said import read_base_model, read_licence, read_title, read_trigger_words, side_in
 
 Keys = Collection[str]
 
@@ -32,6 +32,7 @@ def identify(header: Header, *, name: str = "", sidecar: Mapping[str, Any] | Non
     identity.trigger_words = read_trigger_words(header.metadata, said)
     identity.licence = read_licence(header.metadata, said)
     identity.title = read_title(header.metadata, said)
+    identity.side = side_in(header.metadata)
     if not identity.architecture and identity.kind != "unknown":
         identity.architecture = read_base_model(header.metadata, said)
     return identity
@@ -108,6 +109,7 @@ def _controlnet(header: Header) -> Identity | None:
     if layout == "union":
         kinds = _key(keys, "task_embedding")
         number = header.tensors[kinds].shape[0] if kinds else 0
+        identity.conditions = number
         identity.notes.append(f"a union of {number} conditions; give `modes` in its catalogue entry")
     return identity
 

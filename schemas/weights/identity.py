@@ -40,6 +40,10 @@ class Identity:
     prediction_type: str = ""
     zero_snr: bool = False
     in_channels: int = 4
+    conditions: int = 0
+    """How many kinds of condition a union ControlNet knows."""
+    side: int = 0
+    """px that a checkpoint was trained at, where its metadata say it."""
     rank: tuple[int, ...] = ()
     lacks: tuple[str, ...] = ()
     """Components that a checkpoint file does not hold."""

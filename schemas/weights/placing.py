@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from schemas.weights import original
+from schemas.weights.adapters import list_t2i_tables
 from schemas.weights.components import Components, list_component_shapes
 from schemas.weights.header import Header
 from schemas.weights.original import Source, Table
@@ -103,6 +104,8 @@ def _tables(component: str, shapes: Shapes, config: Mapping[str, object]) -> lis
         if component == "text_encoder_2":
             named.insert(0, {n: Source(n if n.startswith("text_projection") else f"text_model.{n}") for n in shapes})
         return [original.map_prefixed_name(table, prefix) for prefix in _TEXT[component] for table in named]
+    if component == "t2i_adapter":
+        return list_t2i_tables(shapes, config)
     if component == "vae":
         named = [
             original.map_original_vae(shapes, config),

@@ -6,6 +6,7 @@ Metadata: the model specification (`modelspec.*`) and kohya's scripts (`ss_*`). 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,6 +66,12 @@ def read_title(metadata: Mapping[str, str], sidecar: Said) -> str:
         if isinstance(text, str) and text:
             return text
     return ""
+
+
+def side_in(metadata: Mapping[str, str]) -> int:
+    """The shorter side in px of `modelspec.resolution`, such as "1024x1024"; 0 where it is not said."""
+    match = re.fullmatch(r"(\d{2,4})x(\d{2,4})", metadata.get("modelspec.resolution", ""))
+    return min(int(match[1]), int(match[2])) if match else 0
 
 
 def _inner(body: Said, name: str) -> Said:

@@ -5,7 +5,7 @@ is appended; states follow from it. By room:
 `submissions` (sent in, planned), `work` (leases, failures), `keeping` (images), `review` (inbox, conflicts),
 `decisions`, `watching` (who has what in hand, the reviewers' pace), `images` (everything about one), `history`
 (assets, the trail), `outcomes` (retakes, deliveries), `nights`, `evidence`, `library`, `upkeep` (contradictions),
-`gauges` (figures for monitoring).
+`gauges` (figures for monitoring), `shifts` (how their flow runs ended).
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from storage.ledger.history import AssetCount, Decided, Frame, History
 from storage.ledger.images import ImageDetails, Images
 from storage.ledger.jobs import Jobs, SetAside, Waiting
 from storage.ledger.library import Library, LibraryPage
+from storage.ledger.model_use import ModelUse, ModelUses
 from storage.ledger.new_images import NewImage, NewImages
 from storage.ledger.nights import AssetMade, FailureCause, Nights, NightSummary, PaceKey, make_pace_key
 from storage.ledger.outcomes import Outcomes
 from storage.ledger.review import Conflict, InboxCount, InboxItem, InboxPlace, Review
 from storage.ledger.reviewers import InHand, Reviewers
+from storage.ledger.shifts import Shifts
 from storage.ledger.submissions import Brief, PlanCount, Submissions
 from storage.ledger.upkeep import Upkeep
 
@@ -46,6 +48,7 @@ __all__ = [
     "Judged",
     "Ledger",
     "LibraryPage",
+    "ModelUse",
     "NewImage",
     "NewImages",
     "NightSummary",
@@ -71,6 +74,20 @@ def open_ledger(settings: Settings) -> Ledger:
 
 
 class Ledger(
-    Outcomes, Jobs, NewImages, Review, Decisions, History, Nights, Reviewers, Evidence, Library, Images, Upkeep, Gauges
+    Outcomes,
+    Jobs,
+    NewImages,
+    Review,
+    Decisions,
+    History,
+    Nights,
+    Shifts,
+    Reviewers,
+    Evidence,
+    Library,
+    Images,
+    Upkeep,
+    Gauges,
+    ModelUses,
 ):
     """`Ledger(open_database(url))`. Threads may share one."""

@@ -100,6 +100,17 @@ class Submissions(Orders):
         with self.reading() as session:
             return list(session.scalars(query))
 
+    def count_images(self, submissions: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Submission -> images that it asks for, retakes included, and how many of them exist."""
+        query = (
+            select(Order.submission, func.count(), func.count(Image.digest))
+            .outerjoin(Image, Image.digest == Order.spec)
+            .where(Order.submission.in_(self.listed(submissions)))
+            .group_by(Order.submission)
+        )
+        with self.reading() as session:
+            return {row[0]: (row[1], row[2]) for row in session.execute(query)}
+
     def known(self, digests: Iterable[str]) -> set[str]:
         """Those of `digests` that were ever planned."""
         return self._those(Spec.digest, digests)

@@ -89,7 +89,7 @@ def free_dead(ledger: Ledger, *, folder: Path) -> int:
     """Releases what dead workers of this machine held; returns how many specs that were."""
     freed = 0
     for file in sorted(folder.glob("*.alive")):
-        with _lock(file) as dead:
+        with file_lock(file) as dead:
             if not dead:
                 continue
             worker = file.read_text(encoding="utf-8").strip()
@@ -114,7 +114,7 @@ def hold_alive(folder: Path, worker: str) -> IO[str]:
 
 
 @contextlib.contextmanager
-def _lock(file: Path) -> Iterator[bool]:
+def file_lock(file: Path) -> Iterator[bool]:
     with file.open("a+", encoding="utf-8") as opened:
         yield _try_lock(opened)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from engine import models as engine_models
 from schemas.catalogue import Entry
 from schemas.errors import ModelError, ModelMissing
 from schemas.spec import LoraRef
@@ -66,6 +67,24 @@ def test_a_loras_text_encoder_parts_count(engine, studio, talkative):
     assert (spoken != plain).any()
     np.testing.assert_array_equal(pixels(engine, studio, **words), plain)
     np.testing.assert_array_equal(pixels(engine, studio, **words, loras=(talkative,)), spoken)
+
+
+def test_loras_that_were_used_stay_until_their_bytes_are_too_many(engine, studio, monkeypatch):
+    loaded = []
+    load = engine_models.load_by_peft
+    monkeypatch.setattr(engine_models, "load_by_peft", lambda *given: loaded.append(given[2]) or load(*given))
+    style, lcm = studio.lora(weight=0.8), studio.lora("studio-tiny/lcm", 0.5)
+    pixels(engine, studio)  # takes off what other tests put on
+    first = [pixels(engine, studio, loras=(lora,)) for lora in (style, lcm)]
+    again = [pixels(engine, studio, loras=(lora,)) for lora in (style, lcm)]
+    assert len(loaded) == 2
+    np.testing.assert_array_equal(first, again)
+    monkeypatch.setattr(engine_models, "LORAS_HELD", 0)
+    np.testing.assert_array_equal(first[0], pixels(engine, studio, loras=(style,)))
+    np.testing.assert_array_equal(first[1], pixels(engine, studio, loras=(lcm,)))
+    assert len(loaded) == 3 and len(engine.models._loras) == 1
+    pixels(engine, studio)
+    assert not any("lora" in name for name, _ in engine.models._base.unet.named_parameters())
 
 
 def test_a_failed_change_of_loras_is_not_taken_for_done(engine, studio, monkeypatch):

@@ -102,6 +102,8 @@ def catalogue(folder, made):
         )
         architecture = file.architecture if file.architecture in ("sd15", "sdxl-refiner") else "sdxl"
         entries[alias] = Entry(alias=alias, kind=kind, path=Path(file.place), architecture=architecture)
+    entries["controlnet/union"] = entries["controlnet/union"].model_copy(update={"modes": {"canny": 3}})
+    entries["ipadapter/plain"] = entries["ipadapter/plain"].model_copy(update={"image_encoder": "clip_vision/bigg"})
     for alias in ("checkpoints/no_vae", "diffusion_models/unet_only", "diffusion_models/unet_diffusers"):
         entries[alias] = entries[alias].model_copy(update={"base": "checkpoints/juggernaut"})
     return Catalogue(entries, folder=folder)
