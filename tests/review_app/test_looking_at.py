@@ -126,7 +126,9 @@ def test_fingers_scroll_zoom_and_draw_and_a_phone_decides(house: House, stocked,
     send("touchEnd")
     expect(page.locator(".region")).to_have_count(0)
 
+    page.wait_for_timeout(600)  # the scrolling runs out
     page.evaluate("scrollTo(0, 0)")
+    page.wait_for_function("scrollY === 0")
     send("touchStart", (x - 30, y))
     send("touchStart", (x - 30, y), (x + 30, y))
     for step in range(1, 6):
