@@ -19,14 +19,14 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from schemas.errors import InputError, SettingsError
-from schemas.settings import Limits
+from schemas.settings import ImageFormat, Limits
 from schemas.spec import ImageSpec
 from storage.image_metadata import make_parameters_text, make_snippet, make_spec_text, make_xmp_packet
 
@@ -52,7 +52,7 @@ class Encoded:
     extension: str
 
 
-def encode(pixels: Picture, spec: ImageSpec, *, image_format: Literal["png", "webp", "jxl"] = "png") -> Encoded:
+def encode(pixels: Picture, spec: ImageSpec, *, image_format: ImageFormat = "png") -> Encoded:
     """uint8 [height, width, 3] -> a lossless file that carries its spec. SettingsError for jxl without imagecodecs."""
     if image_format == "webp":
         exif, xmp = make_exif(spec), make_xmp_packet(spec, with_spec=True)

@@ -102,8 +102,8 @@ def postgres(*, version: int = 16, folder: Path | None = None) -> Iterator[str]:
         folder.mkdir(parents=True, exist_ok=True)
         yield from _postgres(folder, version=version)
         return
-    with tempfile.TemporaryDirectory(prefix="dailies-postgres-", ignore_cleanup_errors=True) as folder:
-        yield from _postgres(Path(folder), version=version)
+    with tempfile.TemporaryDirectory(prefix="dailies-postgres-", ignore_cleanup_errors=True) as made:
+        yield from _postgres(Path(made), version=version)
 
 
 def _postgres(folder: Path, *, version: int) -> Iterator[str]:
@@ -119,7 +119,17 @@ def _postgres(folder: Path, *, version: int) -> Iterator[str]:
             shutil.copytree(installed, folder / "server", dirs_exist_ok=True)
             installed = folder / "server"
     if not (data / "PG_VERSION").exists():
-        initdb = [installed / "bin" / "initdb", "-D", data, "-U", "dailies", "-A", "trust", "-E", "UTF8"]
+        initdb: list[str | Path] = [
+            installed / "bin" / "initdb",
+            "-D",
+            data,
+            "-U",
+            "dailies",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+        ]
         with (folder / "initdb.log").open("ab") as log:
             subprocess.run([*initdb, "--locale=C", "-N"], check=True, stdout=log, stderr=log, user=user, cwd=folder)
     settings = {
