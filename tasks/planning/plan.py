@@ -34,6 +34,7 @@ from schemas.schedulers import resolve_scheduler
 from schemas.spec import (
     AssetKind,
     ControlSpec,
+    CutOut,
     EmbeddingRef,
     Hires,
     ImageSpec,
@@ -105,8 +106,7 @@ def expand_asset(
         style = manifest.styles.get(at["style"], plain)
 
         # 1. Words
-        words = {"asset": asset.name, "project": manifest.project}
-        words |= {name: at.get(f"values.{name}", texts[0]) for name, texts in resolved.values.items()}
+        words = resolved.words(at)
         asked = _filled(at["prompt"], words)
         avoided = [_filled(style.negative_prompt, words), _filled(at.get("negative_prompt", ""), words)]
 
@@ -135,6 +135,11 @@ def expand_asset(
                 denoising_start=refiner.denoising_start,
                 aesthetic_score=refiner.aesthetic_score,
                 negative_aesthetic_score=refiner.negative_aesthetic_score,
+            )
+
+        if (background := resolved.get("background")) is not None and background.by != "none":
+            settings["background"] = CutOut(
+                model=refs[background.model] if background.model else None, holes=background.holes
             )
 
         # 3. Pictures

@@ -89,7 +89,7 @@ def test_the_engine_makes_every_row_once_in_batches_that_fit(
     engine: Engine, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meter = Line(capacity=900)
-    monkeypatch.setattr(engine, "room", BatchSizer(meter))
+    monkeypatch.setattr(engine, "batch_sizer", BatchSizer(meter))
     hook = engine.models._base.unet.register_forward_hook(
         lambda m, given, out: setattr(meter, "rows", len(out[0]) // 2)
     )

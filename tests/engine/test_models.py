@@ -83,9 +83,9 @@ def test_loras_that_were_used_stay_until_their_bytes_are_too_many(
     loaded: list[object] = []
     load = engine_models.load_by_peft
 
-    def load_and_count(*given: Any) -> None:
+    def load_and_count(*given: Any) -> int:
         loaded.append(given[2])
-        load(*given)
+        return load(*given)
 
     monkeypatch.setattr(engine_models, "load_by_peft", load_and_count)
     style, lcm = studio.lora(weight=0.8), studio.lora("studio-tiny/lcm", 0.5)
