@@ -20,11 +20,11 @@ from tests.engine.conftest import Studio
 def unet(engine: Engine, studio: Studio) -> Iterator[torch.nn.Module]:
     """The real UNet, whose `forward` a test may wrap; put back afterwards."""
     studio.render(engine, [studio.spec(0)])
-    engine.batch_sizer._most.clear()
+    engine.room._most.clear()
     unet = engine.models._base.unet
     yield unet
     unet.__dict__.pop("forward", None)
-    engine.batch_sizer._most.clear()
+    engine.room._most.clear()
 
 
 def wrap(
