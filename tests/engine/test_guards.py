@@ -20,11 +20,11 @@ from tests.engine.conftest import Studio
 def unet(engine: Engine, studio: Studio) -> Iterator[torch.nn.Module]:
     """The real UNet, whose `forward` a test may wrap; put back afterwards."""
     studio.render(engine, [studio.spec(0)])
-    engine.room._most.clear()
+    engine.batch_sizer._most.clear()
     unet = engine.models._base.unet
     yield unet
     unet.__dict__.pop("forward", None)
-    engine.room._most.clear()
+    engine.batch_sizer._most.clear()
 
 
 def wrap(
