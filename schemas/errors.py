@@ -104,6 +104,10 @@ class NameCollision(InputError):
     pass
 
 
+class LicenceRefused(InputError):
+    pass
+
+
 class ModelError(DailiesError):
     pass
 

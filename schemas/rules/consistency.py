@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
@@ -42,6 +43,7 @@ def find_conflicts(
     """Every broken rule. Styles and placeholders are left out when `looks` is False, and for the assets in `hazy`."""
     yield from _brand(manifest)
     yield from _names(manifest)
+    yield from _licences(manifest)
     if looks:
         yield from _styles(manifest, manifest.defaults.style, ("defaults", "style"))
     sound = True
@@ -92,6 +94,14 @@ def _brand(manifest: Manifest) -> Iterator[Broken]:
                 yield (*path, "text", "must_read"), came, "words that may be seen"
 
 
+def _licences(manifest: Manifest) -> Iterator[Broken]:
+    """Licences are of pictures that the manifest names."""
+    named = {path for asset in manifest.assets for path in asset.pictures} | set(manifest.brand.references)
+    for path in manifest.pictures.licences:
+        if path not in named:
+            yield ("pictures", "licences", path), f"came {path!r}, which nothing names", suggest_names(path, named)
+
+
 def _names(manifest: Manifest) -> Iterator[Broken]:
     """Asset names, and the delivery names that can be known before a seed is."""
     taken: dict[str, str] = {}
@@ -104,11 +114,8 @@ def _names(manifest: Manifest) -> Iterator[Broken]:
         template = manifest.delivery_name_of(asset)
         if re.search(r"\{(digest|seed)\}", template):
             continue
-        name = (
-            template.replace("{Asset}", to_pascal_case(asset.name))
-            .replace("{asset}", to_snake_case(asset.name))
-            .casefold()
-        )
+        name = template.replace("{Asset}", to_pascal_case(asset.name)).replace("{asset}", to_snake_case(asset.name))
+        name = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
         if name in delivered:
             field = "delivery_name" if asset.delivery_name else "name"
             came = f"came {template!r}, which names {asset.name!r} and {delivered[name]!r} alike"
