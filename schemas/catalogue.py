@@ -39,6 +39,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from schemas.errors import ModelMissing, SettingsError
 from schemas.fewstep import FAMILIES, FamilyName, FewStep
 from schemas.spec import Tier
+
+MOST_BYTES = 4 * 2**20
+"""Of a catalogue; ten thousand entries have less than half of it."""
 
 Kind = Literal[
     "checkpoint", "controlnet", "t2i_adapter", "vae", "lora", "embedding", "upscaler", "ip_adapter", "image_encoder",
@@ -171,9 +175,11 @@ class Catalogue:
     def read(cls, path: Path) -> Self:
         """Raises SettingsError, which names the file and the alias, for anything that is not a catalogue."""
         try:
-            text = path.read_text(encoding="utf-8")
+            text = _read_file(path).decode("utf-8")
         except FileNotFoundError:
             raise SettingsError(f"{path}: no catalogue is there; set `catalogue` to one") from None
+        except OSError as wrong:
+            raise SettingsError(f"{path}: the catalogue cannot be read: {wrong.strerror or wrong}") from None
         except UnicodeDecodeError as wrong:
             raise SettingsError(f"{path}: not YAML: {wrong}") from None
         return cls.parse(text, name=str(path), folder=path.resolve().parent)
@@ -183,8 +189,10 @@ class Catalogue:
         """Raises SettingsError. `name`: of the file, for messages; `folder`: what its paths are relative to."""
         try:
             body = yaml.safe_load(text) or {}
-        except yaml.YAMLError as wrong:
+        except (yaml.YAMLError, ValueError) as wrong:
             raise SettingsError(f"{name}: not YAML: {wrong}") from None
+        except RecursionError:
+            raise SettingsError(f"{name}: came nesting without end; a mapping of alias to entry is allowed") from None
         if not isinstance(body, dict):
             raise SettingsError(f"{name}: {type(body).__name__} came; a mapping of alias to entry is allowed")
         entries = {}
@@ -238,6 +246,25 @@ class Catalogue:
     def place(self, path: Path) -> Path:
         """A path of the catalogue's, whole. A link keeps its own name: a hub cache's files have no ending behind it."""
         return Path(os.path.abspath(self.folder / path.expanduser()))
+
+
+def _read_file(path: Path) -> bytes:
+    """A regular file of at most MOST_BYTES: /dev/zero has no end, and a FIFO waits for somebody who writes."""
+    opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:
+        about = os.fstat(opened)
+        if not stat.S_ISREG(about.st_mode):
+            raise SettingsError(
+                f"{path}: came {_KIND.get(stat.S_IFMT(about.st_mode), 'a device')}; a YAML file is needed"
+            )
+        if about.st_size > MOST_BYTES:
+            raise SettingsError(f"{path}: came {about.st_size:,} bytes; a catalogue has at most {MOST_BYTES:,}")
+        return os.read(opened, MOST_BYTES)
+    finally:
+        os.close(opened)
+
+
+_KIND = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
 
 
 def _fits(entry: Entry, base: Entry) -> bool:

@@ -38,7 +38,7 @@ from schemas.fields import (
     find_placeholders,
 )
 from schemas.review import Criterion, Reason
-from schemas.spec import Frozen, Sha256, Tier
+from schemas.spec import CONTROL_SCALE, GUIDANCE, PAG, REFERENCE_SCALE, STEPS, STRENGTH, Frozen, Sha256, Tier
 
 CONTROL_TYPES = (
     "canny", "lineart_standard", "shuffle",  # need no weights
@@ -76,10 +76,10 @@ class Sampling(Section):
     scheduler_options: Options | None = Field(
         None, description="the scheduler's own options", examples=[{"timestep_spacing": "trailing"}]
     )
-    num_inference_steps: Several[Annotated[Whole, Field(ge=1, le=500)]] | None = Field(
+    num_inference_steps: Several[Annotated[Whole, STEPS]] | None = Field(
         None, description="denoising steps", examples=[30]
     )
-    guidance_scale: Several[Annotated[Number, Field(ge=0.0, le=50.0)]] | None = Field(
+    guidance_scale: Several[Annotated[Number, GUIDANCE]] | None = Field(
         None, description="classifier-free guidance; 1 or less switches it off", examples=[6.5]
     )
     guidance_rescale: Several[Part] | None = Field(None, description="0 to 1, against overexposure", examples=[0.0])
@@ -88,9 +88,11 @@ class Sampling(Section):
         None, description="guide to this part of the steps; a step without guidance costs half", examples=[0.8]
     )
     clip_skip: Several[Annotated[Whole, Field(ge=1, le=11)]] | None = Field(
-        None, description="layers of the text encoders to leave out", examples=[1]
+        None,
+        description="layers of the text encoders to leave out; A1111's Clip skip less 1 (SD 1.5) or 2 (SDXL)",
+        examples=[1],
     )
-    pag_scale: Several[Annotated[Number, Field(ge=0.0, le=20.0)]] | None = Field(
+    pag_scale: Several[Annotated[Number, PAG]] | None = Field(
         None, description="perturbed-attention guidance, beside or instead of the other; 0 is none", examples=[3.0]
     )
     pag_applied_layers: tuple[Layer, ...] | None = Field(
@@ -136,6 +138,9 @@ class BrandGuide(Section):
     allowed_words: tuple[Text, ...] = Field((), description="words that may be seen", examples=[["INN", "SHOP"]])
     forbidden_words: tuple[Text, ...] = Field((), description="words that must not be seen, whatever else is allowed")
     references: tuple[Picture, ...] = Field((), description="pictures that show the brand")
+    logos: tuple[Picture, ...] = Field(
+        (), max_length=8, description="logos as pictures: flagged where one is found bent, recoloured or cropped"
+    )
     forbidden_colours: tuple[Colour, ...] = Field(
         (), description="colours that the subject must not have, in quotes", examples=[["#00a651"]]
     )
@@ -147,8 +152,9 @@ class BrandGuide(Section):
 class TextRequest(Section):
     """Words that must be in the picture. The text check reads them letter by letter; people decide."""
 
-    must_read: Annotated[Text, Field(min_length=1, max_length=200, pattern=r"\S")] = Field(
-        description="exactly these words, in any capitals", examples=["SUPER COLA"]
+    must_read: Annotated[Prompt, Field(min_length=1, max_length=200, pattern=r"\S")] = Field(
+        description="exactly these words, in any capitals; $placeholders stand for the image's own values",
+        examples=["SUPER COLA", "$word"],
     )
     where: Annotated[Text, Field(max_length=80)] = Field(
         "", description="where they stand, for people", examples=["the sign"]
@@ -159,8 +165,8 @@ class HiresPass(Section):
     """For pictures larger than the model was trained at: composed small, then enlarged and drawn over."""
 
     first_size: Size = Field(description="px, of the first pass; the asset's size is the last one's", examples=[1024])
-    strength: Annotated[Number, Field(gt=0.0, le=1.0)] = Field(0.35, description="how far from the enlarged picture")
-    num_inference_steps: Annotated[Whole, Field(ge=1, le=500)] | None = Field(
+    strength: Annotated[Number, STRENGTH] = Field(0.35, description="how far from the enlarged picture")
+    num_inference_steps: Annotated[Whole, STEPS] | None = Field(
         None, description="of the second pass; else as many as the first"
     )
     upscaler: Alias | None = Field(None, description="a learned enlarger (ESRGAN and its kin), by alias; else Lanczos")
@@ -173,7 +179,7 @@ class SeamPass(Section):
     """For a source that does not tile: its edges, rolled into the middle, are painted over there."""
 
     axes: Literal["x", "y", "both"] = Field("both", description="which edges are to meet")
-    strength: Annotated[Number, Field(gt=0.0, le=1.0)] = Field(0.7, description="how far from what is there")
+    strength: Annotated[Number, STRENGTH] = Field(0.7, description="how far from what is there")
 
 
 class RefinerPass(Section):
@@ -215,7 +221,7 @@ class Shared(Sampling):
     values: dict[Alias, Several[Spoken]] = Field(
         default_factory=dict, description="what $placeholders stand for", examples=[{"colour": ["red", "blue"]}]
     )
-    strength: Several[Annotated[Number, Field(gt=0.0, le=1.0)]] | None = Field(
+    strength: Several[Annotated[Number, STRENGTH]] | None = Field(
         None, description="textures: how far from the source, 0 to 1 (0.5 when not said)", examples=[[0.3, 0.5]]
     )
     storage_dtype: Literal["float8_e4m3fn"] | None = Field(
@@ -254,7 +260,7 @@ class Control(Section):
     params: dict[Alias, Number] = Field(
         default_factory=dict, description="the detector's own", examples=[{"low_threshold": 80, "high_threshold": 160}]
     )
-    controlnet_conditioning_scale: Several[Annotated[Number, Field(ge=0.0, le=4.0)]] = Field(
+    controlnet_conditioning_scale: Several[Annotated[Number, CONTROL_SCALE]] = Field(
         (1.0,), description="how strongly it is followed", examples=[0.8]
     )
     control_guidance_start: Several[Part] = Field((0.0,), description="from this part of the steps on, 0 to 1")
@@ -266,7 +272,7 @@ class Reference(Section):
 
     image: Several[Picture] = Field(description="picture whose look is taken", examples=["brand/hero.png"])
     model: Alias = Field(description="IP-Adapter, by its alias in the catalogue")
-    scale: Several[Annotated[Number, Field(ge=0.0, le=2.0)]] = Field((0.6,), description="how much it counts")
+    scale: Several[Annotated[Number, REFERENCE_SCALE]] = Field((0.6,), description="how much it counts")
 
 
 class Asset(Shared):
@@ -391,8 +397,8 @@ class RetakeDefault(Section):
     )
     add_prompt: Text = Field("", max_length=500, description="put behind the prompt", examples=["five fingers"])
     add_negative: Text = Field("", max_length=500, description="put behind the negative prompt", examples=["text"])
-    strength: Annotated[Number, Field(gt=0.0, le=1.0)] | None = Field(None, description="of a repair or an img2img")
-    guidance_scale: Annotated[Number, Field(ge=0.0, le=50.0)] | None = Field(None, description="instead of the image's")
+    strength: Annotated[Number, STRENGTH] | None = Field(None, description="of a repair or an img2img")
+    guidance_scale: Annotated[Number, GUIDANCE] | None = Field(None, description="instead of the image's")
     control_times: Annotated[Number, Field(gt=0.0, le=4.0)] | None = Field(
         None, description="the control scale, times this"
     )
@@ -444,7 +450,7 @@ class Promotion(Section):
     when: Literal["asked", "always", "never"] = Field(
         "asked", description="asked: the reviewer says so, image by image"
     )
-    strength: Annotated[Number, Field(gt=0.0, le=1.0)] = Field(0.5, description="how far the final may leave its draft")
+    strength: Annotated[Number, STRENGTH] = Field(0.5, description="how far the final may leave its draft")
 
 
 class DeliverySettings(Section):
