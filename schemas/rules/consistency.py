@@ -59,7 +59,7 @@ def _licences(manifest: Manifest) -> Iterator[Broken]:
     named = {path for asset in manifest.assets for path in asset.pictures} | set(manifest.brand.references)
     for path in manifest.pictures.licences:
         if path not in named:
-            yield ("pictures", "licences", path), f"came {path!r}, which nothing names", suggest_names(path, named)
+            yield ("pictures", "licences", path), f"came {path!r}, which nothing names", OneOf(path, named)
 
 
 def _names(manifest: Manifest) -> Iterator[Broken]:

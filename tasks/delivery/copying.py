@@ -1,4 +1,4 @@
-"""What left before, copied into a folder later on: `dailies deliver --to FOLDER`. From the object store, byte for byte."""
+"""What left before, copied into a folder later: `dailies deliver --to FOLDER`. From the object store, byte for byte."""
 
 from __future__ import annotations
 

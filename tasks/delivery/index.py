@@ -1,7 +1,7 @@
 """Everything that left for one project, in one JSON and one CSV: files with their hashes, images, licences.
 
-In a folder they are `PROJECT/delivery.json` and `delivery.csv`, written anew whenever something left. The object store
-changes nothing, so there each state has a name of its own, `indexes/PROJECT/TIME-DIGEST.json`: the last one
+In a folder they are `delivery.json` and `delivery.csv` beside what left, written whenever something left. The object
+store changes nothing, so there each state has a name of its own, `indexes/PROJECT/TIME-DIGEST.json`: the last one
 counts. Both follow from the ledger and the sidecars alone, so a run that was cut off is made good by the next one.
 """
 
@@ -42,13 +42,23 @@ def write_index(project: str, *, ledger: Ledger, store: Store, folder: Path | No
     store.put_once(key, data, media_type="application/json")
     failpoint("deliver.after_index")
     if folder is not None:
-        names = [f"{make_safe_name(project)}/delivery.{ending}" for ending in ("json", "csv")]
-        there = read_file(folder, names[0])
-        if there is not None and SCHEMA.encode() not in there:
-            raise NameCollision(f"the index would be {names[0]}, where another file lies already")
-        write_file(folder, names[1], make_csv(body))
-        write_file(folder, names[0], data)
+        for place in sorted({row["name"].partition("/")[0] for row in body["images"]}):
+            name = f"{place}/delivery.json"
+            there = read_file(folder, name)
+            if there is not None and not _is_own(there, project):
+                raise NameCollision(f"the index would be {name}, where another file lies already")
+            write_file(folder, f"{place}/delivery.csv", make_csv(body))
+            write_file(folder, name, data)
     return body
+
+
+def _is_own(data: bytes, project: str) -> bool:
+    """Two projects can have one folder: `Potion Shop` and `Potion_Shop`."""
+    try:
+        body = json.loads(data)
+        return bool(body["schema"] == SCHEMA and body["project"] == project)
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def make_index(project: str, *, ledger: Ledger, store: Store) -> dict[str, Any]:
@@ -109,4 +119,4 @@ def _read_last(project: str, store: Store) -> dict[tuple[str, str, str], dict[st
 
 
 def _prefix(project: str) -> str:
-    return f"indexes/{make_safe_name(project)}/"
+    return f"indexes/{make_safe_name(project)}-{hashlib.sha256(project.encode()).hexdigest()[:8]}/"

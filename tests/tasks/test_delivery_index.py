@@ -5,20 +5,29 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import json
+import os
+import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from schemas.review import Verdict
+from schemas.settings import Settings
+from storage import objects
+from storage.ledger import outcomes
 from storage.objects import Store
 from storage.provenance import make_authority, open_signer, read_credentials
-from tasks.delivery import copying, index
+from tasks.delivery import copying, index, target
 from tasks.delivery import deliver as delivery
 from tasks.delivery.copying import copy_delivered
 from tasks.delivery.deliver import deliver
 from tasks.delivery.signing import Signing
+from tasks.parts import open_parts
 from tests import making
 from tests.conftest import Stack
 from tests.tasks.test_deliver import approved, files, manifest, spec
@@ -59,48 +68,69 @@ class _Cut(BaseException):
     """As SIGKILL: no handler of ours sees it."""
 
 
-@pytest.mark.parametrize("is_signed", [False, True])
-def test_killed_at_every_step_and_run_again(
-    local_stack: Stack, signing: Signing, tmp_path: Path, is_signed: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each run dies one step later than the one before, until one comes through."""
-    make_two(local_stack)
-    steps = 0
-
-    def cut(*_: object) -> None:
-        nonlocal left
-        left -= 1
-        if left == 0:
-            raise _Cut
-
-    for module in (delivery, index):
-        monkeypatch.setattr(module, "failpoint", cut)
-    write = delivery.write_file
-    monkeypatch.setattr(delivery, "write_file", lambda *args: (write(*args), cut()))
-    while True:
-        steps += 1
-        left = steps
+def killed(home: Path, folder: Path, *, signing: Signing, at: int) -> bool:
+    """Delivers in another process, which is killed at its `at`-th step; False when it came through before."""
+    child = os.fork()
+    if child == 0:
         try:
-            deliver(local_stack.ledger, local_stack.store, folder=tmp_path, signing=signing if is_signed else None)
+            steps = itertools.count(1)
+
+            def die(_: str) -> None:
+                if next(steps) == at:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            for module in (delivery, index, target, objects, outcomes):
+                module.failpoint = die  # type: ignore[attr-defined]
+            parts = open_parts(Settings(home=home))
+            deliver(parts.ledger, parts.store, folder=folder, signing=signing)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return True
+    assert os.WEXITSTATUS(status) == 0, "it failed by itself"
+    return False
+
+
+@pytest.mark.parametrize("is_signed", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_killed_at_every_step_and_run_again(
+    local_stack: Stack, signing: Signing, tmp_path: Path, is_signed: bool
+) -> None:
+    """SIGKILL at the first step, at the second, at every one; each time on a studio where nothing had left."""
+    make_two(local_stack)
+    local_stack.ledger.engine.dispose()
+    signing = signing if is_signed else Signing()
+    for step in itertools.count(1):
+        home, folder = tmp_path / f"home{step}", tmp_path / f"game{step}"
+        shutil.copytree(local_stack.settings.home, home)
+        was_killed = killed(home, folder, signing=signing, at=step)
+        for name, data in files(folder).items():
+            if name.endswith(".png"):
+                check_picture(data, signing=signing)
+        parts = open_parts(Settings(home=home))
+        done = deliver(parts.ledger, parts.store, folder=folder, signing=signing)
+        assert done.failures == () and done.problems == () and len(done.names) + done.before == 2
+        body = check_index(folder)
+        assert [image["name"] for image in body["images"]] == [
+            "Potion_Shop/T_Brick_S1_BC.png",
+            "Potion_Shop/T_RedPotion_S2_BC.png",
+        ]
+        for name, data in files(folder).items():
+            if name.endswith(".png"):
+                check_picture(data, signing=signing)
+                assert parts.store.get(f"delivery/{name}") == data
+        parts.ledger.engine.dispose()
+        if not was_killed:
             break
-        except _Cut:
-            there = files(tmp_path)
-            assert not [name for name in there if name.endswith(".part")]
-            if is_signed:
-                for name, data in there.items():
-                    assert not name.endswith(".png") or (read_credentials(data, media_type="image/png") or 0)
-    assert steps >= 12
-    body = check_index(tmp_path)
-    assert [image["name"].rsplit("/", 1)[-1] for image in body["images"]] == [
-        "T_Brick_S1_BC.png",
-        "T_RedPotion_S2_BC.png",
-    ]
-    assert all(file["signed"] is is_signed for image in body["images"] for file in image["files"])
-    for name, data in files(tmp_path).items():
-        if name.endswith(".png"):
-            read = read_credentials(data, media_type="image/png")
-            assert (read is not None and read.is_sound) is is_signed
-            assert local_stack.store.get(f"delivery/{name}") == data
+    assert step >= 40, "every write and record of two images, two maps and an index"
+
+
+def check_picture(data: bytes, *, signing: Signing) -> None:
+    read = read_credentials(data, media_type="image/png")
+    assert (read is not None and read.is_sound) is (signing.signer is not None)
+    with Image.open(io.BytesIO(data)) as picture:
+        picture.load()
 
 
 def test_a_folder_is_filled_later_and_what_was_withdrawn_is_left_out(
@@ -140,7 +170,12 @@ def test_the_index_reads_only_what_is_new(local_stack: Stack, monkeypatch: pytes
     approved(ledger, store, [spec("late", seed=9)], manifest("late"))
     read: list[str] = []
     get = store.get
-    monkeypatch.setattr(type(store), "get", lambda self, key: (read.append(key), get(key))[1])
+
+    def get_and_note(self: object, key: str) -> bytes:
+        read.append(key)
+        return get(key)
+
+    monkeypatch.setattr(type(store), "get", get_and_note)
     deliver(ledger, store)
     assert [key for key in read if key.endswith("BC.png.json")] == ["delivery/Potion_Shop/T_Late_S9_BC.png.json"]
     assert len(list(store.keys("indexes/"))) == 2
