@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 
 import cv2
@@ -14,6 +15,7 @@ import numpy as np
 from skimage import data
 
 from checks import brand, hands, technical, text
+from checks.hand_weights import PALM, locate
 from checks.likeness import compute_perceptual_hash
 from models.studio_tiny.draw import TEST_SEEDS, draw
 from schemas.manifest import BrandGuide
@@ -60,11 +62,9 @@ def main() -> None:
         "both previews": lambda p, s: (make_preview(p, 1024), make_preview(p, 384)),
     }
     for name, look in rows.items():
-        costs = [milliseconds(lambda p=p, look=look: look(p, spec(p.shape[0]))) for p in pictures.values()]
+        costs = [milliseconds(partial(look, p, spec(p.shape[0]))) for p in pictures.values()]
         print(f"{name:34}" + "".join(f"{cost:24.1f}" for cost in costs))
-    print(
-        f"hands: {'a palm detector is installed' if hands.shipped() else 'faces only, no hand detector is installed'}"
-    )
+    print(f"hands: {'a palm detector is installed' if locate(PALM) else 'faces only, no hand detector is installed'}")
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def opencv(pixels: np.ndarray, level: int) -> bytes:
     return cv2.imencode(".png", pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, level])[1].tobytes()
 
 
-ENCODERS: dict[str, Callable[[np.ndarray], bytes]] = {
+ENCODERS: dict[str, Callable[[np.ndarray], bytes | bytearray]] = {
     "Pillow PNG level 6": lambda p: pillow(p, "PNG", compress_level=6),
     "Pillow PNG level 1": lambda p: pillow(p, "PNG", compress_level=1),
     "OpenCV PNG level 1": lambda p: opencv(p, 1),

@@ -23,6 +23,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ class Diffusers:
         self.jobs = jobs
         engine = Engine(jobs.catalogue, device="cpu", dtype="float32")  # only to load; its parts are used bare
         self.base = engine.models.pipeline(jobs.homogeneous()[0], asker="bench")
-        self.config = engine.models._base.scheduler.config  # type: ignore[union-attr]
+        self.config = engine.models._base.scheduler.config
         from diffusers import ControlNetModel
 
         folder = jobs.catalogue.where("studio-tiny/canny", asker="bench")
@@ -191,7 +192,7 @@ def probe(theirs: Diffusers, specs: Sequence[ImageSpec]) -> int:
     for batch in (1, 2, 4, 8):
         some = list(specs[:8])
         theirs.best(some, batch)
-        speed[batch] = min(_seconds(lambda b=batch, s=some: theirs.best(s, b)) for _ in range(2))  # type: ignore[misc]
+        speed[batch] = min(_seconds(partial(theirs.best, some, batch)) for _ in range(2))
     return min(speed, key=lambda batch: speed[batch])
 
 
@@ -244,9 +245,9 @@ def main() -> None:
     for name in (given.only,) if given.only else ("homogeneous", "mixed"):
         specs = getattr(jobs, name)()
         runs: dict[str, Callable[[], object]] = {
-            "A": lambda s=specs: theirs.plain(s),  # type: ignore[misc]
-            "B": lambda s=specs: theirs.best(s, batch),  # type: ignore[misc]
-            "C": lambda s=specs: ours(engine, jobs, s, batch),  # type: ignore[misc]
+            "A": partial(theirs.plain, specs),
+            "B": partial(theirs.best, specs, batch),
+            "C": partial(ours, engine, jobs, specs, batch),
         }
         spent = compare(runs, repeats=given.repeats)
         speed = {run: len(specs) / statistics.median(seconds) for run, seconds in spent.items()}

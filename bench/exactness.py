@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,12 @@ from PIL import Image
 from torch import Tensor
 
 from bench.engine import Jobs
-from engine.attention import KERNELS
 from engine.diffuse import Engine
 from engine.memory import Placement, Policy
 from engine.model_files import ModelFiles
 from engine.models import PIPELINES
 from engine.runtime_options import RuntimeOptions
-from schemas.settings import ROOT
+from schemas.settings import ROOT, Attention
 from schemas.spec import ImageSpec
 
 
@@ -74,11 +74,11 @@ def reference(jobs: Jobs, spec: ImageSpec, *, dtype: torch.dtype = torch.float32
 
 def engines(engine: Engine, jobs: Jobs, specs: Sequence[ImageSpec], row: int) -> Tensor:
     """The engine's answer for one row of a batch."""
-    given = {"sources": jobs.sources, "conditions": jobs.conditions}
-    engine.render(specs[:1], **given)
+    render = partial(engine.render, sources=jobs.sources, conditions=jobs.conditions)
+    render(specs[:1])
     assert engine.models._base is not None
     with listening(engine.models._base.unet) as said:
-        engine.render(specs, **given)
+        render(specs)
     return said[0][[row, row + len(specs)]]
 
 
@@ -125,9 +125,8 @@ def main() -> None:
     print(f"{'lever':58} relative L2")
     for name, specs, row in lines:
         print(f"{name:58} {distance(engines(engine, jobs, specs, row), reference(jobs, specs[row])):.1e}")
-    levers = {
-        f"attention: {kernel}": RuntimeOptions(attention=kernel) for kernel in KERNELS if kernel in ("flash", "math")
-    }
+    kernels: tuple[Attention, ...] = ("flash", "math")
+    levers = {f"attention: {kernel}": RuntimeOptions(attention=kernel) for kernel in kernels}
     levers["channels_last"] = RuntimeOptions(channels_last="on")
     if given.compile:
         levers["regional torch.compile"] = RuntimeOptions(compile=True)

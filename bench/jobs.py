@@ -148,7 +148,7 @@ def jobs(at: Section) -> None:
             with at.part(f"B, batches of {size}"):
                 few = work.specs("plain", size, steps=3)
                 best("plain", few, size)
-                tried[size] = at.milliseconds(lambda f=few, s=size: best("plain", f, s), repeats=3) / size  # type: ignore[misc]
+                tried[size] = at.milliseconds(partial(best, "plain", few, size), repeats=3) / size
             if at.left < at.seconds / 2:
                 break
         batch = min(tried, key=lambda size: tried[size])

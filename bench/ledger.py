@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from bench.million import REVIEWERS, digest, fill
 from schemas.review import Choice, Criterion, Verdict
@@ -86,7 +87,7 @@ def measure(ledger: Ledger, images: int) -> None:
         said = f"{statistics.median(taken):>10.1f}{min(taken):>9.1f}{max(taken):>9.1f}{allowed:>9,.0f}"
         print(f"  {where:<12}{name:<34}{said}{'  OVER' if min(taken) > allowed else ''}", flush=True)
 
-    fast = {"often": 20, "allowed": 20.0}
+    fast: dict[str, Any] = {"often": 20, "allowed": 20.0}
     times("Inbox", "what waits, for a reviewer", lambda n: ledger.inbox(limit=40, reviewer=f"r{n}"), **fast)
     times("Inbox", "far down", lambda n: ledger.inbox(limit=40, after=middle.digest), **fast)
     times("Inbox", "of a project", lambda n: ledger.inbox(project=SMALL, limit=40), **fast)
@@ -116,10 +117,14 @@ def measure(ledger: Ledger, images: int) -> None:
     times("Decisions", "an old week", lambda n: ledger.decisions(until=now - timedelta(days=100 + n), limit=500))
     times("Decisions", "far down", lambda n: ledger.decisions(project=SMALL, before=far, limit=500))
     times("Decisions", "of an image", lambda n: ledger.decisions(image=digest(n)))
-    for days in (7, 365):
+
+    def times_insights(days: int) -> None:
         since = now - timedelta(days=days)
-        times("Insights", f"{days} days", lambda n, since=since: ledger.judged(since=since))  # type: ignore[misc]
-        times("Insights", f"{days} days, two opinions", lambda n, s=since: ledger.judged_twice(since=s))  # type: ignore[misc]
+        times("Insights", f"{days} days", lambda n: ledger.judged(since=since))
+        times("Insights", f"{days} days, two opinions", lambda n: ledger.judged_twice(since=since))
+
+    times_insights(7)
+    times_insights(365)
     times("Insights", "of a project", lambda n: ledger.judged(since=now - timedelta(days=365), project=SMALL))
     times("Library", "newest approved", lambda n: ledger.library())
     times("Library", "all, of a project", lambda n: ledger.library(project=SMALL, approved=False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -74,7 +75,7 @@ class Bench:
         return self.also(StableDiffusionXLControlNetPipeline, controlnet=net.to(self.pipe.device))
 
     def requests(
-        self, first: int, *, kinds: tuple[str, ...] = ("object",), **fixed: str
+        self, first: int, *, kinds: tuple[str, ...] = ("object",), **fixed: Any
     ) -> list[tuple[Attributes, str]]:
         """Subjects and colours dealt out evenly, captions in fresh wordings that name colour, background and style."""
         out = []
@@ -164,8 +165,8 @@ class Bench:
             images = sample(
                 self.pipe, prompts, steps=self.steps, guidance=GUIDANCE, first_seed=4_000, negative_prompt=forbidden
             )
-            shares.append(np.mean([named_colour(i) == strong[n] for i, n in zip(images, names, strict=True)]))
-        return [Line("negative prompt forbids", float(shares[1] / max(shares[0], 1e-9)), "<= 0.50",
+            shares.append(float(np.mean([named_colour(i) == strong[n] for i, n in zip(images, names, strict=True)])))
+        return [Line("negative prompt forbids", shares[1] / max(shares[0], 1e-9), "<= 0.50",
                      f"forbidden colour in {shares[0]:.2f} without, {shares[1]:.2f} with")]  # fmt: skip
 
     def strength(self) -> list[Line]:
@@ -252,7 +253,7 @@ class Bench:
         ]
 
 
-def wrap_convolutions(pipe: DiffusionPipeline, mode: str) -> None:
+def wrap_convolutions(pipe: DiffusionPipeline, mode: Literal["zeros", "circular"]) -> None:
     """Padding of every convolution that makes pixels: "circular" makes what leaves on one side come in on the other."""
     for network in (pipe.unet, pipe.vae.decoder):
         for layer in network.modules():

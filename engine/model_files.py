@@ -4,8 +4,9 @@ The digest of an alias is the SHA-256 over the lines `<sha256 of file>  <relativ
 file that loading reads: .safetensors, .json and .txt. Of a checkpoint folder only `model_index.json` and the components
 it names count, so that a ControlNet kept inside it is no part of it; of several copies of one component only the one
 that is read. A single file's digest is its own line, and one more for each thing that is read beside it: `config`,
-`prediction_type`, `base`. An ip_adapter's has one line more, the digest of its image encoder.
-Only safetensors are weights; anything else that stands in their place is refused by name (`UnsafeWeights`).
+`prediction_type`, `base`. An ip_adapter's has one line more, the digest of its image encoder; a matting
+model's (ONNX), what its input is. Only safetensors are weights otherwise; anything else that stands in their place is
+refused by name (`UnsafeWeights`).
 """
 
 from __future__ import annotations
@@ -70,8 +71,9 @@ class ModelFiles(Catalogue):
     def _own_files(self, alias: str, asker: str) -> list[Path]:
         entry, path = self.entry(alias, asker=asker), self.where(alias, asker=asker)
         if path.is_file():
-            if path.suffix != ".safetensors":
-                raise UnsafeWeights(f"{asker} asks for {alias}: {path} is not safetensors")
+            form = ".onnx" if entry.kind == "matting" else ".safetensors"
+            if path.suffix != form:
+                raise UnsafeWeights(f"{asker} asks for {alias}: {path} is not {form.removeprefix('.')}")
             return [path]
         unread = {"safety_checker", "feature_extractor"} if entry.architecture == "sd15" else set()
         unread |= {"vae"} if entry.architecture == "sdxl-refiner" else set()  # the base's own is taken
@@ -101,6 +103,8 @@ class ModelFiles(Catalogue):
             lines += f"{entry.prediction_type} {entry.zero_snr}  prediction\n"
         if entry.base is not None:
             lines += f"{self.digest(entry.base, asker=asker)}  base\n"
+        if entry.kind == "matting":
+            lines += f"{entry.size} {entry.mean} {entry.std}  input\n"
         if encoder := entry.image_encoder:
             lines += f"{self.digest(encoder, asker=asker)}  image_encoder\n"
         return hashlib.sha256(lines.encode()).hexdigest()

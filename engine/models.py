@@ -224,8 +224,8 @@ class LoadedModels:
         for wanted, by in ((ref.digest, f"{asker} was planned with"), (pinned, "the pin is")):
             if wanted != now:
                 raise ModelChanged(
-                    f"{ref.alias} is {now[:12]} now, but {by} {wanted[:12]}; put the old weights back, or pin the new "
-                    "ones and submit again"
+                    f"{ref.alias} is {now[:12]} now, but {by} {wanted[:12]}; put the old weights back, or take "
+                    f"the new ones with `dailies models repin {ref.alias}` and submit again"
                 )
         return self.catalogue.where(ref.alias, asker=asker)
 

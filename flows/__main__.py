@@ -96,7 +96,7 @@ def reproduce(
 
     parts = open_parts(settings())
     picture = find_image(parts.ledger, digest)
-    found = reproduce(picture, store=parts.store, engine=parts.engine, settings=parts.settings)
+    found = reproduce(picture, store=parts.store, engine=parts.engine, cut_outs=parts.cut_outs, settings=parts.settings)
     print(found)
     if out is not None:
         from PIL import Image

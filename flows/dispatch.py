@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flows.render import render
@@ -19,14 +19,13 @@ class ShiftEnd:
     """A shift's flow run is over.
 
     `stopped`: why it stopped itself. `failed`: an error that trying again tonight would only repeat. `crashed`: its
-    process or its worker went away. `notes`: what the engine said, and of how many images.
+    process or its worker went away. What the engine noted is in the ledger.
     """
 
     affinity: str
     stopped: str = ""
     failed: str = ""
     crashed: str = ""
-    notes: dict[str, int] = field(default_factory=dict)
 
 
 def run_in_process(shifts: list[tuple[str, str, int]], *, night: int, until: datetime | None) -> Iterator[ShiftEnd]:
@@ -36,7 +35,7 @@ def run_in_process(shifts: list[tuple[str, str, int]], *, night: int, until: dat
         if affinity in stopped or (until is not None and datetime.now(UTC) >= until):
             continue
         try:
-            done = render(shift=key, night=night, until=until)
+            render(shift=key, night=night, until=until)
         except ShiftStopped as reason:
             stopped.add(affinity)
             yield ShiftEnd(affinity, stopped=str(reason))
@@ -45,4 +44,4 @@ def run_in_process(shifts: list[tuple[str, str, int]], *, night: int, until: dat
         except DailiesError as error:
             yield ShiftEnd(affinity, failed=f"{type(error).__name__}: {error}")
         else:
-            yield ShiftEnd(affinity, notes=done["notes"])
+            yield ShiftEnd(affinity)

@@ -105,10 +105,20 @@ def _plan(morning: Morning) -> None:
     failpoint("night.after_planning")
 
 
+def _stopped_before(parts: Parts, morning: Morning) -> dict[str, str]:
+    """Affinity -> why no more of it is made tonight, of a night that another process began; its report says so too."""
+    stopped = {}
+    for run in parts.ledger.shift_runs(morning.night):
+        if run.outcome in ("stopped", "failed"):
+            stopped[run.affinity_key] = run.message
+            (morning.stopped if run.outcome == "stopped" else morning.problems).append(run.message)
+    return stopped
+
+
 def _make(parts: Parts, morning: Morning, lease: NightLease, until: datetime | None) -> str:
     """Rounds of plan, agenda and shifts until nothing is left that may be made; returns the night's outcome."""
     on_server = deployment.id is not None
-    stopped: dict[str, str] = {}
+    stopped = _stopped_before(parts, morning)
     fruitless = 0
     waits = False
     while True:
@@ -133,7 +143,6 @@ def _make(parts: Parts, morning: Morning, lease: NightLease, until: datetime | N
         make = on_workers if on_server else dispatch.run_in_process
         for ended in make(agenda.shifts, night=morning.night, until=until):
             lease.check()
-            morning.notes.update(ended.notes)
             if ended.stopped:
                 stopped[ended.affinity] = ended.stopped
                 morning.stopped.append(ended.stopped)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from flows.dispatch import POLL, ShiftEnd
-from flows.server import SAID_EACH, retry_server
+from flows.server import SAID_EACH, ServerAway, is_cancel_requested, retry_server
 from schemas.errors import DailiesError
 from tasks.parts import Parts, current_parts
 from tasks.shift.shifts import Shift, second_half
@@ -33,9 +33,6 @@ NIGHT_POOL, GPU_POOL = "dailies", "dailies-gpu"
 """Work pools of the server. Workers are told apart by their pool, whatever they are called."""
 RENDER = "render/gpu"
 """Flow and deployment that workers make shifts with."""
-
-NO_WORKER = 1800.0
-"""Seconds that a night waits for the first GPU worker to be there, before it gives up."""
 
 
 class NoWorker(DailiesError):
@@ -56,8 +53,7 @@ class Night:
     last_sign: float = field(default_factory=time.monotonic)
     """When the ledger last showed that somebody works."""
     progress: tuple[int, int] = (0, 0)
-    no_worker_since: float | None = None
-    said: float = 0.0
+    said: float = -SAID_EACH
 
     @property
     def closed(self) -> bool:
@@ -96,7 +92,8 @@ class Night:
 
     @property
     def silent(self) -> bool:
-        return time.monotonic() - self.last_sign > self.parts.settings.lease_seconds + 60
+        given = self.parts.settings
+        return time.monotonic() - self.last_sign > given.lease_seconds + given.silence_seconds
 
 
 def on_workers(shifts: list[tuple[str, str, int]], *, night: int, until: datetime | None) -> Iterator[ShiftEnd]:
@@ -105,26 +102,49 @@ def on_workers(shifts: list[tuple[str, str, int]], *, night: int, until: datetim
 
     with get_client(sync_client=True) as client:
         work = Night(current_parts(), client, night, until, deque((key, affinity) for key, affinity, _ in shifts))
-        while work.queue or work.running:
-            # 1. As many as there are workers, and one to follow; then the rest of what others have begun.
-            workers = retry_server("counting workers", lambda: list_online_workers(client))
-            if work.closed:
-                work.queue.clear()
-            while work.queue and len(work.running) < max(1, workers) + 1:
-                work.send(*work.queue.popleft())
-            while not work.queue and not work.closed and len(work.running) < workers and work.steal():
-                pass
-            if _no_worker(work, workers):
-                raise NoWorker(f"no GPU worker was online for {NO_WORKER / 60:.0f} minutes; the night gave up")
-            # 2. Those that are over. What became of images is the ledger's to say; this is only whether to go on.
-            time.sleep(POLL)
-            work.look()
-            for identity, (_, affinity) in list(work.running.items()):
-                read = partial(client.read_flow_run, identity)
-                state = retry_server("asking for a shift", read).state
-                ended = _ended(work, identity, affinity, state)
-                if ended is not None:
-                    yield ended
+        try:
+            yield from _work(work)
+        except BaseException as error:
+            if not isinstance(error, ServerAway):
+                _call_off(work)
+            raise
+
+
+def _work(work: Night) -> Iterator[ShiftEnd]:
+    while work.queue or work.running:
+        # 1. As many as there are workers, and one to follow; then the rest of what others have begun.
+        workers = retry_server("counting workers", lambda: list_online_workers(work.client))
+        if work.closed:
+            work.queue.clear()
+        while work.queue and len(work.running) < max(1, workers) + 1:
+            work.send(*work.queue.popleft())
+        while not work.queue and not work.closed and len(work.running) < workers and work.steal():
+            pass
+        _wait_for_worker(work, workers)
+        # 2. Those that are over. What became of images is the ledger's to say; this is only whether to go on.
+        time.sleep(POLL)
+        work.look()
+        for identity, (_, affinity) in list(work.running.items()):
+            state = retry_server("asking for a shift", partial(work.client.read_flow_run, identity)).state
+            ended = _ended(work, identity, affinity, state)
+            if ended is not None:
+                yield ended
+
+
+def _call_off(work: Night) -> None:
+    """The night stops here: what nobody has begun must not be begun later, by day for instance; and when a person
+    cancelled the night, what is at work ends too."""
+    from prefect.runtime import flow_run
+    from prefect.states import Cancelling
+
+    everything = is_cancel_requested(flow_run.id)
+    for identity in work.running:
+        try:
+            state = work.client.read_flow_run(identity).state
+            if state is not None and not state.is_final() and (everything or state.is_scheduled()):
+                work.client.set_flow_run_state(identity, Cancelling(message="the night ended"))
+        except Exception as error:  # httpx's and Prefect's own have no common class
+            log.warning("flow run %s could not be called off: %s", identity, type(error).__name__)
 
 
 def list_online_workers(client: SyncPrefectClient) -> int:
@@ -145,16 +165,16 @@ def _ended(work: Night, identity: UUID, affinity: str, state: State | None) -> S
             return ShiftEnd(affinity, crashed="nothing was heard of it any more")
         return None
     del work.running[identity]
-    message = state.message or state.name or ""
-    if state.is_completed():
-        return ShiftEnd(affinity)
-    if "ShiftStopped" in message:
+    # How it ended is what the run itself wrote down; Prefect's words are only shown.
+    end = work.parts.ledger.shift_run(str(identity))
+    if end is None:
+        return ShiftEnd(affinity, crashed=f"it said nothing of its end; Prefect: {state.message or state.name}")
+    if end.outcome == "stopped":
         work.queue = deque(shift for shift in work.queue if shift[1] != affinity)
-        return ShiftEnd(affinity, stopped=message.split("ShiftStopped:", 1)[-1].strip())
-    lost = any(name in message for name in ("DeviceLost", "StoreUnavailable", "LedgerUnavailable"))
-    if state.is_failed() and not lost:
-        return ShiftEnd(affinity, failed=message)
-    return ShiftEnd(affinity, crashed=message)
+        return ShiftEnd(affinity, stopped=end.message)
+    if end.outcome == "failed":
+        return ShiftEnd(affinity, failed=end.message)
+    return ShiftEnd(affinity, crashed=end.message if end.outcome == "lost" else "")
 
 
 def _give_up(client: SyncPrefectClient, identity: UUID) -> None:
@@ -165,20 +185,22 @@ def _give_up(client: SyncPrefectClient, identity: UUID) -> None:
     retry_server("ending a lost shift", lambda: client.set_flow_run_state(identity, gone, force=True))
 
 
-def _no_worker(work: Night, workers: int) -> bool:
-    """True when none came for too long. Says so each minute while it waits."""
-    at = time.monotonic()
-    if workers or work.parts.ledger.in_hand():
-        work.no_worker_since = None
-        return False
-    work.no_worker_since = work.no_worker_since or at
-    if at - work.said >= SAID_EACH:
-        work.said = at
+def _wait_for_worker(work: Night, workers: int) -> None:
+    """Says each minute that no worker is there. NoWorker when the ledger has seen nobody work for too long."""
+    silent, allowed = time.monotonic() - work.last_sign, work.parts.settings.worker_wait_seconds
+    if not workers and not work.parts.ledger.in_hand() and time.monotonic() - work.said >= SAID_EACH:
+        work.said = time.monotonic()
         log.warning(
             "%d shifts wait for a GPU worker since %.0f s, and none is online in the pool %s; start one with: "
             "dailies worker --gpu 0",
             len(work.running) + len(work.queue),
-            at - work.no_worker_since,
+            silent,
             GPU_POOL,
         )
-    return at - work.no_worker_since > NO_WORKER
+    if silent > allowed:
+        there = (
+            f"{workers} are online and took no shift"
+            if workers
+            else "none was online; start one: dailies worker --gpu 0"
+        )
+        raise NoWorker(f"no GPU worker worked for {allowed} s (worker_wait_seconds), and the night gave up: {there}")

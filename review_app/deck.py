@@ -44,6 +44,7 @@ def make_item(
         "width": image.width,
         "height": image.height,
         "preview": link(image.preview_key),
+        "cut": spec.background is not None,
         "original": link(image.object_key if image.media_type != "image/jxl" else image.preview_key),
         "thumb": link(image.thumb_key),
         "beside": _beside(image, spec, link=link, sources=sources, parent=parent),

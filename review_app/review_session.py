@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from schemas.errors import LedgerError, LedgerUnavailable, StaleDecision
-from schemas.review import Choice, Verdict
+from schemas.review import Choice, Verdict, spell_errors
 from storage.ledger import Ledger
 
 REMEMBERED = 400
@@ -90,7 +90,7 @@ class ReviewSession:
         try:
             choice = Choice.model_validate({key: value for key, value in event.items() if key in Choice.model_fields})
         except ValidationError as wrong:
-            return told | _refused("; ".join(error["msg"] for error in wrong.errors()), event)
+            return told | _refused(spell_errors(wrong), event)
         try:
             return told | {"revision": ledger.decide(choice, reviewer=reviewer, role=role)}
         except StaleDecision as stale:

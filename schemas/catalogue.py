@@ -3,7 +3,7 @@
 A catalogue is a YAML file, one entry an alias:
 
     hero-xl:
-      kind: checkpoint            # checkpoint, controlnet, t2i_adapter, vae, lora, embedding, upscaler, ip_adapter
+      kind: checkpoint            # checkpoint, controlnet, t2i_adapter, vae, lora, embedding, ip_adapter, upscaler, ...
       path: ../weights/hero-xl    # folder or single .safetensors file, relative to the catalogue; or
       hub: studio/hero-xl         # a hub id, looked up in the local cache only
       tiers: {draft: {scheduler: LCM, num_inference_steps: 4, guidance_scale: 1.0, loras: {hero-xl/lcm: 1.0}}}
@@ -26,6 +26,10 @@ A catalogue is a YAML file, one entry an alias:
       kind: checkpoint
       path: ../weights/studio-15
       architecture: sd15          # sdxl, sdxl-refiner, sd15; what it wears must be of the same
+    studio/birefnet:
+      kind: matting               # one ONNX file; cuts subjects out (`background: {by: model}`)
+      path: ../weights/birefnet.onnx
+      size: 1024                  # and mean, std of its input, where they are not ImageNet's
 
 engine/model_files.py finds the files that the entries name, and takes their digests.
 """
@@ -34,6 +38,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +51,12 @@ from schemas.errors import ModelMissing, SettingsError
 from schemas.fewstep import FAMILIES, FamilyName, FewStep
 from schemas.spec import Tier
 
+MOST_BYTES = 4 * 2**20
+"""Of a catalogue; ten thousand entries have less than half of it."""
+
 Kind = Literal[
     "checkpoint", "controlnet", "t2i_adapter", "vae", "lora", "embedding", "upscaler", "ip_adapter", "image_encoder",
+    "matting",
 ]  # fmt: skip
 Architecture = Literal["sdxl", "sdxl-refiner", "sd15"]
 PredictionType = Literal["epsilon", "v_prediction"]
@@ -78,7 +87,7 @@ class Entry(BaseModel):
     controls: tuple[str, ...] = Field((), description="control types a ControlNet serves")
     modes: dict[str, int] = Field(default_factory=dict, description="of a ControlNet-Union: control type -> its number")
     tiers: dict[Tier, TierDefaults] = Field(default_factory=dict)
-    size: int | None = Field(None, description="px, the side a checkpoint was trained at")
+    size: int | None = Field(None, description="px, the side a checkpoint was trained at; of a matting model's input")
     config: Path | None = Field(None, description="diffusers folder with the configs of a single-file checkpoint")
     image_encoder: str | None = Field(None, description="alias of what an ip_adapter sees pictures with")
     trigger: str | None = Field(None, description="the word an embedding listens to; else the end of its alias")
@@ -88,6 +97,8 @@ class Entry(BaseModel):
     zero_snr: bool = Field(False, description="the checkpoint was trained to zero terminal SNR")
     base: str | None = Field(None, description="checkpoint that has the text encoders and VAE which this file lacks")
     trigger_words: tuple[str, ...] = Field((), description="words of a LoRA that belong in the prompt")
+    mean: tuple[float, float, float] = Field((0.485, 0.456, 0.406), description="of a matting model's input (0 to 1)")
+    std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="of a matting model's input")
     note: str = Field("", description="for a person")
     licence: str = ""
     gone: bool = Field(False, description="the last scan did not find its file; it is kept for its alias and its pin")
@@ -151,9 +162,11 @@ class Catalogue:
     def read(cls, path: Path) -> Self:
         """Raises SettingsError, which names the file and the alias, for anything that is not a catalogue."""
         try:
-            text = path.read_text(encoding="utf-8")
+            text = _read_file(path).decode("utf-8")
         except FileNotFoundError:
             raise SettingsError(f"{path}: no catalogue is there; set `catalogue` to one") from None
+        except OSError as wrong:
+            raise SettingsError(f"{path}: the catalogue cannot be read: {wrong.strerror or wrong}") from None
         except UnicodeDecodeError as wrong:
             raise SettingsError(f"{path}: not YAML: {wrong}") from None
         return cls.parse(text, name=str(path), folder=path.resolve().parent)
@@ -163,8 +176,10 @@ class Catalogue:
         """Raises SettingsError. `name`: of the file, for messages; `folder`: what its paths are relative to."""
         try:
             body = yaml.safe_load(text) or {}
-        except yaml.YAMLError as wrong:
+        except (yaml.YAMLError, ValueError) as wrong:
             raise SettingsError(f"{name}: not YAML: {wrong}") from None
+        except RecursionError:
+            raise SettingsError(f"{name}: came nesting without end; a mapping of alias to entry is allowed") from None
         if not isinstance(body, dict):
             raise SettingsError(f"{name}: {type(body).__name__} came; a mapping of alias to entry is allowed")
         entries = {}
@@ -218,6 +233,25 @@ class Catalogue:
     def place(self, path: Path) -> Path:
         """A path of the catalogue's, whole. A link keeps its own name: a hub cache's files have no ending behind it."""
         return Path(os.path.abspath(self.folder / path.expanduser()))
+
+
+def _read_file(path: Path) -> bytes:
+    """A regular file of at most MOST_BYTES: /dev/zero has no end, and a FIFO waits for somebody who writes."""
+    opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:
+        about = os.fstat(opened)
+        if not stat.S_ISREG(about.st_mode):
+            raise SettingsError(
+                f"{path}: came {_KIND.get(stat.S_IFMT(about.st_mode), 'a device')}; a YAML file is needed"
+            )
+        if about.st_size > MOST_BYTES:
+            raise SettingsError(f"{path}: came {about.st_size:,} bytes; a catalogue has at most {MOST_BYTES:,}")
+        return os.read(opened, MOST_BYTES)
+    finally:
+        os.close(opened)
+
+
+_KIND = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
 
 
 def _fits(entry: Entry, base: Entry) -> bool:

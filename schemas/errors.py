@@ -84,15 +84,19 @@ class InputError(DailiesError):
 
 
 class ManifestError(InputError):
-    """`problems` has all of them; the message names the first SAID and counts the rest."""
+    """`problems` has them, up to about SAID; the message names the first SAID and counts the rest.
+
+    `more`: how many others there are, which nobody spelt out.
+    """
 
     SAID = 100
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[Problem], *, more: int = 0) -> None:
         self.problems = problems
+        self.more = more
         lines = [str(problem) for problem in problems[: self.SAID]]
-        if len(problems) > self.SAID:
-            lines.append(f"and {len(problems) - self.SAID:,} more")
+        if rest := len(problems) - len(lines) + more:
+            lines.append(f"and {rest:,} more")
         super().__init__("\n".join(lines))
 
 

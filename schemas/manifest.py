@@ -14,7 +14,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, GetJsonSchemaHandler, Tag
+from pydantic_core import CoreSchema
 
 from schemas.fields import (
     Alias,
@@ -36,13 +37,23 @@ from schemas.fields import (
     find_placeholders,
 )
 from schemas.review import Criterion, Reason
-from schemas.spec import Frozen, Sha256, Tier
+from schemas.spec import CONTROL_SCALE, GUIDANCE, PAG, REFERENCE_SCALE, STEPS, STRENGTH, Frozen, Sha256, Tier
 
 CONTROL_TYPES = (
     "canny", "lineart_standard", "shuffle",  # need no weights
     "lineart", "hed", "softedge", "pidinet", "teed", "anyline", "scribble", "mlsd", "depth", "normal", "pose",
 )  # fmt: skip
 """Conditions that the engine can compute from a picture; any other type needs a precomputed `condition`."""
+
+
+class _OrWord:
+    """In the JSON Schema: the section, or one of these words."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"enum": list(self.words)}, handler(schema)]}
 
 
 class Section(BaseModel):
@@ -64,10 +75,10 @@ class Sampling(Section):
     scheduler_options: Options | None = Field(
         None, description="the scheduler's own options", examples=[{"timestep_spacing": "trailing"}]
     )
-    num_inference_steps: Several[Annotated[Whole, Field(ge=1, le=500)]] | None = Field(
+    num_inference_steps: Several[Annotated[Whole, STEPS]] | None = Field(
         None, description="denoising steps", examples=[30]
     )
-    guidance_scale: Several[Annotated[Number, Field(ge=0.0, le=50.0)]] | None = Field(
+    guidance_scale: Several[Annotated[Number, GUIDANCE]] | None = Field(
         None, description="classifier-free guidance; 1 or less switches it off", examples=[6.5]
     )
     guidance_rescale: Several[Part] | None = Field(None, description="0 to 1, against overexposure", examples=[0.0])
@@ -78,7 +89,7 @@ class Sampling(Section):
     clip_skip: Several[Annotated[Whole, Field(ge=1, le=11)]] | None = Field(
         None, description="layers of the text encoders to leave out", examples=[1]
     )
-    pag_scale: Several[Annotated[Number, Field(ge=0.0, le=20.0)]] | None = Field(
+    pag_scale: Several[Annotated[Number, PAG]] | None = Field(
         None, description="perturbed-attention guidance, beside or instead of the other; 0 is none", examples=[3.0]
     )
     pag_applied_layers: tuple[Layer, ...] | None = Field(
@@ -147,8 +158,8 @@ class HiresPass(Section):
     """For pictures larger than the model was trained at: composed small, then enlarged and drawn over."""
 
     first_size: Size = Field(description="px, of the first pass; the asset's size is the last one's", examples=[1024])
-    strength: Annotated[Number, Field(gt=0.0, le=1.0)] = Field(0.35, description="how far from the enlarged picture")
-    num_inference_steps: Annotated[Whole, Field(ge=1, le=500)] | None = Field(
+    strength: Annotated[Number, STRENGTH] = Field(0.35, description="how far from the enlarged picture")
+    num_inference_steps: Annotated[Whole, STEPS] | None = Field(
         None, description="of the second pass; else as many as the first"
     )
     upscaler: Alias | None = Field(None, description="a learned enlarger (ESRGAN and its kin), by alias; else Lanczos")
@@ -161,7 +172,7 @@ class SeamPass(Section):
     """For a source that does not tile: its edges, rolled into the middle, are painted over there."""
 
     axes: Literal["x", "y", "both"] = Field("both", description="which edges are to meet")
-    strength: Annotated[Number, Field(gt=0.0, le=1.0)] = Field(0.7, description="how far from what is there")
+    strength: Annotated[Number, STRENGTH] = Field(0.7, description="how far from what is there")
 
 
 class RefinerPass(Section):
@@ -175,6 +186,23 @@ class RefinerPass(Section):
     negative_aesthetic_score: Annotated[Number, Field(ge=0.0, le=10.0)] = Field(2.5, description="and away from")
 
 
+class Background(Section):
+    """How the subject is cut from its ground. `transparent` alone keys a flat ground out."""
+
+    by: Literal["key", "model", "none"] = Field(
+        "key", description="key: the flat ground that the style asked for is keyed out; model: by a matting model"
+    )
+    model: Alias | None = Field(None, description="matting model, by its alias", examples=["studio/birefnet"])
+    holes: bool = Field(True, description="key: enclosed places of the ground's colour are transparent too")
+
+
+def _background(value: Any) -> Any:
+    """The two words, as what they mean."""
+    return (
+        {"transparent": {"by": "key"}, "opaque": {"by": "none"}}.get(value, value) if isinstance(value, str) else value
+    )
+
+
 class Shared(Sampling):
     """What `defaults` and every asset can say. Any field may be a list: then every value is made."""
 
@@ -186,7 +214,7 @@ class Shared(Sampling):
     values: dict[Alias, Several[Spoken]] = Field(
         default_factory=dict, description="what $placeholders stand for", examples=[{"colour": ["red", "blue"]}]
     )
-    strength: Several[Annotated[Number, Field(gt=0.0, le=1.0)]] | None = Field(
+    strength: Several[Annotated[Number, STRENGTH]] | None = Field(
         None, description="textures: how far from the source, 0 to 1 (0.5 when not said)", examples=[[0.3, 0.5]]
     )
     storage_dtype: Literal["float8_e4m3fn"] | None = Field(
@@ -195,6 +223,11 @@ class Shared(Sampling):
     )
     hires: HiresPass | None = Field(None, description="a second pass for large finals; drafts do without")
     refiner: RefinerPass | None = Field(None, description="SDXL's second model for finals; drafts do without")
+    background: Annotated[Background, BeforeValidator(_background), _OrWord("transparent", "opaque")] | None = Field(
+        None,
+        description="transparent: the subject is cut out after it is made, and delivered with alpha (renders, repairs)",
+        examples=["transparent", {"by": "model", "model": "studio/birefnet"}],
+    )
     embeddings: Several[Alias] | None = Field(
         None, description="textual inversions that prompts may name by their words; all at once, not an axis"
     )
@@ -220,7 +253,7 @@ class Control(Section):
     params: dict[Alias, Number] = Field(
         default_factory=dict, description="the detector's own", examples=[{"low_threshold": 80, "high_threshold": 160}]
     )
-    controlnet_conditioning_scale: Several[Annotated[Number, Field(ge=0.0, le=4.0)]] = Field(
+    controlnet_conditioning_scale: Several[Annotated[Number, CONTROL_SCALE]] = Field(
         (1.0,), description="how strongly it is followed", examples=[0.8]
     )
     control_guidance_start: Several[Part] = Field((0.0,), description="from this part of the steps on, 0 to 1")
@@ -232,7 +265,7 @@ class Reference(Section):
 
     image: Several[Picture] = Field(description="picture whose look is taken", examples=["brand/hero.png"])
     model: Alias = Field(description="IP-Adapter, by its alias in the catalogue")
-    scale: Several[Annotated[Number, Field(ge=0.0, le=2.0)]] = Field((0.6,), description="how much it counts")
+    scale: Several[Annotated[Number, REFERENCE_SCALE]] = Field((0.6,), description="how much it counts")
 
 
 class Asset(Shared):
@@ -356,8 +389,8 @@ class RetakeDefault(Section):
     )
     add_prompt: Text = Field("", max_length=500, description="put behind the prompt", examples=["five fingers"])
     add_negative: Text = Field("", max_length=500, description="put behind the negative prompt", examples=["text"])
-    strength: Annotated[Number, Field(gt=0.0, le=1.0)] | None = Field(None, description="of a repair or an img2img")
-    guidance_scale: Annotated[Number, Field(ge=0.0, le=50.0)] | None = Field(None, description="instead of the image's")
+    strength: Annotated[Number, STRENGTH] | None = Field(None, description="of a repair or an img2img")
+    guidance_scale: Annotated[Number, GUIDANCE] | None = Field(None, description="instead of the image's")
     control_times: Annotated[Number, Field(gt=0.0, le=4.0)] | None = Field(
         None, description="the control scale, times this"
     )
@@ -403,7 +436,7 @@ class Promotion(Section):
     when: Literal["asked", "always", "never"] = Field(
         "asked", description="asked: the reviewer says so, image by image"
     )
-    strength: Annotated[Number, Field(gt=0.0, le=1.0)] = Field(0.5, description="how far the final may leave its draft")
+    strength: Annotated[Number, STRENGTH] = Field(0.5, description="how far the final may leave its draft")
 
 
 class DeliverySettings(Section):

@@ -188,6 +188,22 @@ class Night(Row):
     held_until: Mapped[datetime | None] = mapped_column(comment="renewed while it runs")
 
 
+class ShiftRun(Row):
+    """How the flow run of a shift ended, as it said itself. One that was killed leaves none."""
+
+    __tablename__ = "shift_runs"
+
+    flow_run: Mapped[str] = mapped_column(String(36), primary_key=True)
+    night: Mapped[int] = mapped_column(ForeignKey("nights.id"), index=True)
+    affinity_key: Mapped[str] = mapped_column(Text)
+    outcome: Mapped[str] = mapped_column(
+        String(32), comment="complete, window closed, budget spent, stopped, failed, lost"
+    )
+    message: Mapped[str] = mapped_column(Text, comment="of the error that ended it")
+    notes: Mapped[dict[str, Any]] = mapped_column(comment="what the engine said -> images")
+    ended_at: Mapped[datetime]
+
+
 class Image(Row):
     """An image that exists: its bytes were in the object store before this row was."""
 

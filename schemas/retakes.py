@@ -57,7 +57,7 @@ def _of(spec: ImageSpec, wanted: RetakeDefault) -> dict[str, Any]:
         scale = spec.controls[0].controlnet_conditioning_scale * wanted.control_times
         changes["controlnet_conditioning_scale"] = min(round(scale, 2), 4.0)
     if wanted.reference_times is not None and spec.references:
-        changes["reference_scale"] = min(round(spec.references[0].scale * wanted.reference_times, 2), 4.0)
+        changes["reference_scale"] = min(round(spec.references[0].scale * wanted.reference_times, 2), 2.0)
     # 3. Tiling and colour
     if wanted.seamless is not None:
         changes["seamless"] = wanted.seamless.replace("both", "xy")

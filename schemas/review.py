@@ -7,9 +7,21 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from schemas.spec import Frozen, ImageSpec, Real, Seed, Sha256, Tier
+from schemas.spec import (
+    ControlScale,
+    Frozen,
+    Guidance,
+    ImageSpec,
+    LongText,
+    ReferenceScale,
+    Seed,
+    Sha256,
+    Steps,
+    Strength,
+    Tier,
+)
 
 
 class Criterion(StrEnum):
@@ -96,18 +108,26 @@ class Changes(Frozen):
 
     seed: Seed | None = None
     keep_seed: bool = False
-    prompt: str | None = None
-    negative_prompt: str | None = None
-    strength: Real | None = None
-    controlnet_conditioning_scale: Real | None = None
-    guidance_scale: Real | None = None
-    num_inference_steps: int | None = None
-    reference_scale: Real | None = None
+    prompt: LongText | None = None
+    negative_prompt: LongText | None = None
+    strength: Strength | None = None
+    controlnet_conditioning_scale: ControlScale | None = None
+    guidance_scale: Guidance | None = None
+    num_inference_steps: Steps | None = None
+    reference_scale: ReferenceScale | None = None
     """Of every picture that shows the style (IP-Adapter)."""
     seamless: Literal["x", "y", "xy"] | None = None
     keep_colour: bool | None = None
     region: Region | None = None
     tier: Tier | None = None
+
+
+def spell_errors(wrong: ValidationError) -> str:
+    """What a choice or a change has wrong, in one line and without the values, which can be millions of letters."""
+    fields = [
+        (".".join(map(str, error["loc"])), error["msg"].removeprefix("Value error, ")) for error in wrong.errors()
+    ]
+    return "; ".join(f"{field}: {message}" if field else message for field, message in fields[:5])
 
 
 MAX_REVISION = 2**31 - 2

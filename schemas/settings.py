@@ -93,6 +93,10 @@ class Settings(BaseSettings):
     max_attempts: int = Field(3, ge=1, description="failures before a spec is set aside")
     same_error_limit: int = Field(5, ge=1, description="specs in a row failing alike before the shift stops")
     lease_seconds: int = Field(900, ge=10, description="how long a worker may hold specs without a sign of life")
+    silence_seconds: int = Field(
+        60, ge=1, description="after its lease a silent shift is given this long before another worker gets its work"
+    )
+    worker_wait_seconds: int = Field(1800, ge=1, description="a night waits so long for a GPU worker to be online")
     checks: bool = Field(True, description="run the advisory checks; without them findings say not_checked")
 
     # the night

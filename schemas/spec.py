@@ -35,6 +35,25 @@ def _plain_zero(value: float) -> float:
 Real = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_plain_zero)]
 """A finite float; -0.0 becomes 0.0, since both would make the same image."""
 
+LONGEST_PROMPT = 8000
+"""Letters; SDXL's text encoders read about 300 of them."""
+STEPS = Field(ge=1, le=500)
+GUIDANCE = Field(ge=0.0, le=50.0)
+PAG = Field(ge=0.0, le=20.0)
+STRENGTH = Field(gt=0.0, le=1.0)
+CONTROL_SCALE = Field(ge=0.0, le=4.0)
+REFERENCE_SCALE = Field(ge=0.0, le=2.0)
+PART = Field(ge=0.0, le=1.0)
+"""Bounds, the same for what an art lead writes, what a reviewer changes and what is planned."""
+
+LongText = Annotated[str, Field(max_length=LONGEST_PROMPT)]
+Steps = Annotated[int, STEPS]
+Guidance = Annotated[Real, GUIDANCE]
+Strength = Annotated[Real, STRENGTH]
+ControlScale = Annotated[Real, CONTROL_SCALE]
+ReferenceScale = Annotated[Real, REFERENCE_SCALE]
+Part = Annotated[Real, PART]
+
 
 class AssetKind(StrEnum):
     """What sort of asset an image belongs to."""
@@ -95,9 +114,9 @@ class ControlSpec(Frozen):
     control_mode: int | None = None
     """The condition's number in a ControlNet-Union, from the catalogue; None for an ordinary ControlNet."""
     kind: Literal["controlnet", "t2i_adapter"] = "controlnet"
-    controlnet_conditioning_scale: Real = 1.0
-    control_guidance_start: Real = 0.0
-    control_guidance_end: Real = 1.0
+    controlnet_conditioning_scale: ControlScale = 1.0
+    control_guidance_start: Part = 0.0
+    control_guidance_end: Part = 1.0
 
     def condition_key(self, width: int, height: int) -> str:
         """Where the condition for an image of this size is kept in the object store; computed once per source."""
@@ -113,7 +132,7 @@ class ReferenceSpec(Frozen):
 
     image: Sha256
     model: ModelRef
-    scale: Real = 0.6
+    scale: ReferenceScale = 0.6
 
 
 class Hires(Frozen):
@@ -121,8 +140,8 @@ class Hires(Frozen):
 
     width: int
     height: int
-    strength: Real
-    num_inference_steps: int | None = None
+    strength: Strength
+    num_inference_steps: Steps | None = None
     """Of the second pass; None: as many as the first."""
     upscaler: ModelRef | None = None
     """A learned enlarger; None: Lanczos."""
@@ -134,7 +153,7 @@ class SeamRepair(Frozen):
     """A second pass over the edges, rolled into the middle, so that they meet."""
 
     axes: Literal["x", "y", "xy"] = "xy"
-    strength: Real
+    strength: Strength
 
 
 class Refiner(Frozen):
@@ -146,10 +165,18 @@ class Refiner(Frozen):
     negative_aesthetic_score: Real = 2.5
 
 
+class CutOut(Frozen):
+    """The subject is cut from its ground after the picture is made (engine/cutout.py): by a matting model, or where
+    there is none by keying out a flat ground; `holes`: enclosed places of the ground's colour too."""
+
+    model: ModelRef | None = None
+    holes: bool = True
+
+
 PER_ROW: dict[str, Any] = {
     **dict.fromkeys(("engine_version", "project", "asset", "variant", "kind", "tier", "parent", "take"), True),
     **dict.fromkeys(("prompt", "negative_prompt", "prompt_2", "negative_prompt_2", "embeddings", "seed"), True),
-    **dict.fromkeys(("source", "mask", "padding_mask_crop", "keep_colour"), True),
+    **dict.fromkeys(("source", "mask", "padding_mask_crop", "keep_colour", "background"), True),
     "controls": {"__all__": {"type", "image", "precomputed", "params"}},
     "references": {"__all__": {"image"}},
 }
@@ -167,24 +194,24 @@ class ImageSpec(Frozen):
     kind: AssetKind = AssetKind.RENDER
     tier: Tier = Tier.FINAL
 
-    prompt: str
-    negative_prompt: str = ""
-    prompt_2: str | None = None
-    negative_prompt_2: str | None = None
+    prompt: LongText
+    negative_prompt: LongText = ""
+    prompt_2: LongText | None = None
+    negative_prompt_2: LongText | None = None
     seed: Seed
     width: int
     height: int
 
     scheduler: str = "EulerDiscreteScheduler"
     scheduler_options: tuple[tuple[str, bool | float | str], ...] = ()
-    num_inference_steps: int
-    guidance_scale: Real
-    guidance_rescale: Real = 0.0
-    guidance_start: Real = 0.0
-    guidance_end: Real = 1.0
+    num_inference_steps: Steps
+    guidance_scale: Guidance
+    guidance_rescale: Part = 0.0
+    guidance_start: Part = 0.0
+    guidance_end: Part = 1.0
     """Guidance only from and to these parts of the steps; outside, the negative prompt is not computed."""
     clip_skip: int | None = None
-    pag_scale: Real = 0.0
+    pag_scale: Annotated[Real, PAG] = 0.0
     """Perturbed-attention guidance; 0 is none."""
     pag_applied_layers: tuple[str, ...] = ()
     """Parts of the names of the UNet's self-attention layers that it perturbs; empty exactly when it is off."""
@@ -200,6 +227,7 @@ class ImageSpec(Frozen):
 
     source: Sha256 | None = None
     strength: Real | None = None
+    """0 to 1 wherever it comes from (manifest, Changes); unbounded here, for a digest that exists has 1e16 in it."""
     mask: Sha256 | None = None
     padding_mask_crop: int | None = None
     """Inpaint only the mask's surroundings, with so many px of context, enlarged to the image's size and put back."""
@@ -209,6 +237,8 @@ class ImageSpec(Frozen):
     hires: Hires | None = None
     seam_repair: SeamRepair | None = None
     refiner: Refiner | None = None
+    background: CutOut | None = None
+    """None: opaque."""
 
     parent: Sha256 | None = None
     """Digest of the spec this one was made again from (a retake or a promotion)."""
@@ -267,6 +297,7 @@ class ImageSpec(Frozen):
         """Every model that this spec needs."""
         extra = [self.vae, self.hires.upscaler if self.hires else None, self.refiner.model if self.refiner else None]
         asked = [
+            *([self.background.model] if self.background and self.background.model else []),
             *self.loras,
             *self.embeddings,
             *(control.model for control in self.controls),

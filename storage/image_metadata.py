@@ -183,6 +183,10 @@ def _passes(spec: ImageSpec) -> dict[str, Any]:
             {"image": f"pictures/{shown.image}", "model": shown.model.alias, "scale": shown.scale}
             for shown in spec.references
         ]
+    if spec.background is not None:
+        model = spec.background.model
+        said["background"] = {"by": "model", "model": model.alias} if model else {"by": "key"}
+        said["background"] |= {} if model or spec.background.holes else {"holes": False}
     if spec.refiner is not None:
         said["refiner"] = spec.refiner.model_dump() | {"model": spec.refiner.model.alias}
     if spec.hires is not None:

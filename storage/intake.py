@@ -72,13 +72,16 @@ class Folder:
         except (OSError, ValueError, RuntimeError) as wrong:
             code = errno.errorcode.get(getattr(wrong, "errno", None) or 0, type(wrong).__name__)
             raise InputError(f"it cannot be read ({code})") from None
-        with os.fdopen(opened, "rb") as file:
-            about = os.fstat(file.fileno())
+        try:
+            about = os.fstat(opened)
             if not stat.S_ISREG(about.st_mode):
                 raise InputError("it is not a file")
             if about.st_size > most:
                 raise InputError(f"it has {about.st_size} bytes")
-            return file.read(most + 1)[:most]
+            with os.fdopen(os.dup(opened), "rb") as file:
+                return file.read(most)
+        finally:
+            os.close(opened)
 
 
 class Upload:

@@ -30,7 +30,16 @@ from schemas.settings import Limits
 from schemas.spec import ImageSpec
 from storage.image_metadata import make_parameters_text, make_snippet, make_spec_text, make_xmp_packet
 
-__all__ = ["Encoded", "decode", "encode", "make_parameters_text", "make_preview", "make_snippet", "read_spec"]
+__all__ = [
+    "Encoded",
+    "decode",
+    "decode_kept",
+    "encode",
+    "make_parameters_text",
+    "make_preview",
+    "make_snippet",
+    "read_spec",
+]
 
 Picture = NDArray[np.uint8]
 
@@ -52,12 +61,24 @@ class Encoded:
     extension: str
 
 
-def encode(pixels: Picture, spec: ImageSpec, *, image_format: Literal["png", "webp", "jxl"] = "png") -> Encoded:
-    """uint8 [height, width, 3] -> a lossless file that carries its spec. SettingsError for jxl without imagecodecs."""
+def encode(
+    pixels: Picture,
+    spec: ImageSpec,
+    *,
+    image_format: Literal["png", "webp", "jxl"] = "png",
+    ground: tuple[int, int, int] | None = None,
+) -> Encoded:
+    """uint8 [height, width, 3], or 4 with straight alpha -> a lossless file that carries its spec.
+
+    `ground`: RGB levels on which a PNG with alpha is laid where it is read without (`bKGD`); else white. SettingsError
+    for jxl without imagecodecs.
+    """
     if image_format == "webp":
         exif, xmp = make_exif(spec), make_xmp_packet(spec, with_spec=True)
         return Encoded(
-            _saved(pixels, "WEBP", lossless=True, quality=0, method=0, exif=exif, xmp=xmp), "image/webp", "webp"
+            _saved(pixels, "WEBP", lossless=True, quality=0, method=0, exact=True, exif=exif, xmp=xmp),
+            "image/webp",
+            "webp",
         )
     codecs = _imagecodecs()
     if image_format == "jxl":
@@ -71,11 +92,11 @@ def encode(pixels: Picture, spec: ImageSpec, *, image_format: Literal["png", "we
         data = codecs.png_encode(
             _plain(pixels), level=1, filter=codecs.PNG.FILTER.PAETH, strategy=codecs.PNG.STRATEGY.RLE
         )
-    return Encoded(_with_texts(data, spec), "image/png", "png")
+    return Encoded(_with_texts(data, spec, ground=ground), "image/png", "png")
 
 
 def make_preview(pixels: Picture, longest: int) -> bytes:
-    """WebP of uint8 [height, width, 3], its longest side at most `longest` px; never enlarged."""
+    """WebP of uint8 [height, width, 3 or 4], its longest side at most `longest` px; never enlarged."""
     picture = Image.fromarray(_plain(pixels))
     picture.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=3.0)
     out = io.BytesIO()
@@ -87,7 +108,8 @@ def decode(data: bytes, *, limits: Limits) -> Picture:
     """uint8 [height, width, 3] of a PNG, JPEG, WebP, TIFF, BMP or JPEG XL; the first frame of several.
 
     Bytes and pixels are held against `limits` before anything is decoded. Turned as its EXIF says; grey becomes three
-    channels, 16 bits become 8, transparent places are laid on white. Raises InputError.
+    channels, 16 bits become 8, transparent places are laid on the ground that a PNG names, else on white.
+    Raises InputError.
     """
     if len(data) > limits.source_bytes:
         raise InputError(f"a picture of {len(data)} bytes came; allowed are {limits.source_bytes}")
@@ -96,7 +118,7 @@ def decode(data: bytes, *, limits: Limits) -> Picture:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             _hold(picture.size, limits)
-            return _rgb(ImageOps.exif_transpose(picture))
+            return _rgb(ImageOps.exif_transpose(picture), ground=_png_ground(data))
     except InputError:
         raise
     except Exception as wrong:  # Pillow raises a dozen kinds for what it cannot read
@@ -104,6 +126,22 @@ def decode(data: bytes, *, limits: Limits) -> Picture:
         raise InputError(
             f"this is no picture that can be read ({type(wrong).__name__}: {wrong}); allowed are {allowed}"
         ) from None
+
+
+def decode_kept(data: bytes, *, limits: Limits) -> Picture:
+    """uint8 [height, width, 3], or 4 with straight alpha, of a file that `encode` wrote. Raises InputError."""
+    if len(data) > limits.source_bytes:
+        raise InputError(f"a picture of {len(data)} bytes came; allowed are {limits.source_bytes}")
+    if data[:12] == JXL_HEADER and (codecs := _imagecodecs()) is not None:
+        _hold(_jxl_size(data), limits)
+        pixels = np.asarray(codecs.jpegxl_decode(data, index=0, numthreads=1))
+        return np.ascontiguousarray(pixels)
+    if data[:8] == PNG_HEADER or data[:4] == b"RIFF":
+        with Image.open(io.BytesIO(data), formats=("PNG", "WEBP")) as picture:
+            _hold(picture.size, limits)
+            if picture.mode == "RGBA":
+                return np.array(picture)
+    return decode(data, limits=limits)
 
 
 def read_spec(data: bytes) -> ImageSpec:
@@ -122,7 +160,7 @@ def read_spec(data: bytes) -> ImageSpec:
     raise InputError("this file carries no spec of Dailies; PNG, WebP and JPEG XL files that Dailies wrote do")
 
 
-def _rgb(picture: Image.Image) -> Picture:
+def _rgb(picture: Image.Image, *, ground: tuple[int, int, int] = (255, 255, 255)) -> Picture:
     if picture.mode.startswith("I") or picture.mode == "F":  # Pillow would cut off at 255 instead of scaling
         values = np.asarray(picture, np.float64)
         top = 65535.0 if picture.mode.startswith("I") else 1.0
@@ -130,7 +168,7 @@ def _rgb(picture: Image.Image) -> Picture:
         return np.ascontiguousarray(np.repeat(grey[..., None], 3, axis=2))
     if picture.has_transparency_data:
         rgba = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, (*ground, 255)), rgba)
     return np.array(picture.convert("RGB"))
 
 
@@ -141,8 +179,8 @@ def _hold(size: tuple[int, int], limits: Limits) -> None:
 
 
 def _plain(pixels: Picture) -> Picture:
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise ValueError(f"came {pixels.dtype} {list(pixels.shape)}; allowed is uint8 [height, width, 3]")
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
+        raise ValueError(f"came {pixels.dtype} {list(pixels.shape)}; allowed is uint8 [height, width, 3 or 4]")
     return np.ascontiguousarray(pixels)
 
 
@@ -160,7 +198,20 @@ def _imagecodecs() -> Any:
         return None
 
 
-def _with_texts(data: bytes, spec: ImageSpec) -> bytes:
+def _png_ground(data: bytes) -> tuple[int, int, int]:
+    """The background colour of a PNG of 8-bit RGB (PNG 1.2, 11.3.5.1), which stands before its pixels; else white."""
+    at = len(PNG_HEADER)
+    while data[: len(PNG_HEADER)] == PNG_HEADER and at + 12 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"bKGD" and size == 6 and data[24] == 8:
+            return data[at + 9], data[at + 11], data[at + 13]
+        if kind == b"IDAT":
+            break
+        at += 12 + size
+    return 255, 255, 255
+
+
+def _with_texts(data: bytes, spec: ImageSpec, *, ground: tuple[int, int, int] | None) -> bytes:
     """Text chunks right after IHDR (PNG 1.2, 11.3.4): Latin-1 as tEXt, as every reader knows it, the rest as iTXt."""
     texts = {
         "parameters": make_parameters_text(spec),
@@ -168,6 +219,8 @@ def _with_texts(data: bytes, spec: ImageSpec) -> bytes:
         "XML:com.adobe.xmp": make_xmp_packet(spec).decode(),
     }
     chunks = b"".join(make_text_chunk(name, text) for name, text in texts.items())
+    if ground is not None:
+        chunks += _chunk(b"bKGD", struct.pack(">3H", *ground))
     ihdr_end = len(PNG_HEADER) + 25
     return data[:ihdr_end] + chunks + data[ihdr_end:]
 
@@ -179,6 +232,10 @@ def make_text_chunk(name: str, text: str) -> bytes:
         kind, body = b"tEXt", name.encode("latin-1") + b"\0" + text.encode("latin-1")
     except UnicodeError:
         kind, body = b"iTXt", name.encode("latin-1") + b"\0\0\0\0\0" + text.encode()
+    return _chunk(kind, body)
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 

@@ -22,6 +22,7 @@ from storage.ledger import Ledger, open_ledger
 from storage.objects import Store, open_store
 
 if TYPE_CHECKING:
+    from engine.cutout import CutOuts
     from engine.diffuse import Engine
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,13 @@ class Parts:
         return Engine(
             self.catalogue, device=given.device, dtype=given.dtype, pins=pins, levers=RuntimeOptions.of(given)
         )
+
+    @cached_property
+    def cut_outs(self) -> CutOuts:
+        """Imports OpenCV and ONNX Runtime."""
+        from engine.cutout import CutOuts
+
+        return CutOuts(self.catalogue)
 
     def tell(self, what: str, done: int, total: int) -> None:
         if self.told is not None:

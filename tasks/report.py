@@ -46,7 +46,7 @@ class Morning:
     recovered: list[str] = field(default_factory=list)
     """What went away during the night, and did not keep it from going on."""
     notes: Counter[str] = field(default_factory=Counter)
-    """What the engine said of batches (no room for so many at once), and of how many images."""
+    """What else is worth a line, and of how many images. What the engine said of batches comes from the ledger."""
     waits: dict[str, str] = field(default_factory=dict)
     """spec digest -> why it waits"""
 
@@ -58,6 +58,7 @@ def write_report(morning: Morning) -> str:
     settings, ledger = parts.settings, parts.ledger
     # 1. What to say.
     summary = ledger.summary(morning.night)
+    morning.notes += ledger.shift_notes(morning.night)
     text = to_markdown(
         morning,
         summary,

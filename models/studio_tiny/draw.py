@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -103,8 +104,8 @@ def sheet(images: list[np.ndarray], columns: int) -> Image.Image:
     return page
 
 
-def like(about: Attributes, **changes: str | int) -> Attributes:
-    return replace(about, **changes)  # type: ignore[arg-type]
+def like(about: Attributes, **changes: Any) -> Attributes:
+    return replace(about, **changes)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from models.studio_tiny.pen import Pen
+from models.studio_tiny.pen import Pen, read_pixel
 
 
 def sword(p: Pen) -> None:
@@ -48,7 +48,7 @@ def potion(p: Pen) -> None:
 
 
 def key(p: Pen) -> None:
-    background = p.canvas.getpixel((3, 3))
+    background = read_pixel(p.canvas, (3, 3))
     p.box(-0.13, -0.1, 0.13, 0.84)
     p.box(0.12, 0.44, 0.42, 0.58)
     p.box(0.12, 0.68, 0.36, 0.84)

@@ -20,9 +20,16 @@ Point = tuple[float, float]
 
 def shade(colour: tuple[int, int, int], factor: float) -> tuple[int, int, int]:
     """Darker below 1; above 1 towards white."""
-    if factor <= 1:
-        return tuple(int(c * factor) for c in colour)  # type: ignore[return-value]
-    return tuple(int(c + (255 - c) * (factor - 1)) for c in colour)  # type: ignore[return-value]
+    red, green, blue = (int(c * factor) if factor <= 1 else int(c + (255 - c) * (factor - 1)) for c in colour)
+    return red, green, blue
+
+
+def read_pixel(canvas: Image.Image, at: tuple[int, int]) -> tuple[int, int, int]:
+    """Of an RGB picture."""
+    pixel = canvas.getpixel(at)
+    assert isinstance(pixel, tuple)
+    red, green, blue = pixel
+    return red, green, blue
 
 
 class Pen:
@@ -46,7 +53,7 @@ class Pen:
         self.tones = {**TONES, "main": colour, "dark": shade(colour, 1.14 if dark else 0.78),
                       "light": shade(colour, 1.25 if dark else 1.4)}  # fmt: skip
         # A black subject needs an outline that can be seen.
-        self.outline = (96, 96, 108) if dark and style == "outlined" and canvas.getpixel((2, 2))[0] < 70 else INK
+        self.outline = (96, 96, 108) if dark and style == "outlined" and read_pixel(canvas, (2, 2))[0] < 70 else INK
 
     def _place(self, points: list[Point] | np.ndarray) -> list[Point]:
         placed = (np.asarray(points, dtype=float) @ self._turn.T + self._shift + 1) * (self.side / 2)
@@ -114,4 +121,5 @@ def blueprint(image: np.ndarray) -> np.ndarray:
 
 def rgb(name: str, rng: np.random.Generator) -> tuple[int, int, int]:
     """A named colour, never quite the same twice."""
-    return tuple(int(np.clip(c + rng.integers(-9, 10), 0, 255)) for c in COLOURS[name])  # type: ignore[return-value]
+    red, green, blue = (int(np.clip(c + rng.integers(-9, 10), 0, 255)) for c in COLOURS[name])
+    return red, green, blue

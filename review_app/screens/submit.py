@@ -15,7 +15,7 @@ import streamlit as st
 from review_app.appearance import count_noun, escape_markdown, format_age, show_figure, show_figures
 from review_app.auth import current_user
 from review_app.resources import open_resources
-from schemas.errors import ManifestError, Problem, SettingsError, Warned
+from schemas.errors import ManifestError, SettingsError, Warned
 from schemas.manifest import Manifest
 from schemas.matrix import Matrix
 from storage.intake import Inspection, Upload, ingest, inspect_pictures
@@ -56,7 +56,7 @@ def main() -> None:
             looked = inspect_pictures(edited.encode(), name, Upload(named), at.settings, at.catalogue)
             manifest = looked.reading.sound()
         except ManifestError as wrong:
-            _complaints(wrong.problems, edited)
+            _complaints(wrong, edited)
         except SettingsError as wrong:
             st.error(f"Nothing can be submitted: {escape_markdown(str(wrong))}", icon=":material/error:")
         else:
@@ -72,8 +72,9 @@ def _manifest_of(named: dict[str, bytes]) -> tuple[str, str]:
     return "manifest.yaml", EXAMPLE
 
 
-def _complaints(problems: list[Problem], text: str) -> None:
-    many = f"{len(problems)} things are wrong" if len(problems) > 1 else "One thing is wrong"
+def _complaints(wrong: ManifestError, text: str) -> None:
+    problems, all_of_them = wrong.problems, len(wrong.problems) + wrong.more
+    many = f"{all_of_them:,} things are wrong" if all_of_them > 1 else "One thing is wrong"
     st.error(f"{many}; nothing can be submitted yet.", icon=":material/error:")
     lines = text.splitlines()
     for problem in problems[:50]:
@@ -82,8 +83,8 @@ def _complaints(problems: list[Problem], text: str) -> None:
             if 0 < problem.line <= len(lines):
                 st.code(lines[problem.line - 1], language=None)
             st.text(f"{problem.came}\nAllowed: {problem.allowed}")
-    if len(problems) > 50:
-        st.caption(f"and {len(problems) - 50} more")
+    if all_of_them > 50:
+        st.caption(f"and {all_of_them - 50:,} more")
 
 
 def _plan(manifest: Manifest, looked: Inspection) -> None:

@@ -23,6 +23,7 @@ function act(view, name, event) {
     prev: () => move(view, -1),
     zoom: () => zoomTo(view, view.look.zoom ? 0 : 1),
     boxes: () => toggleBoxes(view),
+    ground: () => changeGround(view),
     blink: () => item.beside.length && compare(view, event?.type === "click" && view.look.mode === "blink" ? "" : "blink"),
     wipe: () => compare(view, view.look.mode === "wipe" ? "" : "wipe"),
     difference: () => compare(view, view.look.mode === "difference" ? "" : "difference"),
@@ -48,6 +49,14 @@ function move(view, step) {
   view.deck.at = to;
   show(view);
   if (view.deck.order.length - to < 6) flush(view.outbox);
+}
+
+/** What lies behind transparent places: a checker, dark, light. */
+function changeGround(view) {
+  if (!onScreen(view.deck)?.cut) return;
+  view.ground = { checker: "dark", dark: "light", light: "checker" }[view.ground];
+  view.parts.stage.dataset.ground = view.ground;
+  say(view, `Ground: ${view.ground}`);
 }
 
 function toggleBoxes(view) {

@@ -17,6 +17,7 @@ const KEYS = [
   ["d", "difference", "D", "Difference of the two"],
   ["z", "zoom", "Z", "100 % and back; the wheel zooms, dragging moves"],
   ["b", "boxes", "B", "Boxes of the findings on or off"],
+  ["k", "ground", "K", "Ground behind a cut-out: checker, dark, light"],
   ["g", "grid", "G", "Images in hand, side by side"],
   ["l", "link", "L", "Copy a link to this image under this filter"],
   ["h", "help", "H", "This list"],

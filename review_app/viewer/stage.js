@@ -45,6 +45,8 @@ function showPicture(view) {
   const started = performance.now();
   stage.dataset.image = item ? item.id : "";
   stage.dataset.revision = item ? item.revision : "";
+  stage.dataset.ground = item?.cut ? view.ground : "";
+  view.parts.ground.hidden = !item?.cut;
   canvas.hidden = !item;
   if (!item) {
     pictures.replaceChildren();

@@ -26,7 +26,7 @@ function build(shadow) {
   const root = shadow.querySelector("[data-part=root]");
   const parts = {};
   for (const node of root.querySelectorAll("[data-part]")) parts[node.dataset.part] = node;
-  const view = { shadow, root, parts, deck: newDeck(), pool: newPool(), filter: {}, paces: [], undone: [], mine: [], beside: 0, dialog: "", boxesShown: true, missing: 0, over: 0 };
+  const view = { shadow, root, parts, deck: newDeck(), pool: newPool(), filter: {}, paces: [], undone: [], mine: [], beside: 0, dialog: "", boxesShown: true, ground: "checker", missing: 0, over: 0 };
   view.look = { zoom: 0, x: 0, y: 0, mode: "", split: 0.5 };
   view.outbox = newOutbox(() => sync(view));
   parts.keys.replaceChildren(...KEYS.flatMap(([, , key, what]) => [make("dt", {}, make("kbd", { text: key })), make("dd", { text: what })]));

@@ -16,8 +16,8 @@ from typing import Any
 
 from schemas.errors import Problem
 from schemas.manifest import Control, Reference, RenderAsset, Repair, TextureVariants
+from schemas.names import suggest_names
 from schemas.reading.tree import Path, SourcePosition, Tree, find_unstorable, make_problem, parse_scalar, refuse
-from schemas.rules.consistency import suggest_names
 from schemas.settings import Limits
 
 FIELDS = tuple({name: None for kind in (RenderAsset, TextureVariants, Repair) for name in kind.model_fields})

@@ -10,6 +10,7 @@ import posixpath
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,8 +20,8 @@ from schemas.errors import InputError, ManifestError, Problem, Warned
 from schemas.manifest import Manifest
 from schemas.reading.csv_text import read_csv
 from schemas.reading.json_text import read_json
-from schemas.reading.tree import Path, Tree, decode_text, make_problem, spell_path
-from schemas.reading.validation_errors import describe_error, name_type, show_value
+from schemas.reading.tree import Path, SourcePosition, Tree, decode_text, make_problem
+from schemas.reading.validation_errors import describe_error, locate, name_type, show_value
 from schemas.reading.yaml_text import read_yaml
 from schemas.rules.consistency import Broken, find_conflicts
 from schemas.rules.prompt_syntax import find_misread_prompts
@@ -36,6 +37,9 @@ class Reading:
     tree: Tree
     manifest: Manifest | None = None
     problems: list[Problem] = field(default_factory=list)
+    """The first ManifestError.SAID of them."""
+    more: int = 0
+    """How many others there are: counted and not spelt out, so that 20,000 wrong fields cost no more than one."""
     warnings: list[Warned] = field(default_factory=list)
     """What is allowed and often not meant."""
     beside: dict[str, bytes] = field(default_factory=dict)
@@ -47,36 +51,77 @@ class Reading:
     kept: list[int] = field(default_factory=list)
     """Which of the file's assets `rest` has."""
 
-    def complain(self, path: Path, came: str, allowed: str) -> None:
+    def complain(self, path: Path, came: str, allowed: object) -> None:
         there, place = self.tree.nearest(path)
-        self.problems.append(make_problem(place, there, came, allowed))
+        self._tell(place, there, came, lambda: make_problem(place, there, came, allowed))
 
     def judge(self, found: Iterable[Broken]) -> None:
         """Complains of broken rules of `rest`, but not of what is missing there, nor twice of one field."""
-        known = {(problem.line, problem.field) for problem in self.problems}
+        known = set(self._fields)
         for path, came, allowed in found:
             if path[:1] == ("assets",) and len(path) > 1 and isinstance(path[1], int) and self.kept:
                 path = ("assets", self.kept[path[1]], *path[2:])
             there, place = self.tree.nearest(path)
-            if path[:1] in self.removed or path[:3] in self.removed or (place.line, spell_path(there)) in known:
+            if path[:1] in self.removed or path[:3] in self.removed or (place.line, there) in known:
                 continue
-            self.problems.append(make_problem(place, there, came, allowed))
+            self._tell(place, there, came, partial(make_problem, place, there, came, allowed))
+
+    def judge_fields(self, errors: Iterable[ErrorDetails]) -> None:
+        """Complains of what pydantic found wrong with single fields, in the order of the file."""
+        located = [(*where, error) for error in errors if (where := locate(error, self.tree)) is not None]
+        located.sort(key=lambda one: (one[0].line, one[0].column))
+        for place, there, error in located:
+            came = f"{error['type']} {error['msg']}"
+            self._tell(place, there, came, partial(describe_error, error, self.tree, place, there))
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Complains of what was found before there was a tree to look places up in."""
+        for found in problems:
+            self._tell(
+                SourcePosition(found.file, found.line, found.column),
+                (found.field,),
+                found.came,
+                partial(_itself, found),
+            )
+
+    def _tell(self, place: SourcePosition, path: Path, came: str, spell_out: Callable[[], Problem]) -> None:
+        """Once for each place, field and thing that came."""
+        if (place, path, came) in self._told:
+            return
+        self._told.add((place, path, came))
+        self._fields.add((place.line, path))
+        if len(self.problems) < ManifestError.SAID:
+            self.problems.append(spell_out())
+        else:
+            self.more += 1
+
+    @cached_property
+    def _told(self) -> set[tuple[SourcePosition, Path, str]]:
+        return set()
+
+    @cached_property
+    def _fields(self) -> set[tuple[int, Path]]:
+        return set()
 
     def warn(self, found: Iterable[Broken]) -> None:
         """Warns of what is allowed and often not meant, once for each place."""
         for path, came, usual in found:
             there, place = self.tree.nearest(path)
             warning = Warned(*astuple(make_problem(place, there, came, usual)))
-            if warning not in self.warnings:
+            if warning not in self._warned:
+                self._warned.add(warning)
                 self.warnings.append(warning)
+
+    @cached_property
+    def _warned(self) -> set[Warned]:
+        return set()
 
     def sound(self) -> Manifest:
         """The manifest. Raises ManifestError with every problem, by place, when there is any."""
         if self.problems or self.manifest is None:
             order = {self.name: 0}
-            raise ManifestError(
-                sorted(set(self.problems), key=lambda p: (order.get(p.file, 1), p.line, p.column, p.field))
-            )
+            by_place = sorted(self.problems, key=lambda p: (order.get(p.file, 1), p.line, p.column, p.field))
+            raise ManifestError(by_place, more=self.more)
         return self.manifest
 
     def pictures(self) -> Iterator[tuple[Path, str]]:
@@ -124,10 +169,7 @@ def examine(data: bytes, name: str, limits: Limits, *, beside: Callable[[str], b
         manifest = Manifest.model_validate(reading.tree.data)
     except ValidationError as wrong:
         errors = wrong.errors(include_url=False)
-        complaints = (
-            describe_error(error, reading.tree) for error in errors if error["loc"][:1] not in reading.removed
-        )
-        reading.problems += [found for found in complaints if found]
+        reading.judge_fields(error for error in errors if error["loc"][:1] not in reading.removed)
         _judge_the_rest(reading, errors, limits)
     else:
         reading.rest = manifest
@@ -153,12 +195,13 @@ def _add_rows(reading: Reading, limits: Limits, beside: Callable[[str], bytes] |
         shown = posixpath.join(posixpath.dirname(reading.name), name)
         rows = _table(data, shown, limits)
     except ManifestError as wrong:
-        reading.problems += wrong.problems
+        reading.add(wrong.problems)
+        reading.more += wrong.more
         return False
     except InputError as wrong:
         reading.complain(("assets",), f"came {name!r}: {wrong}", "a .csv or .xlsx file under the manifest's folder")
         return False
-    reading.problems += rows.problems
+    reading.add(rows.problems)
     reading.tree.data["assets"] = rows.data
     reading.tree.values.update({("assets", *path): place for path, place in rows.values.items() if path})
     reading.tree.keys.update({("assets", *path): place for path, place in rows.keys.items()})
@@ -210,6 +253,10 @@ def _judge_the_rest(reading: Reading, errors: list[ErrorDetails], limits: Limits
 
 def _needed(asset: dict[str, Any]) -> set[str]:
     return {"name", "prompt", "sources"} if asset.get("kind") in ("texture", "repair") else {"name", "prompt"}
+
+
+def _itself(found: Problem) -> Problem:
+    return found
 
 
 def _texts(section: Any, at: Path, fields: tuple[str, ...]) -> Iterator[tuple[Path, str]]:

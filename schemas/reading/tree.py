@@ -92,8 +92,9 @@ def refuse(place: SourcePosition, path: Path, came: str, allowed: str) -> NoRetu
     raise ManifestError([make_problem(place, path, came, allowed)])
 
 
-def make_problem(place: SourcePosition, path: Path, came: str, allowed: str) -> Problem:
-    shown = _shown(spell_path(path)), _shown(came), _shown(allowed)
+def make_problem(place: SourcePosition, path: Path, came: str, allowed: object) -> Problem:
+    """`allowed`: text, or what spells it when it is shown (schemas/names.py)."""
+    shown = _shown(spell_path(path)), _shown(came), _shown(str(allowed))
     return Problem(place.file, place.line, place.column, *shown, place.cell)
 
 

@@ -10,8 +10,8 @@ from pydantic_core import ErrorDetails
 
 from schemas.errors import Problem
 from schemas.manifest import Manifest, RenderAsset, Repair, TextureVariants
+from schemas.names import suggest_names
 from schemas.reading.tree import Path, SourcePosition, Tree, make_problem
-from schemas.rules.consistency import suggest_names
 
 _KINDS: dict[str, type[BaseModel]] = {"render": RenderAsset, "texture": TextureVariants, "repair": Repair}
 MEANT = {
@@ -64,19 +64,27 @@ _WANTED = {
 }
 
 
-def describe_error(error: ErrorDetails, tree: Tree) -> Problem | None:
-    """One of pydantic's errors as a Problem; None for an echo of another one."""
-    kind, context = error["type"], error.get("ctx", {})
-    if kind == "too_short" and len(error["input"]) >= context["min_length"]:
+def locate(error: ErrorDetails, tree: Tree) -> tuple[SourcePosition, Path] | None:
+    """Where one of pydantic's errors is shown, and of which field; None for an echo of another one."""
+    if error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]:
         return None  # pydantic's echo of items that are wrong by themselves
     path = show_value(error["loc"])
     there, place = tree.nearest(path)
+    if error["type"] == "missing":
+        return place, path
+    if error["type"] == "extra_forbidden":
+        return tree.keys.get(path, place), path
+    return place, there
+
+
+def describe_error(error: ErrorDetails, tree: Tree, place: SourcePosition, there: Path) -> Problem:
+    """One of pydantic's errors as a Problem, at the place that `locate` gave."""
+    kind, context, path = error["type"], error.get("ctx", {}), show_value(error["loc"])
     came = _spoken(error["input"])
     if kind == "missing":
-        return make_problem(place, path, "came nothing", f"it is needed: {_described(path, error['loc'])}")
+        return make_problem(place, there, "came nothing", f"it is needed: {_described(path, error['loc'])}")
     elif kind == "extra_forbidden":
-        place = tree.keys.get(path, place)
-        return make_problem(place, path, *_unknown(path, error, tree))
+        return make_problem(place, there, *_unknown(path, error, tree))
     elif kind == "refused":
         return make_problem(place, there, str(context["came"]), str(context["allowed"]))
     elif kind in ("enum", "literal_error"):

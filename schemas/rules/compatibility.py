@@ -135,6 +135,8 @@ def _worn(resolved: Resolved, at: Path) -> Iterator[tuple[Path, str]]:
 def _few_steps(resolved: Resolved, at: Path, facts: ModelFacts) -> Iterator[Broken]:
     """What a manifest says against its few-step weights; what it leaves open is set right in planning."""
     asset = resolved.asset
+    if not any(alias in facts.few for alias in _wearable(resolved, facts)):
+        return
     try:
         fields = ("model", "style", *FEW_STEP_FIELDS)
         choices = list(Matrix(resolved.manifest, asset).choices(resolved.tier, fields, "loras."))
@@ -157,6 +159,17 @@ def _few_steps(resolved: Resolved, at: Path, facts: ModelFacts) -> Iterator[Brok
                     came = value if isinstance(value, str) else f"{value:g}"
                     yield said.place(said.value.index(value)), f"came {came}", allowed
             yield from _spacing(resolved, each, resolved.setting("scheduler", chosen, facts).value)
+
+
+def _wearable(resolved: Resolved, facts: ModelFacts) -> Iterator[str]:
+    """Every checkpoint and LoRA that any image of this asset and tier has, whatever goes with what."""
+    for model in resolved.get("model") or ():
+        yield model
+        yield from resolved.find_tier_loras(model, facts).value
+    yield from resolved.get("loras") or ()
+    for style in resolved.get("style") or ():
+        if style in resolved.manifest.styles:
+            yield from resolved.manifest.styles[style].loras
 
 
 def _spacing(resolved: Resolved, few: FewStep, name: str) -> Iterator[Broken]:

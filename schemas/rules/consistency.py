@@ -5,16 +5,16 @@ Every rule yields (path, what came, what is allowed); schemas/reading/manifest_f
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from schemas.fields import count_pixels, find_placeholders, to_pascal_case, to_snake_case
 from schemas.manifest import (
     CONTROL_TYPES,
     AnyAsset,
     Asset,
+    Background,
     Control,
     Defaults,
     Manifest,
@@ -22,17 +22,15 @@ from schemas.manifest import (
     Repair,
     TextureVariants,
 )
-from schemas.matrix import BUILT_IN, Matrix, list_axes, list_spellings, list_styles, list_used_values
+from schemas.matrix import BUILT_IN, Matrix, list_spellings, list_styles, list_used_values
+from schemas.names import OneOf
 from schemas.reading.tree import Path
 from schemas.resolved import NO_STYLE, Resolved, list_tiers, resolve_tiers
 from schemas.schedulers import resolve_scheduler
 from schemas.settings import Limits
-from schemas.spec import Tier
+from schemas.spec import LONGEST_PROMPT, Tier
 
-LONGEST_PROMPT = 8000
-"""Letters; SDXL's text encoders read about 300 of them."""
-
-Broken = tuple[Path, str, str]
+Broken = tuple[Path, str, str | OneOf]
 
 
 def find_conflicts(
@@ -41,36 +39,18 @@ def find_conflicts(
     """Every broken rule. Styles and placeholders are left out when `looks` is False, and for the assets in `hazy`."""
     yield from _brand(manifest)
     yield from _names(manifest)
+    styles = {**dict.fromkeys(manifest.styles), NO_STYLE: None}.keys()
     if looks:
-        yield from _styles(manifest, manifest.defaults.style, ("defaults", "style"))
+        yield from _styles(styles, manifest.defaults.style, ("defaults", "style"))
+    matrices = [Matrix(manifest, asset) for asset in manifest.assets]
     sound = True
-    for index, asset in enumerate(manifest.assets):
-        found = list(_asset(manifest, asset, ("assets", index), limits, looks=looks and index not in hazy))
+    for index, matrix in enumerate(matrices):
+        own: Collection[str] = styles if looks and index not in hazy else ()
+        found = list(_asset(matrix, ("assets", index), limits, styles=own))
         sound = sound and not found
         yield from found
     if sound:
-        yield from _counts(manifest, limits)
-
-
-def suggest_names(name: str, names: Iterable[str], *, meant: str | None = None) -> str:
-    """For an error: the name like this one (or `meant`, if it is one of them), else all of them."""
-    known = sorted(names)
-    if meant in known:
-        return f"did you mean {meant!r}?"
-    return _nearest(name[:100], tuple(known))
-
-
-@lru_cache(maxsize=4096)
-def _nearest(name: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6) if len(known) <= LOOKED_THROUGH else []
-    if near:
-        return f"did you mean {near[0]!r}?"
-    more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
-    return f"one of: {', '.join(known[:NAMED]) or 'none is defined'}{more}"
-
-
-LOOKED_THROUGH, NAMED = 500, 60
-"""Names that are looked through for a likeness, and those that are listed."""
+        yield from _counts(matrices, limits)
 
 
 def _brand(manifest: Manifest) -> Iterator[Broken]:
@@ -115,15 +95,17 @@ def _names(manifest: Manifest) -> Iterator[Broken]:
         delivered.setdefault(name, asset.name)
 
 
-def _styles(manifest: Manifest, names: Sequence[str] | None, path: Path) -> Iterator[Broken]:
+def _styles(styles: Collection[str], names: Sequence[str] | None, path: Path) -> Iterator[Broken]:
     for index, name in enumerate(names or ()):
-        if name != NO_STYLE and name not in manifest.styles:
-            yield (*path, index), f"came the style {name!r}", suggest_names(name, [*manifest.styles, NO_STYLE])
+        if name not in styles:
+            yield (*path, index), f"came the style {name!r}", OneOf(name, styles)
 
 
-def _asset(manifest: Manifest, asset: AnyAsset, at: Path, limits: Limits, *, looks: bool) -> Iterator[Broken]:
-    if looks:
-        yield from _styles(manifest, asset.style, (*at, "style"))
+def _asset(matrix: Matrix, at: Path, limits: Limits, *, styles: Collection[str]) -> Iterator[Broken]:
+    """`styles`: those that there are; none: neither styles nor placeholders are looked at."""
+    manifest, asset = matrix.manifest, matrix.asset
+    if styles:
+        yield from _styles(styles, asset.style, (*at, "style"))
         yield from _placeholders(manifest, asset, at)
         yield from _lengths(manifest, asset, at)
     if isinstance(asset, RenderAsset) and asset.strength is not None:
@@ -140,11 +122,12 @@ def _asset(manifest: Manifest, asset: AnyAsset, at: Path, limits: Limits, *, loo
         if at[1] == 0 and max(count_pixels(size)) > limits.image_side:
             yield ("defaults", "size", index), f"came {size}", f"sides of at most {limits.image_side} px"
     yield from _hires(manifest, asset, at)
+    yield from _background(manifest, asset, at)
     yield from explain_too_few_steps(manifest, asset, at, {})
     yield from _scheduler_options(manifest, asset, at)
     yield from _perturbed(manifest, asset, at)
     yield from _refined(manifest, asset, at)
-    yield from _matrix(manifest, asset, at)
+    yield from _matrix(matrix, at)
 
 
 def _hires(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
@@ -159,6 +142,21 @@ def _hires(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
         large, tall = count_pixels(size)
         if large < width or tall < height or large * height != tall * width:
             yield where, f"came {hires.first_size} for an image of {size}", "a smaller size of the same proportions"
+
+
+def _background(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
+    """A texture has no ground; only `by: model` needs a model, and it needs one."""
+    own = asset.background
+    if own is not None and own.by != "none" and isinstance(asset, TextureVariants):
+        yield (*at, "background"), "came a background for a texture", "it for renders and repairs, which have a ground"
+    where: list[tuple[Path, Background | None]] = [((*at, "background"), own)]
+    if at[1] == 0:
+        where.append((("defaults", "background"), manifest.defaults.background))
+    for path, said in where:
+        if said is not None and said.by == "model" and said.model is None:
+            yield path, "came `by: model` without a model", "`model`, a matting model's alias in the catalogue"
+        if said is not None and said.by != "model" and said.model is not None:
+            yield (*path, "model"), f"came a model for `by: {said.by}`", "`by: model`"
 
 
 def _repair(asset: Repair, at: Path) -> Iterator[Broken]:
@@ -190,24 +188,20 @@ def _placeholders(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Bro
         for index, text in enumerate(getattr(asset, field) or ()):
             for name in find_placeholders(text):
                 if name not in known:
-                    yield (*at, field, index), f"came ${name}", f"a name under `values`: {suggest_names(name, known)}"
+                    yield (*at, field, index), f"came ${name}", OneOf(name, known, "a name under `values`: ")
     resolved = Resolved(manifest, asset, Tier.FINAL)
     for text in resolved.get("negative_prompt") or () if asset.negative_prompt is None else ():
         for name in find_placeholders(text):
             if name not in known:
                 came = f"came ${name}, to which {asset.name!r} gives no value"
-                yield ("defaults", "negative_prompt"), came, f"a name under `values`: {suggest_names(name, known)}"
+                yield ("defaults", "negative_prompt"), came, OneOf(name, known, "a name under `values`: ")
     for style in resolved.get("style") or ():
         for field in ("prompt", "negative_prompt"):
             text = getattr(manifest.styles.get(style), field, "")
             for name in find_placeholders(text):
                 if name not in known and not (name == "prompt" and field == "prompt"):
                     came = f"came ${name}, to which {asset.name!r} gives no value"
-                    yield (
-                        ("styles", style, field),
-                        came,
-                        f"a name under `values`: {suggest_names(name, {*known, 'prompt'})}",
-                    )
+                    yield ("styles", style, field), came, OneOf(name, {*known, "prompt"}, "a name under `values`: ")
 
 
 def _lengths(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
@@ -235,7 +229,7 @@ def _control(control: Control, at: Path) -> Iterator[Broken]:
     if control.image and control.condition:
         yield (*at, "condition"), "came both image and condition", "one of them"
     if control.image and control.type not in CONTROL_TYPES:
-        yield (*at, "type"), f"came {control.type!r}", suggest_names(control.type, CONTROL_TYPES)
+        yield (*at, "type"), f"came {control.type!r}", OneOf(control.type, CONTROL_TYPES)
     start, end = min(control.control_guidance_start), max(control.control_guidance_end)
     if max(control.control_guidance_start) >= min(control.control_guidance_end):
         yield (*at, "control_guidance_end"), f"came {end:g} with a start of {start:g}", "an end after the start"
@@ -306,15 +300,15 @@ def _scheduler_options(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterato
                 yield options.path, f"came {', '.join(options.value)} for {name!r}", str(wrong)
 
 
-def _matrix(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
+def _matrix(matrix: Matrix, at: Path) -> Iterator[Broken]:
     """`zip` and `exclude` name fields that are there, lists of one length, values that occur."""
-    block = list_axes(manifest, asset, list_tiers(manifest, asset)[0])
+    asset, block = matrix.asset, matrix.blocks[matrix.tiers[0]]
     seen: set[str] = set()
     for index, group in enumerate(asset.zip):
         known = [path for path in group if path in block]
         for position, path in enumerate(group):
             if path not in block:
-                yield (*at, "zip", index, position), f"came {path!r}", suggest_names(path, block)
+                yield (*at, "zip", index, position), f"came {path!r}", OneOf(path, block)
             elif path in seen:
                 yield (*at, "zip", index, position), f"came {path!r} again", "each field in one group"
             seen.add(path)
@@ -324,25 +318,26 @@ def _matrix(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
             yield (*at, "zip", index), f"came lists of unequal length ({said})", "lists of one length"
         if len(group) == 1:
             yield (*at, "zip", index), f"came {group[0]!r} alone", "two fields or more"
+    there: dict[str, frozenset[Any]] = {}
     for index, rule in enumerate(asset.exclude):
         if not rule:
             yield (*at, "exclude", index), "came an empty rule", "fields with values, such as {style: pixel}"
         for path, values in rule.items():
             if path not in block:
-                yield (*at, "exclude", index, path), f"came {path!r}", suggest_names(path, block)
+                yield (*at, "exclude", index, path), f"came {path!r}", OneOf(path, block)
             elif len(block[path]) < 10_000:
-                there = list_spellings(block[path])
+                if path not in there:
+                    there[path] = list_spellings(block[path])
                 for value in values:
-                    if not list_spellings((value,)) & there:
+                    if not list_spellings((value,)) & there[path]:
                         some = ", ".join(str(item) for item in block[path][:10])
                         yield (*at, "exclude", index, path), f"came {value!r}", f"a value of the field: {some}"
 
 
-def _counts(manifest: Manifest, limits: Limits) -> Iterator[Broken]:
+def _counts(matrices: Sequence[Matrix], limits: Limits) -> Iterator[Broken]:
     """Multiplied, not enumerated, so that 10^9 images are refused at once."""
     total = 0
-    for index, asset in enumerate(manifest.assets):
-        matrix = Matrix(manifest, asset)
+    for index, matrix in enumerate(matrices):
         many = matrix.product()
         total += many
         if many > limits.images:

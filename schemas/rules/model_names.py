@@ -12,11 +12,12 @@ from schemas.catalogue import Catalogue, Kind
 from schemas.errors import ModelError
 from schemas.manifest import AnyAsset, Manifest
 from schemas.matrix import list_styles
+from schemas.names import OneOf
 from schemas.prompt_tokens import find_words
 from schemas.reading.tree import Path
 from schemas.resolved import Resolved
 from schemas.rules.compatibility import find_unsuitable
-from schemas.rules.consistency import Broken, explain_too_few_steps, suggest_names
+from schemas.rules.consistency import Broken, explain_too_few_steps
 from schemas.spec import Tier
 
 _ABLE: dict[str, tuple[Kind, ...]] = {"controlnet": ("controlnet", "t2i_adapter")}
@@ -26,12 +27,15 @@ _ABLE: dict[str, tuple[Kind, ...]] = {"controlnet": ("controlnet", "t2i_adapter"
 def find_unknown_models(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]:
     """Aliases that the catalogue does not have, or has for something else; controls that no ControlNet serves; textures
     of no step at the model's usual ones."""
+    able: dict[Kind, list[str]] = {}
     for path, alias, kind in list_models(manifest):
         entry = catalogue.entries.get(alias)
         if entry is None or entry.kind not in _ABLE.get(kind, (kind,)):
             said = f", which is a {entry.kind}" if entry else ""
-            there = (name for name, entry in catalogue.entries.items() if entry.kind in _ABLE.get(kind, (kind,)))
-            yield path, f"came the {kind} {alias!r}{said}", suggest_names(alias, there)
+            if kind not in able:
+                kinds = _ABLE.get(kind, (kind,))
+                able[kind] = [name for name, entry in catalogue.entries.items() if entry.kind in kinds]
+            yield path, f"came the {kind} {alias!r}{said}", OneOf(alias, able[kind])
     yield from _unheard(manifest, catalogue)
     yield from find_unsuitable(manifest, catalogue)
     for index, asset in enumerate(manifest.assets):
@@ -87,6 +91,8 @@ def list_models(manifest: Manifest) -> Iterator[tuple[Path, str, Kind]]:
         yield ("vae",), manifest.vae, "vae"
     if manifest.defaults.hires and manifest.defaults.hires.upscaler:
         yield ("defaults", "hires", "upscaler"), manifest.defaults.hires.upscaler, "upscaler"
+    if manifest.defaults.background and manifest.defaults.background.model:
+        yield ("defaults", "background", "model"), manifest.defaults.background.model, "matting"
     if manifest.defaults.refiner:
         yield ("defaults", "refiner", "model"), manifest.defaults.refiner.model, "checkpoint"
     for number, alias in enumerate(manifest.defaults.embeddings or ()):
@@ -103,6 +109,8 @@ def list_models(manifest: Manifest) -> Iterator[tuple[Path, str, Kind]]:
         at: Path = ("assets", index)
         for number, alias in enumerate(asset.model or ()):
             yield (*at, "model", number), alias, "checkpoint"
+        if asset.background and asset.background.model:
+            yield (*at, "background", "model"), asset.background.model, "matting"
         if asset.refiner:
             yield (*at, "refiner", "model"), asset.refiner.model, "checkpoint"
         if asset.hires and asset.hires.upscaler:

@@ -30,7 +30,7 @@ _KINDS = {"unet": "checkpoint", "taesd": "vae"}
 def files_fault(catalogue: Catalogue, alias: str) -> str:
     """What is wrong with the files of one entry, whoever asks for it."""
     entry, path = catalogue.entries[alias], catalogue.local(alias)
-    if path is None:
+    if path is None or entry.kind == "matting":  # ONNX, which has no header to read
         return ""
     key = _key(catalogue, entry)
     if key not in _known:

@@ -5,7 +5,7 @@ is appended; states follow from it. By room:
 `submissions` (sent in, planned), `work` (leases, failures), `keeping` (images), `review` (inbox, conflicts),
 `decisions`, `watching` (who has what in hand, the reviewers' pace), `images` (everything about one), `history`
 (assets, the trail), `outcomes` (retakes, deliveries), `nights`, `evidence`, `library`, `upkeep` (contradictions),
-`gauges` (figures for monitoring).
+`gauges` (figures for monitoring), `shifts` (how their flow runs ended).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from storage.ledger.nights import AssetMade, FailureCause, Nights, NightSummary,
 from storage.ledger.outcomes import Outcomes
 from storage.ledger.review import Conflict, InboxCount, InboxItem, Review
 from storage.ledger.reviewers import InHand, Reviewers
+from storage.ledger.shifts import Shifts
 from storage.ledger.submissions import Brief, PlanCount, Submissions
 from storage.ledger.upkeep import Upkeep
 
@@ -79,6 +80,7 @@ class Ledger(
     Decisions,
     History,
     Nights,
+    Shifts,
     Reviewers,
     Evidence,
     Library,

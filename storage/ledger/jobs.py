@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
 
 from schemas.errors import NotAllowed
 from schemas.records import Failure, Job, Order, Spec, Submission
+from schemas.review import spell_errors
 from schemas.settings import LEADS
 from schemas.spec import ImageSpec
 from storage.ledger.submissions import NO_DUE
@@ -76,7 +78,10 @@ class Jobs(Transactions):
         return [Waiting(**row | {"due": None if row["due"] == NO_DUE else row["due"]}) for row in rows]
 
     def claim(self, digests: Iterable[str], *, worker: str, seconds: float) -> list[ImageSpec]:
-        """Takes a lease on those of `digests` that nobody made or holds, and returns exactly those, in order."""
+        """Takes a lease on those of `digests` that nobody made or holds, and returns exactly those, in order.
+
+        A body that is no spec of this program is set aside at once.
+        """
         wanted, at = list(digests), now()
         with self.writing("claim") as session:
             free = self.locked(wanted, _claimable(at, by_key=True))
@@ -91,7 +96,16 @@ class Jobs(Transactions):
             )
             rows = session.execute(select(Spec.digest, Spec.body).where(Spec.digest.in_(self.listed(won))))
             bodies: dict[str, Any] = {digest: body for digest, body in rows}  # noqa: C416
-        return [ImageSpec.model_validate(bodies[digest]) for digest in dict.fromkeys(wanted) if digest in won]
+        specs: list[ImageSpec] = []
+        for digest in dict.fromkeys(wanted):
+            if digest not in won:
+                continue
+            try:
+                specs.append(ImageSpec.model_validate(bodies[digest]))
+            except ValidationError as wrong:  # planned by an older program, before there were bounds
+                message = f"not a spec of this program: {spell_errors(wrong)}"
+                self.fail(digest, cause="SpecRefused", message=message, worker=worker, night=None, max_attempts=1)
+        return specs
 
     def claimable(self, digests: Iterable[str]) -> set[str]:
         """Those of `digests` that nobody made or holds."""

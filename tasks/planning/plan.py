@@ -34,6 +34,7 @@ from schemas.schedulers import resolve_scheduler
 from schemas.spec import (
     AssetKind,
     ControlSpec,
+    CutOut,
     EmbeddingRef,
     Hires,
     ImageSpec,
@@ -135,6 +136,11 @@ def expand_asset(
                 denoising_start=refiner.denoising_start,
                 aesthetic_score=refiner.aesthetic_score,
                 negative_aesthetic_score=refiner.negative_aesthetic_score,
+            )
+
+        if (background := resolved.get("background")) is not None and background.by != "none":
+            settings["background"] = CutOut(
+                model=refs[background.model] if background.model else None, holes=background.holes
             )
 
         # 3. Pictures

@@ -15,8 +15,8 @@ from engine.model_files import ModelFiles
 from schemas.errors import InputError, ModelMissing, RenderError
 from schemas.manifest import AnyAsset, Manifest
 from schemas.matrix import Combination, Matrix, list_axes
+from schemas.names import suggest_names
 from schemas.resolved import SAMPLING
-from schemas.rules.consistency import suggest_names
 from schemas.settings import Settings
 from schemas.spec import ImageSpec, Tier
 from storage.intake import Inspection

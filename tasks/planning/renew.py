@@ -80,6 +80,9 @@ def _renew(parts: Parts, outdated: OutdatedFindings, before: Manifest, newest: M
         siblings.pop(image.digest, None)
         hand_model = parts.settings.hand_model
         findings = run_checks(pixels, spec, newest.brand, criteria=criteria, siblings=siblings, hand_model=hand_model)
+        if spec.background is not None and spec.background.model is None:  # what was refused is refused again
+            refused = parts.cut_outs.cut(pixels, spec).finding
+            findings += [refused] if refused is not None else []
     else:
         findings = parts.ledger.findings(image.digest)
     kept = parts.ledger.renew_entry(

@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
+from pydantic import ValidationError
+
 from schemas.errors import ModelError
 from schemas.fewstep import find_few_step
 from schemas.manifest import Manifest
 from schemas.records import Decision, Image
 from schemas.retakes import cap_retakes
-from schemas.review import Changes, Region, Verdict, apply_changes
+from schemas.review import Changes, Region, Verdict, apply_changes, spell_errors
 from schemas.rules.repairs import to_pixels
 from schemas.spec import ImageSpec, Tier
 from storage.failpoint import failpoint
@@ -45,6 +47,8 @@ def plan_retakes(parts: Parts) -> Retakes:
         brief = briefs[spec.digest]
         try:
             child, refused = _answer(parts, decision, spec, image, brief)
+        except ValidationError as error:
+            child, refused = None, spell_errors(error)
         except (ModelError, ValueError) as error:
             child, refused = None, str(error)
         failpoint("retake.before_plan")

@@ -163,11 +163,14 @@ class ImageWriter:
             # 1. What is shown and delivered.
             began = time.perf_counter()
             assert done.pixels is not None
-            file = encode(done.pixels, spec, image_format=self._parts.settings.image_format)
-            previews = [make_preview(done.pixels, longest) for longest in (PREVIEW, THUMB)]
+            cut = self._parts.cut_outs.cut(done.pixels, spec) if spec.background else None
+            shown, ground = (done.pixels, None) if cut is None else (cut.pixels, cut.ground)
+            file = encode(shown, spec, image_format=self._parts.settings.image_format, ground=ground)
+            previews = [make_preview(shown, longest) for longest in (PREVIEW, THUMB)]
             encoded = time.perf_counter()
-            # 2. What the checks say.
+            # 2. What the checks say, of the whole picture as it was made.
             findings, phash, colours = self._examine(spec, done.pixels, manifest, criteria)
+            findings += [cut.finding] if cut is not None and cut.finding is not None else []
             checked = time.perf_counter()
         except Exception as error:
             log.exception("%s %s could not be kept", spec.asset, spec.variant)
@@ -198,7 +201,7 @@ class ImageWriter:
                 width=done.pixels.shape[1],
                 height=done.pixels.shape[0],
                 conditions=[control.condition_key(spec.width, spec.height) for control in spec.controls],
-                models=done.models,
+                models=done.models | matting_model(spec),
                 versions=read_versions(),
                 device=done.device,
                 dtype=done.dtype,
@@ -269,6 +272,12 @@ def read_versions() -> dict[str, str]:
     from engine.diffuse import read_versions
 
     return read_versions()
+
+
+def matting_model(spec: ImageSpec) -> dict[str, str]:
+    """Alias -> digest of the model that cuts the subject out, which the engine does not load."""
+    model = spec.background.model if spec.background else None
+    return {model.alias: model.digest} if model else {}
 
 
 def split_gpu_seconds(done: Rendered) -> float:

@@ -130,7 +130,7 @@ class ShiftAtWork:
                 if held != ref.digest:
                     raise ModelChanged(
                         f"{spec.project}/{spec.asset} was planned with {ref.alias} {ref.digest[:12]}; it is pinned to "
-                        f"{held[:12]}. Submit it again, or re-pin the alias"
+                        f"{held[:12]}. Submit it again, or `dailies models repin {ref.alias}`"
                     )
                 self._pinned[ref.alias] = held
 

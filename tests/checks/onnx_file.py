@@ -53,3 +53,19 @@ def _varint(value: int) -> bytes:
     while value > 127:
         out, value = out + bytes([value & 127 | 128]), value >> 7
     return out + bytes([value])
+
+
+def write_matting(path: Path, *, side: int = 32) -> Path:
+    """A network in U2-Net's layout ([1, 3, side, side] -> [1, 1, side, side]) that calls bright places subject: logits
+    of 40 times (the brightest channel - 0.5)."""
+    axes = _text(1, "axes") + _number(8, 1) + _number(20, 7)
+    nodes = _text(1, "picture") + _text(2, "top") + _text(4, "ReduceMax") + _bytes(5, axes)
+    graph = _bytes(1, nodes)
+    for given, constant, result, kind in (("top", "half", "centred", "Sub"), ("centred", "steep", "matte", "Mul")):
+        graph += _bytes(1, _text(1, given) + _text(1, constant) + _text(2, result) + _text(4, kind))
+    graph += _text(2, "matting")
+    for name, value in (("half", 0.5), ("steep", 40.0)):
+        graph += _bytes(5, _text(8, name) + _number(2, FLOAT) + _bytes(9, np.float32(value).tobytes()))
+    graph += _bytes(11, _value("picture", (1, 3, side, side))) + _bytes(12, _value("matte", (1, 1, side, side)))
+    path.write_bytes(_number(1, 8) + _bytes(7, graph) + _bytes(8, _number(2, 13)))
+    return path

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.model_files import ModelFiles
+from schemas.catalogue import MOST_BYTES
 from schemas.errors import ModelChanged, ModelMissing, SettingsError, UnsafeWeights
 from schemas.settings import ROOT
 from schemas.spec import ImageSpec, LoraRef, ModelRef, Tier
@@ -116,6 +118,21 @@ def test_a_catalogue_that_is_wrong_says_where(tmp_path):
             write(tmp_path, text)
     with pytest.raises(SettingsError, match="no catalogue is there"):
         ModelFiles.read(tmp_path / "nowhere.yaml")
+
+
+def test_what_is_no_file_is_no_catalogue(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "large").write_bytes(b" " * (MOST_BYTES + 1))
+    for path, came in [
+        (tmp_path, "came a folder"),
+        (tmp_path / "fifo", "came a FIFO"),
+        (tmp_path / "large", "came 4,194,305 bytes; a catalogue has at most 4,194,304"),
+        (Path("/dev/zero"), "came a device"),
+    ]:
+        with pytest.raises(SettingsError, match=f"{path}: {came}"):
+            ModelFiles.read(path)
+    with pytest.raises(SettingsError, match="came nesting without end"):
+        write(tmp_path, "a: " + "[" * 2_000)
 
 
 def test_the_shipped_catalogue():

@@ -17,11 +17,18 @@ os.environ.update(QUIET)  # before a test module imports prefect
 
 @pytest.fixture(scope="session", autouse=True)
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What `dailies run` starts too. Before anything imports prefect, which reads its environment once."""
+    """What `dailies run` starts too. Prefect reads its environment once, and a test module may have imported it by now,
+    so it is told again; else it would start a temporary server beside this one."""
     with start_orchestration(tmp_path_factory.mktemp("prefect")) as api:
-        if api is not None:
-            api.wait()
-        yield
+        from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+        if api is None:
+            yield
+            return
+        api.wait()
+        names = {PREFECT_API_URL: "PREFECT_API_URL", PREFECT_API_AUTH_STRING: "PREFECT_API_AUTH_STRING"}
+        with temporary_settings(updates={setting: os.environ[name] for setting, name in names.items()}):
+            yield
 
 
 @pytest.fixture

@@ -44,6 +44,8 @@ class Studio:
             **settings,
         }  # fmt: skip
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.own_settings: dict[str, dict[str, str]] = {}
+        """Process -> what its environment has beside that of all."""
 
     def __enter__(self) -> Studio:
         return self
@@ -54,9 +56,10 @@ class Studio:
 
     def start(self, name: str, command: list[str]) -> None:
         """`name`.log is its log, appended to when it starts again."""
+        environment = self.environment | self.own_settings.get(name, {})
         with (self.folder / f"{name}.log").open("ab") as out:
             self.processes[name] = subprocess.Popen(
-                command, env=self.environment, cwd=self.folder, stdout=out, stderr=out, start_new_session=True
+                command, env=environment, cwd=self.folder, stdout=out, stderr=out, start_new_session=True
             )
 
     def stop(self, name: str, *, kill: bool = False) -> None:
@@ -80,17 +83,14 @@ class Studio:
     def start_workers(self, *, gpus: int = 1) -> None:
         """Named so that nobody could tell from a name what a worker does."""
         for gpu in range(gpus):
-            command = [
-                sys.executable,
-                "-m",
-                "flows",
-                "worker",
-                "--gpu",
-                str(gpu),
-                "--name",
-                f"number {gpu} of the test",
-            ]
-            self.start(f"gpu{gpu}", command)
+            self.start_worker(gpu)
+        self.start_night_worker()
+
+    def start_worker(self, gpu: int) -> None:
+        name = f"number {gpu} of the test"
+        self.start(f"gpu{gpu}", [sys.executable, "-m", "flows", "worker", "--gpu", str(gpu), "--name", name])
+
+    def start_night_worker(self) -> None:
         self.start("nights", [sys.executable, "-m", "flows", "worker"])
 
     def dailies(self, *arguments: str) -> str:

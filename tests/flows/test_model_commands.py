@@ -10,11 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.__main__ import app
-from schemas.errors import ModelMissing
+from schemas.errors import InputError, ModelMissing
 from schemas.settings import ROOT, Settings
+from schemas.spec import LoraRef
 from tests import shelf
 from tests.conftest import Stack
-from tests.making import a_spec, kept
+from tests.making import a_spec, kept, planned
 
 runner = CliRunner()
 SMALL = shelf.lora({("unet", "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"): (640, 2048)}, shelf.kohya)
@@ -86,3 +87,18 @@ def test_check_says_every_problem_and_the_exit_code(stack: Stack, tmp_path: Path
     path.write_text(base.replace(", size: 1001, config: nowhere", ""))
     said("digest")
     assert "pinned to 222222222222" in said("check", code=1)
+
+
+def test_a_pin_is_held_until_somebody_repins(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.write(tmp_path / "hero.safetensors", SMALL)
+    (tmp_path / "catalogue.yaml").write_text("hero: {kind: lora, path: hero.safetensors}\n")
+    monkeypatch.setenv("DAILIES_CATALOGUE", str(tmp_path / "catalogue.yaml"))
+    first = json.loads(said("pin", "hero", "--json"))["digest"]
+    shelf.write(tmp_path / "hero.safetensors", SMALL, metadata={"version": "2"})
+    with pytest.raises(InputError, match="`dailies models repin hero` takes the new ones"):
+        said("pin", "hero")
+    ref = LoraRef(alias="hero", digest=first)
+    planned(stack.ledger, [a_spec(seed, loras=(ref,)) for seed in range(3)])
+    text = said("repin", "hero")
+    assert f"it was {first[:12]}" in text and "3 images wait that are planned with other weights" in text
+    assert stack.ledger.pins()["hero"] != first

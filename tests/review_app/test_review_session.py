@@ -25,6 +25,9 @@ ODD: dict[str, dict[str, Any]] = {
     "a revision of 2**40": {"revision": 2**40},
     "a revision of 2**70": {"revision": 2**70},
     "the highest revision that fits": {"revision": 2**31 - 2},
+    "a retake of 10**9 steps": {"verdict": "retake", "changes": {"num_inference_steps": 10**9}},
+    "a retake of two million letters": {"verdict": "retake", "changes": {"prompt": "a" * 2_000_000}},
+    "a retake of guidance 10**6": {"verdict": "retake", "changes": {"guidance_scale": 10.0**6}},
     "seconds without end": {"seconds": float("inf")},
     "marks that are a list": {"marks": [1, 2]},
     "reasons that are numbers": {"reasons": [1, 2]},
@@ -46,6 +49,7 @@ def test_what_can_never_be_recorded_is_refused_and_the_rest_goes_on(ledger: Ledg
     desk.answer("page", events, ledger=ledger, reviewer="Noor", role=lambda: "reviewer")
     assert [desk.answers[n]["ok"] for n in (1, 2, 3)] == [True, False, True]
     assert "not recorded" in desk.answers[2]["title"] and desk.trouble == ""
+    assert len(desk.answers[2]["message"]) < 1_000
     assert {decided.decision.image for decided in ledger.decisions()} == {specs[0].digest, specs[2].digest}
 
 

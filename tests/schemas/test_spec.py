@@ -68,6 +68,7 @@ FULL: dict[str, Any] = {
     "hires": {"width": 64, "height": 64, "strength": 0.3},
     "seam_repair": {"axes": "x", "strength": 0.7},
     "refiner": {"model": MODEL},
+    "background": {"holes": False},
     "parent": A,
     "take": 2,
 }
@@ -106,6 +107,7 @@ OTHER: dict[str, Any] = {
     "hires": None,
     "seam_repair": None,
     "refiner": {"model": {"alias": "m", "digest": B}},
+    "background": {"model": {"alias": "m", "digest": B}},
     "parent": B,
     "take": 3,
 }

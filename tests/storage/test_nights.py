@@ -114,3 +114,16 @@ def test_of_many_that_start_a_night_at_once_one_does(ledger: Ledger) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(night is not None for night in pool.map(start, range(8))) == 1
+
+
+def test_how_shifts_ended(ledger: Ledger) -> None:
+    night, other = ledger.start_night("x"), ledger.start_night("y")
+    assert ledger.shift_run("run") is None and ledger.shift_notes(night) == {}
+    ledger.end_shift_run("run", night=night, affinity_key="A", outcome="stopped", message="a\0b", notes={"no room": 4})
+    ledger.end_shift_run("run", night=night, affinity_key="A", outcome="complete", notes={"no room": 1})
+    ledger.end_shift_run("later", night=night, affinity_key="B", outcome="complete", notes={"no room": 2, "dark": 1})
+    ledger.end_shift_run("else", night=other, affinity_key="A", outcome="lost")
+    end = ledger.shift_run("run")
+    assert end is not None and (end.outcome, end.message, end.notes) == ("stopped", "a�b", {"no room": 4}), "once"
+    assert [one.flow_run for one in ledger.shift_runs(night)] == ["run", "later"]
+    assert ledger.shift_notes(night) == {"no room": 6, "dark": 1}

@@ -6,6 +6,7 @@ from datetime import date
 import pytest
 
 from schemas.errors import LedgerError
+from schemas.records import Spec
 from schemas.review import Criterion, Region, Result
 from storage.ledger import Ledger
 from tests.making import a_finding, a_keeping, a_spec, a_submission, planned, sha
@@ -42,6 +43,19 @@ def test_a_claim_is_for_one_worker_until_it_runs_out(ledger: Ledger) -> None:
     assert ledger.renew([first.digest, second.digest], worker="a", seconds=60) == {second.digest}
     ledger.release([first.digest], worker="c")
     assert [item.attempts for item in ledger.waiting()] == [3]
+
+
+def test_a_spec_beyond_the_bounds_of_this_program_is_set_aside_and_the_rest_is_made(ledger: Ledger) -> None:
+    """As an older program planned them, from a retake of 10**9 steps."""
+    sound, endless = a_spec(1), a_spec(2)
+    planned(ledger, [sound, endless])
+    with ledger.writing("test") as session:
+        row = session.get_one(Spec, endless.digest)
+        row.body = row.body | {"num_inference_steps": 10**9}
+    assert ledger.claim([endless.digest, sound.digest], worker="a", seconds=60) == [sound]
+    (aside,) = ledger.set_aside()
+    assert aside.digest == endless.digest and aside.cause == "SpecRefused"
+    assert "num_inference_steps: Input should be less than or equal to 500" in aside.message
 
 
 def test_many_workers_claim_everything_exactly_once(ledger: Ledger) -> None:

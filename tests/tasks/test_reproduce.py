@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.cutout import CutOuts
 from engine.diffuse import Engine, read_versions
 from engine.model_files import ModelFiles
 from schemas.errors import InputError
@@ -44,7 +45,8 @@ def kept(engine, local_stack):
 
 
 def again(engine, stack, digest):
-    return reproduce(find_image(stack.ledger, digest), store=stack.store, engine=engine, settings=stack.settings)
+    picture, cut_outs = find_image(stack.ledger, digest), CutOuts(engine.models.catalogue)
+    return reproduce(picture, store=stack.store, engine=engine, cut_outs=cut_outs, settings=stack.settings)
 
 
 def test_every_row_of_a_batch_is_identical_to_the_bit(engine, local_stack, kept):
@@ -57,7 +59,8 @@ def test_a_difference_is_measured_and_explained(engine, local_stack, kept):
     other = Engine(engine.models.catalogue, device="cpu", dtype="bfloat16")
     picture = find_image(local_stack.ledger, kept[0].digest)
     picture.image.versions = picture.image.versions | {"torch": "1.0"}
-    found = reproduce(picture, store=local_stack.store, engine=other, settings=local_stack.settings)
+    store, cut_outs = local_stack.store, CutOuts(other.models.catalogue)
+    found = reproduce(picture, store=store, engine=other, cut_outs=cut_outs, settings=local_stack.settings)
     assert not found.identical and found.most >= 1 and 0 < found.mean <= found.most
     assert found.why[0].endswith("now and was 1.0") and "the precision is bfloat16 now and was float32" in found.why
     assert np.abs(found.pixels.astype(int)).max() > 0
