@@ -1,13 +1,16 @@
 """What each check costs on one image, one thread, after loading: median of a few runs.
 
 python -m bench.checks
+python -m bench.checks --quality [--only hands,text] [--json FILE]     how well they tell (bench/quality.py)
 """
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from statistics import median
 
 import cv2
@@ -45,7 +48,21 @@ def milliseconds(act: Callable[[], object]) -> float:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quality", action="store_true", help="precision, recall and AUC instead of cost")
+    parser.add_argument("--only", default="", help="questions that begin with one of these, such as hands,text")
+    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    args = parser.parse_args()
     cv2.setNumThreads(1)
+    if args.quality:
+        from bench.quality import measure
+
+        measure([name for name in args.only.split(",") if name], args.json)
+    else:
+        print_costs()
+
+
+def print_costs() -> None:
     drawings = (draw(seed) for seed in range(TEST_SEEDS, TEST_SEEDS + 99))
     pictures = {"drawn sign, 128 px": next(p.image for p in drawings if p.about.kind == "sign")}
     for side in SIDES:

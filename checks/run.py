@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,33 +21,38 @@ from schemas.manifest import BrandGuide, TextRequest
 from schemas.review import Criterion, Finding, Result
 from schemas.spec import ImageSpec
 
-__all__ = ["compute_perceptual_hash", "list_main_colours", "run_checks"]
+__all__ = ["Expectations", "compute_perceptual_hash", "list_main_colours", "run_checks"]
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Expectations:
+    """What an image is compared with."""
+
+    guide: BrandGuide
+    text_request: TextRequest | None = None
+    """Words that must be in the picture."""
+    siblings: Mapping[str, str] = field(default_factory=dict)
+    """Digest -> perceptual hash of the asset's other images."""
+    hand_model: Path | None = None
+
+
 def run_checks(
-    pixels: NDArray[np.uint8],
-    spec: ImageSpec,
-    guide: BrandGuide,
-    *,
-    criteria: Iterable[Criterion],
-    siblings: Mapping[str, str] | None = None,
-    hand_model: Path | None = None,
-    text_request: TextRequest | None = None,
+    pixels: NDArray[np.uint8], spec: ImageSpec, expected: Expectations, *, criteria: Iterable[Criterion]
 ) -> list[Finding]:
     """One finding for each criterion asked for that has a check, in the order of `Criterion`; never raises.
 
-    pixels: uint8 [height, width, 3]. siblings: digest -> perceptual hash of the asset's other images.
-    text_request: the words that must be in the picture.
+    pixels: uint8 [height, width, 3].
     `technical` is examined whether asked for or not: a black or blurred image is nobody's wish.
     """
     asked = {*criteria, Criterion.TECHNICAL}
+    guide = expected.guide
     looks: dict[Criterion, Callable[[], Finding]] = {
-        Criterion.HANDS: lambda: hands.check_hands(pixels, spec, guide, hand_model=hand_model),
-        Criterion.TEXT: lambda: text.check_text(pixels, spec, guide, request=text_request),
+        Criterion.HANDS: lambda: hands.check_hands(pixels, spec, guide, hand_model=expected.hand_model),
+        Criterion.TEXT: lambda: text.check_text(pixels, spec, guide, request=expected.text_request),
         Criterion.BRAND: lambda: brand.check_brand(pixels, spec, guide),
-        Criterion.TECHNICAL: lambda: technical.check_technical(pixels, spec, guide, siblings=siblings),
+        Criterion.TECHNICAL: lambda: technical.check_technical(pixels, spec, guide, siblings=expected.siblings),
     }
     return [_run_check(criterion, look) for criterion, look in looks.items() if criterion in asked]
 

@@ -70,7 +70,7 @@ def check_text(
             "expected": spelling.expected, "reading": spelling.reading, "distance": spelling.distance,
             "letters": list(spelling.differences),
         }  # fmt: skip
-    aside = f"; {unsure} more readings were too unsure to count" if unsure else ""
+    aside = f"; {unsure} more {'reading was' if unsure == 1 else 'readings were'} too unsure to count" if unsure else ""
 
     # 3. The sentence
     where = f" on {request.where}" if request and request.where else ""

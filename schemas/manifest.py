@@ -87,7 +87,9 @@ class Sampling(Section):
         None, description="guide to this part of the steps; a step without guidance costs half", examples=[0.8]
     )
     clip_skip: Several[Annotated[Whole, Field(ge=1, le=11)]] | None = Field(
-        None, description="layers of the text encoders to leave out", examples=[1]
+        None,
+        description="layers of the text encoders to leave out; A1111's Clip skip less 1 (SD 1.5) or 2 (SDXL)",
+        examples=[1],
     )
     pag_scale: Several[Annotated[Number, PAG]] | None = Field(
         None, description="perturbed-attention guidance, beside or instead of the other; 0 is none", examples=[3.0]
@@ -146,8 +148,9 @@ class BrandGuide(Section):
 class TextRequest(Section):
     """Words that must be in the picture. The text check reads them letter by letter; people decide."""
 
-    must_read: Annotated[Text, Field(min_length=1, max_length=200, pattern=r"\S")] = Field(
-        description="exactly these words, in any capitals", examples=["SUPER COLA"]
+    must_read: Annotated[Prompt, Field(min_length=1, max_length=200, pattern=r"\S")] = Field(
+        description="exactly these words, in any capitals; $placeholders stand for the image's own values",
+        examples=["SUPER COLA", "$word"],
     )
     where: Annotated[Text, Field(max_length=80)] = Field(
         "", description="where they stand, for people", examples=["the sign"]

@@ -117,6 +117,11 @@ class Resolved:
         """What each $placeholder stands for."""
         return {**self.manifest.defaults.values, **self.asset.values}
 
+    def words(self, chosen: Mapping[str, Any]) -> dict[str, str]:
+        """What each $placeholder stands for in one image; `chosen`: its combination (schemas/matrix.py)."""
+        texts = {name: chosen.get(f"values.{name}", values[0]) for name, values in self.values.items()}
+        return {"asset": self.asset.name, "project": self.manifest.project} | texts
+
     def setting(
         self,
         field: str,

@@ -13,10 +13,8 @@ from schemas.fields import count_pixels, find_placeholders, to_pascal_case, to_s
 from schemas.manifest import (
     CONTROL_TYPES,
     AnyAsset,
-    Asset,
     Background,
     Control,
-    Defaults,
     Manifest,
     RenderAsset,
     Repair,
@@ -26,6 +24,7 @@ from schemas.matrix import BUILT_IN, Matrix, list_spellings, list_styles, list_u
 from schemas.names import OneOf
 from schemas.reading.tree import Path
 from schemas.resolved import NO_STYLE, Resolved, list_tiers, resolve_tiers
+from schemas.rules.brand import find_contradictions
 from schemas.schedulers import resolve_scheduler
 from schemas.settings import Limits
 from schemas.spec import LONGEST_PROMPT, Tier
@@ -37,7 +36,7 @@ def find_conflicts(
     manifest: Manifest, limits: Limits, *, looks: bool = True, hazy: Collection[int] = ()
 ) -> Iterator[Broken]:
     """Every broken rule. Styles and placeholders are left out when `looks` is False, and for the assets in `hazy`."""
-    yield from _brand(manifest)
+    yield from find_contradictions(manifest)
     yield from _names(manifest)
     styles = {**dict.fromkeys(manifest.styles), NO_STYLE: None}.keys()
     if looks:
@@ -51,24 +50,6 @@ def find_conflicts(
         yield from found
     if sound:
         yield from _counts(matrices, limits)
-
-
-def _brand(manifest: Manifest) -> Iterator[Broken]:
-    allowed = {word.casefold() for word in manifest.brand.allowed_words}
-    for index, word in enumerate(manifest.brand.forbidden_words):
-        if word.casefold() in allowed:
-            yield (
-                ("brand", "forbidden_words", index),
-                f"came {word!r}, which is allowed_words' as well",
-                "it in one of them",
-            )
-    requests: list[tuple[Path, Asset | Defaults]] = [(("defaults",), manifest.defaults)]
-    requests += [(("assets", index), asset) for index, asset in enumerate(manifest.assets)]
-    for path, owner in requests:
-        for word in manifest.brand.forbidden_words if owner.text else ():
-            if owner.text and f" {word.casefold()} " in f" {owner.text.must_read.casefold()} ":
-                came = f"came {owner.text.must_read!r}, and forbidden_words has {word!r}"
-                yield (*path, "text", "must_read"), came, "words that may be seen"
 
 
 def _names(manifest: Manifest) -> Iterator[Broken]:
@@ -195,6 +176,7 @@ def _placeholders(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Bro
             if name not in known:
                 came = f"came ${name}, to which {asset.name!r} gives no value"
                 yield ("defaults", "negative_prompt"), came, OneOf(name, known, "a name under `values`: ")
+    yield from _must_read(manifest, asset, at, values, known)
     for style in resolved.get("style") or ():
         for field in ("prompt", "negative_prompt"):
             text = getattr(manifest.styles.get(style), field, "")
@@ -202,6 +184,23 @@ def _placeholders(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Bro
                 if name not in known and not (name == "prompt" and field == "prompt"):
                     came = f"came ${name}, to which {asset.name!r} gives no value"
                     yield ("styles", style, field), came, OneOf(name, {*known, "prompt"}, "a name under `values`: ")
+
+
+def _must_read(
+    manifest: Manifest, asset: AnyAsset, at: Path, values: Mapping[str, Sequence[str]], known: set[str]
+) -> Iterator[Broken]:
+    """Words that must be read do not multiply images: of several values, the prompt says which one an image has."""
+    request = manifest.text_request(asset)
+    path = (*at, "text", "must_read") if asset.text else ("defaults", "text", "must_read")
+    for name in find_placeholders(request.must_read) if request else ():
+        if name not in known:
+            yield path, f"came ${name}", OneOf(name, known, "a name under `values`: ")
+        elif len(values.get(name, ())) > 1 and name not in list_used_values(manifest, asset):
+            yield (
+                path,
+                f"came ${name}, which has several values and is in no prompt of {asset.name!r}",
+                (f"${name} in the prompt as well"),
+            )
 
 
 def _lengths(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:

@@ -17,7 +17,7 @@ from schemas.spec import ImageSpec
 if TYPE_CHECKING:
     from storage.ledger import Ledger
 
-CHECKED = ("brand rules", "criteria")
+CHECKED = ("brand rules", "words to be read", "criteria")
 """What findings depend on."""
 
 
@@ -28,6 +28,7 @@ def read_terms(manifest: Manifest, asset: AnyAsset) -> dict[str, Any]:
         "delivery name": manifest.delivery_name_of(asset),
         "licence": manifest.delivery.licence,
         "brand rules": manifest.brand,
+        "words to be read": manifest.text_request(asset),
         "criteria": tuple(sorted(manifest.criteria_of(asset))),
         "share of double reviews": review.double_share,
         "number of retakes": review.max_retakes,
@@ -110,7 +111,7 @@ def _images(many: int) -> str:
 
 def describe_change(name: str, old: Any, new: Any) -> str:
     """ "the licence changes from A to B"."""
-    if name in ("brand rules", "proposals for retakes", "promotion"):
+    if name in ("brand rules", "words to be read", "proposals for retakes", "promotion"):
         return f"the {name} {'changes' if name == 'promotion' else 'change'}"
     verb = "change" if name in ("criteria", "maps") else "changes"
     return f"the {name} {verb} from {_spoken(old)} to {_spoken(new)}"

@@ -106,8 +106,7 @@ def expand_asset(
         style = manifest.styles.get(at["style"], plain)
 
         # 1. Words
-        words = {"asset": asset.name, "project": manifest.project}
-        words |= {name: at.get(f"values.{name}", texts[0]) for name, texts in resolved.values.items()}
+        words = resolved.words(at)
         asked = _filled(at["prompt"], words)
         avoided = [_filled(style.negative_prompt, words), _filled(at.get("negative_prompt", ""), words)]
 

@@ -1,7 +1,7 @@
 """Images that wait for review follow their newest order: criteria, place in the inbox, number of reviewers, findings.
 
-The pictures stay as they are. The checks run again only where the brand rules or the criteria changed; then the image's
-bytes are read once. Doing it again changes nothing.
+The pictures stay as they are. The checks run again only where what they compare with changed; then the image's bytes
+are read once. Doing it again changes nothing.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from schemas.errors import DailiesError, LedgerUnavailable, StoreUnavailable
-from schemas.manifest import Manifest
 from schemas.review import count_reviews, rank_in_inbox
 from schemas.settings import Limits
 from storage.failpoint import failpoint
 from storage.ledger.new_images import OutdatedFindings
 from storage.pictures import decode
+from tasks.checking import Checker, Rules
 from tasks.parts import Parts, current_parts
 
 
@@ -45,14 +45,17 @@ def renew(parts: Parts) -> Renewed:
     stays as it was, and is tried again the next time."""
     result = Renewed()
 
+    checker = Checker(parts)
+
     @cache
-    def manifest(submission: str) -> Manifest:
-        return Manifest.model_validate(parts.ledger.submission(submission).body)
+    def rules(submission: str) -> Rules:
+        return checker.rules(submission, parts.ledger.submission(submission).body)
 
     for outdated in parts.ledger.outdated():
         failpoint("renew.before_image")
         try:
-            checked = _renew(parts, outdated, manifest(outdated.before or outdated.newest), manifest(outdated.newest))
+            before, newest = rules(outdated.before or outdated.newest), rules(outdated.newest)
+            checked = _renew(parts, outdated, checker, before, newest)
         except (LedgerUnavailable, StoreUnavailable):
             raise
         except (DailiesError, KeyError) as error:
@@ -65,21 +68,15 @@ def renew(parts: Parts) -> Renewed:
     return result
 
 
-def _renew(parts: Parts, outdated: OutdatedFindings, before: Manifest, newest: Manifest) -> bool | None:
+def _renew(parts: Parts, outdated: OutdatedFindings, checker: Checker, before: Rules, newest: Rules) -> bool | None:
     """Whether the checks ran again; None when another order came, or a decision."""
     image, spec = outdated.image, outdated.spec
-    criteria = newest.criteria_of(newest.asset(spec.asset))
-    earlier = before.criteria_of(before.asset(spec.asset))
-    again = parts.settings.checks and (before.brand, set(earlier)) != (newest.brand, set(criteria))
+    criteria = newest.manifest.criteria_of(newest.manifest.asset(spec.asset))
+    again = parts.settings.checks and before.compared_with(spec) != newest.compared_with(spec)
     if again:
-        from checks.run import run_checks
-
         limits = Limits(source_bytes=image.bytes, source_pixels=image.width * image.height)
         pixels = decode(parts.store.get(image.object_key), limits=limits)
-        siblings = parts.ledger.phashes(image.project, image.asset)
-        siblings.pop(image.digest, None)
-        hand_model = parts.settings.hand_model
-        findings = run_checks(pixels, spec, newest.brand, criteria=criteria, siblings=siblings, hand_model=hand_model)
+        findings = checker.check(spec, pixels, newest, criteria).findings
         if spec.background is not None and spec.background.model is None:  # what was refused is refused again
             refused = parts.cut_outs.cut(pixels, spec).finding
             findings += [refused] if refused is not None else []
@@ -89,8 +86,8 @@ def _renew(parts: Parts, outdated: OutdatedFindings, before: Manifest, newest: M
         image.digest,
         submission=outdated.newest,
         criteria=criteria,
-        reviews_wanted=count_reviews(spec.digest, newest.review.double_share),
-        rank=rank_in_inbox(newest.priority, findings),
+        reviews_wanted=count_reviews(spec.digest, newest.manifest.review.double_share),
+        rank=rank_in_inbox(newest.manifest.priority, findings),
         findings=findings if again else None,
     )
     return again if kept else None

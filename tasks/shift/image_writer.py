@@ -20,17 +20,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from schemas.errors import ModelError, RenderError, UnfitWeights
-from schemas.manifest import Manifest
 from schemas.records import Image
-from schemas.review import Criterion, Finding, Result, count_reviews, rank_in_inbox
+from schemas.review import count_reviews, rank_in_inbox
 from schemas.spec import ImageSpec
 from storage.failpoint import failpoint
 from storage.ledger.new_images import NewImage
 from storage.ledger.submissions import Brief
 from storage.pictures import encode, make_preview
+from tasks.checking import Checker
 from tasks.retry import retry
 from tasks.shift.failure_breaker import FailureBreaker, find_cause
 from tasks.shift.leases import Leases
@@ -44,7 +44,6 @@ log = logging.getLogger(__name__)
 WAITING_BATCHES = 2
 """Rendered batches that may wait for this stage; beyond that the device waits, rather than memory filling up."""
 
-CHECKED = (Criterion.HANDS, Criterion.TEXT, Criterion.BRAND, Criterion.TECHNICAL)
 PREVIEW, THUMB = 1024, 384
 """px, longest sides."""
 
@@ -76,8 +75,7 @@ class ImageWriter:
         self, parts: Parts, *, leases: Leases, streak: FailureBreaker, night: int, flow_run: str | None
     ) -> None:
         self._parts, self._leases, self._streak, self._night, self._flow_run = parts, leases, streak, night, flow_run
-        self._hashes: dict[tuple[str, str], dict[str, str]] = {}
-        self._manifests: dict[str, Manifest] = {}
+        self._checker = Checker(parts)
         self._error: BaseException | None = None
         self._queue: queue.Queue[Batch | None] = queue.Queue(maxsize=WAITING_BATCHES)
         self._pool = ThreadPoolExecutor(max(1, min(4, (os.cpu_count() or 2) // 4)), thread_name_prefix="keep")
@@ -158,19 +156,27 @@ class ImageWriter:
 
     def _file(self, spec: ImageSpec, done: Rendered, brief: Brief) -> NewImage | RenderError:
         try:
-            manifest = self._manifest(brief)
+            rules = self._checker.rules(brief.submission, brief.manifest_body)
+            manifest = rules.manifest
             criteria = manifest.criteria_of(manifest.asset(spec.asset))
             # 1. What is shown and delivered.
             began = time.perf_counter()
             assert done.pixels is not None
             cut = self._parts.cut_outs.cut(done.pixels, spec) if spec.background else None
             shown, ground = (done.pixels, None) if cut is None else (cut.pixels, cut.ground)
-            file = encode(shown, spec, image_format=self._parts.settings.image_format, ground=ground)
+            entry = self._parts.catalogue.entries.get(spec.model.alias)
+            file = encode(
+                shown,
+                spec,
+                image_format=self._parts.settings.image_format,
+                ground=ground,
+                architecture=entry.architecture if entry is not None else "sdxl",
+            )
             previews = [make_preview(shown, longest) for longest in (PREVIEW, THUMB)]
             encoded = time.perf_counter()
             # 2. What the checks say, of the whole picture as it was made.
-            findings, phash, colours = self._examine(spec, done.pixels, manifest, criteria)
-            findings += [cut.finding] if cut is not None and cut.finding is not None else []
+            said = self._checker.check(spec, done.pixels, rules, criteria)
+            findings = [*said.findings, *([cut.finding] if cut is not None and cut.finding is not None else [])]
             checked = time.perf_counter()
         except Exception as error:
             log.exception("%s %s could not be kept", spec.asset, spec.variant)
@@ -208,8 +214,8 @@ class ImageWriter:
                 batch={"size": done.batch_size, "row": done.row, "notes": list(done.notes), **done.levers},
                 timings={stage: round(seconds, 4) for stage, seconds in timings.items()},
                 gpu_seconds=split_gpu_seconds(done),
-                phash=phash,
-                colours=colours,
+                phash=said.phash,
+                colours=said.colours,
                 night=self._night,
                 flow_run=self._flow_run,
                 worker=self._parts.worker,
@@ -228,42 +234,6 @@ class ImageWriter:
         key = retry(lambda: store.put_content(kind, data, extension=extension, media_type=media_type))
         failpoint(f"keep.after_{kind}")
         return key
-
-    def _examine(
-        self, spec: ImageSpec, pixels: Any, manifest: Manifest, criteria: Sequence[Criterion]
-    ) -> tuple[list[Finding], str | None, str | None]:
-        """Findings, perceptual hash, main colours."""
-        if not self._parts.settings.checks:
-            sentence = "checks are switched off"
-            return [Finding(check=check, result=Result.NOT_CHECKED, sentence=sentence) for check in CHECKED], None, None
-        siblings = self._siblings(spec)
-        try:
-            from checks.run import compute_perceptual_hash, list_main_colours, run_checks
-
-            settings = self._parts.settings
-            findings = run_checks(
-                pixels, spec, manifest.brand, criteria=criteria, siblings=dict(siblings),
-                hand_model=settings.hand_model, text_request=manifest.text_request(manifest.asset(spec.asset)),
-            )  # fmt: skip
-            siblings[spec.digest] = compute_perceptual_hash(pixels)
-            colours = list_main_colours(pixels)
-        except Exception as error:  # no check may keep an image from a person, and none that crashed is silent
-            log.exception("the checks of %s %s crashed", spec.asset, spec.variant)
-            sentence = f"the checks crashed: {type(error).__name__}: {error}"[:500]
-            return [Finding(check=check, result=Result.ERROR, sentence=sentence) for check in CHECKED], None, None
-        return findings, siblings[spec.digest], colours
-
-    def _siblings(self, spec: ImageSpec) -> dict[str, str]:
-        """Perceptual hashes of the asset's images so far."""
-        asset = (spec.project, spec.asset)
-        if asset not in self._hashes:
-            self._hashes[asset] = retry(lambda: self._parts.ledger.phashes(*asset))
-        return self._hashes[asset]
-
-    def _manifest(self, brief: Brief) -> Manifest:
-        if brief.submission not in self._manifests:
-            self._manifests[brief.submission] = Manifest.model_validate(brief.manifest_body)
-        return self._manifests[brief.submission]
 
 
 @cache

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from checks import brand, technical
-from checks.run import compute_perceptual_hash, run_checks
+from checks.run import Expectations, compute_perceptual_hash, run_checks
 from schemas.manifest import BrandGuide
 from schemas.review import Criterion, Finding, Result
 from tests.checks.pictures import drawings, photo, spec
 
-GUIDE = BrandGuide(palette=("#d62828",))
+EXPECTED = Expectations(BrandGuide(palette=("#d62828",)))
 
 
 def results(found: list[Finding]) -> dict[Criterion, Result]:
@@ -21,9 +22,9 @@ def results(found: list[Finding]) -> dict[Criterion, Result]:
 
 
 def test_what_is_asked_is_examined_and_technical_always() -> None:
-    found = run_checks(photo("coffee"), spec(), GUIDE, criteria=[Criterion.BRAND, Criterion.COMPOSITION])
+    found = run_checks(photo("coffee"), spec(), EXPECTED, criteria=[Criterion.BRAND, Criterion.COMPOSITION])
     assert results(found) == {Criterion.BRAND: Result.FLAG, Criterion.TECHNICAL: Result.PASS}
-    everything = run_checks(photo("coffee"), spec(), GUIDE, criteria=list(Criterion))
+    everything = run_checks(photo("coffee"), spec(), EXPECTED, criteria=list(Criterion))
     assert [finding.check for finding in everything] == [
         Criterion.HANDS, Criterion.TEXT, Criterion.BRAND, Criterion.TECHNICAL,
     ]  # fmt: skip
@@ -34,27 +35,27 @@ def test_a_check_that_crashes_is_an_error_that_names_what_happened(monkeypatch: 
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr(brand, "check_brand", broken)
-    found = run_checks(photo("coffee"), spec(), GUIDE, criteria=[Criterion.BRAND])
+    found = run_checks(photo("coffee"), spec(), EXPECTED, criteria=[Criterion.BRAND])
     assert results(found) == {Criterion.BRAND: Result.ERROR, Criterion.TECHNICAL: Result.PASS}
     assert found[0].sentence == "the check itself failed: ZeroDivisionError: division by zero"
 
 
 def test_a_hand_model_that_is_missing_is_an_error_on_every_image(tmp_path: Path) -> None:
     missing = tmp_path / "hands.onnx"
-    (found, _) = run_checks(photo("coffee"), spec(), GUIDE, criteria=[Criterion.HANDS], hand_model=missing)
+    (found, _) = run_checks(photo("coffee"), spec(), replace(EXPECTED, hand_model=missing), criteria=[Criterion.HANDS])
     assert found.result is Result.ERROR and f"hand_model {missing}: there is no such file" in found.sentence
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (1, 1), (64, 1000), (3, 70)])
 def test_no_size_is_too_odd(shape: tuple[int, int]) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    found = run_checks(pixels, spec(seamless="xy"), GUIDE, criteria=list(Criterion))
+    found = run_checks(pixels, spec(seamless="xy"), EXPECTED, criteria=list(Criterion))
     assert Result.ERROR not in results(found).values(), [finding.sentence for finding in found]
 
 
 def test_findings_are_plain_json_and_the_same_every_time() -> None:
     picture = drawings("sign", 1)[0].image
-    first, second = (run_checks(picture, spec(seamless="x"), GUIDE, criteria=list(Criterion)) for _ in range(2))
+    first, second = (run_checks(picture, spec(seamless="x"), EXPECTED, criteria=list(Criterion)) for _ in range(2))
     assert first == second
     for finding in first:
         assert Finding.model_validate_json(finding.model_dump_json()) == finding
@@ -71,5 +72,5 @@ def test_siblings_may_be_added_while_others_are_compared(monkeypatch: pytest.Mon
         return 2.0
 
     monkeypatch.setattr(technical, "distance", meanwhile)
-    (found,) = run_checks(photo("coffee", 64), spec(), GUIDE, criteria=[], siblings=siblings)
+    (found,) = run_checks(photo("coffee", 64), spec(), replace(EXPECTED, siblings=siblings), criteria=[])
     assert found.result is not Result.ERROR and len(compared) == 4

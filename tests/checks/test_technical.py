@@ -108,7 +108,7 @@ def test_banding_is_located() -> None:
 @pytest.mark.parametrize("size", [128, 512])
 def test_surfaces_that_tile_have_no_seams(size: int) -> None:
     found = [look(p.image, spec(seamless="xy")).sentence for p in drawings("material", 40 if size == 128 else 8, size)]
-    assert sum("seam where" in said or "stripes" in said for said in found) <= 1, found
+    assert sum("seam where" in said or "stripes" in said for said in found) <= len(found) / 20, found
 
 
 @pytest.mark.parametrize("name", ["brick", "gravel"])

@@ -22,8 +22,11 @@ def catalogue() -> ModelFiles:
 
 
 @pytest.fixture(scope="session")
-def engine(catalogue: ModelFiles) -> Engine:
-    return Engine(catalogue, device="cpu", dtype="float32")
+def engine(catalogue: ModelFiles, studio: "Studio") -> Engine:
+    """With the checkpoint loaded, so that no test depends on one before it."""
+    engine = Engine(catalogue, device="cpu", dtype="float32")
+    engine.models.pipeline(studio.spec(0), asker="tests")
+    return engine
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,11 @@ from schemas.errors import DeviceLost, NotFinite, OutOfMemory, RenderError
 def unet(engine, studio):
     """The real UNet, whose `forward` a test may wrap; put back afterwards."""
     studio.render(engine, [studio.spec(0)])
-    engine.batch_sizer._most.clear()
+    engine.room._most.clear()
     unet = engine.models._base.unet
     yield unet
     unet.__dict__.pop("forward", None)
-    engine.batch_sizer._most.clear()
+    engine.room._most.clear()
 
 
 def wrap(module, before=None, after=None):

@@ -1,0 +1,97 @@
+"""What the checks are told of an image, beside its pixels: its manifest's rules, and the asset's other images.
+
+Used where an image is kept for the first time, and where it is checked again under another order's rules.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from schemas.manifest import Manifest
+from schemas.review import Criterion, Finding, Result
+from schemas.spec import ImageSpec
+from schemas.text_requests import TextRequests
+from tasks.retry import retry
+
+if TYPE_CHECKING:
+    from tasks.parts import Parts
+
+log = logging.getLogger(__name__)
+
+CHECKED = (Criterion.HANDS, Criterion.TEXT, Criterion.BRAND, Criterion.TECHNICAL)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """One submission's."""
+
+    manifest: Manifest
+    requests: TextRequests
+
+    def compared_with(self, spec: ImageSpec) -> tuple[object, ...]:
+        """Everything that the findings of an image depend on, beside its pixels."""
+        manifest = self.manifest
+        criteria = set(manifest.criteria_of(manifest.asset(spec.asset)))
+        return manifest.brand, criteria, self.requests.find(spec.asset, spec.variant)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the checks say of one image. Without checks there is neither hash nor colours."""
+
+    findings: list[Finding]
+    phash: str | None = None
+    colours: str | None = None
+
+
+class Checker:
+    """Several threads may share one. Submissions and hashes are read once."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._rules: dict[str, Rules] = {}
+        self._hashes: dict[tuple[str, str], dict[str, str]] = {}
+
+    def rules(self, submission: str, body: dict[str, Any]) -> Rules:
+        """`body`: the submission's manifest."""
+        if submission not in self._rules:
+            manifest = Manifest.model_validate(body)
+            self._rules[submission] = Rules(manifest, TextRequests(manifest))
+        return self._rules[submission]
+
+    def check(self, spec: ImageSpec, pixels: Any, rules: Rules, criteria: Sequence[Criterion]) -> Checked:
+        """pixels: uint8 [height, width, 3]. Never raises for what a check does; the ledger's errors pass."""
+        if not self._parts.settings.checks:
+            return Checked(_all(Result.NOT_CHECKED, "checks are switched off"))
+        siblings = self._siblings(spec)
+        others = {digest: phash for digest, phash in list(siblings.items()) if digest != spec.digest}
+        try:
+            from checks.run import Expectations, compute_perceptual_hash, list_main_colours, run_checks
+
+            expected = Expectations(
+                guide=rules.manifest.brand,
+                text_request=rules.requests.find(spec.asset, spec.variant),
+                siblings=others,
+                hand_model=self._parts.settings.hand_model,
+            )
+            findings = run_checks(pixels, spec, expected, criteria=criteria)
+            siblings[spec.digest] = compute_perceptual_hash(pixels)
+            colours = list_main_colours(pixels)
+        except Exception as error:  # no check may keep an image from a person, and none that crashed is silent
+            log.exception("the checks of %s %s crashed", spec.asset, spec.variant)
+            return Checked(_all(Result.ERROR, f"the checks crashed: {type(error).__name__}: {error}"[:500]))
+        return Checked(findings, siblings[spec.digest], colours)
+
+    def _siblings(self, spec: ImageSpec) -> dict[str, str]:
+        """Perceptual hashes of the asset's images so far."""
+        asset = (spec.project, spec.asset)
+        if asset not in self._hashes:
+            self._hashes[asset] = retry(lambda: self._parts.ledger.phashes(*asset))
+        return self._hashes[asset]
+
+
+def _all(result: Result, sentence: str) -> list[Finding]:
+    return [Finding(check=check, result=result, sentence=sentence) for check in CHECKED]
