@@ -8,8 +8,8 @@ from functools import partial
 from PIL import Image
 
 from schemas.errors import InputError, StoreError
+from schemas.names import suggest_names
 from schemas.review import Verdict
-from schemas.rules.consistency import suggest_names
 from storage.ledger import Ledger
 from storage.objects import Store
 from tasks.contact_sheet import Group, Tile
