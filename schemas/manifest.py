@@ -137,6 +137,9 @@ class BrandGuide(Section):
     allowed_words: tuple[Text, ...] = Field((), description="words that may be seen", examples=[["INN", "SHOP"]])
     forbidden_words: tuple[Text, ...] = Field((), description="words that must not be seen, whatever else is allowed")
     references: tuple[Picture, ...] = Field((), description="pictures that show the brand")
+    logos: tuple[Picture, ...] = Field(
+        (), max_length=8, description="logos as pictures: flagged where one is found bent, recoloured or cropped"
+    )
     forbidden_colours: tuple[Colour, ...] = Field(
         (), description="colours that the subject must not have, in quotes", examples=[["#00a651"]]
     )

@@ -156,7 +156,7 @@ class ImageWriter:
 
     def _file(self, spec: ImageSpec, done: Rendered, brief: Brief) -> NewImage | RenderError:
         try:
-            rules = self._checker.rules(brief.submission, brief.manifest_body)
+            rules = self._checker.rules(brief.submission, brief.manifest_body, brief.files)
             manifest = rules.manifest
             criteria = manifest.criteria_of(manifest.asset(spec.asset))
             # 1. What is shown and delivered.
