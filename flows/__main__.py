@@ -206,12 +206,24 @@ def status(as_json: ordering.JsonOption = False) -> None:
 @app.command()
 def report(
     number: Annotated[int | None, typer.Argument(help="night; else the last one", metavar="[N]")] = None,
+    html: Annotated[bool, typer.Option("--html", help="one HTML file with thumbnails, to be mailed")] = False,
+    as_json: ordering.JsonOption = False,
 ) -> None:
     """Print the morning report of a night."""
-    from flows.commands.status import find_report
+    from flows.commands.status import collect_report, find_report
+    from flows.commands.tables import print_json
     from tasks.parts import open_parts
 
-    print(find_report(open_parts(settings()), number), end="")
+    parts = open_parts(settings())
+    night, text = find_report(parts, number)
+    if as_json:
+        print_json(collect_report(parts, night))
+    elif html:
+        from tasks.report_page import make_page
+
+        print(make_page(night, text, ledger=parts.ledger, store=parts.store, settings=parts.settings), end="")
+    else:
+        print(text, end="")
 
 
 @app.command("set-aside")
