@@ -146,7 +146,7 @@ def sheet(
     """Make a contact sheet of a project's images, asset by asset: PNG and PDF."""
     from flows.__main__ import settings
     from tasks.contact_sheet import check_ending, write_sheet
-    from tasks.delivery.parcel import make_safe_name
+    from tasks.delivery.names import make_safe_name
     from tasks.parts import open_parts
     from tasks.project_sheet import list_groups
 
