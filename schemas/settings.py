@@ -21,6 +21,7 @@ ROLES: tuple[Role, ...] = ("admin", "lead", "reviewer", "viewer")
 LEADS = frozenset[str]({"lead", "admin"})
 DECIDERS = frozenset[str]({"reviewer", *LEADS})
 
+ImageFormat = Literal["png", "webp", "jxl"]
 Attention = Literal["native", "auto", "flash", "cudnn", "efficient", "math"]
 """PyTorch's kernels for attention: its own choice, the fastest on this device, or one of them."""
 
@@ -89,7 +90,7 @@ class Settings(BaseSettings):
     attention: Attention = Field(
         "native", description="auto measures once a device; the image's record names the kernel"
     )
-    image_format: Literal["png", "webp", "jxl"] = "png"
+    image_format: ImageFormat = "png"
     max_attempts: int = Field(3, ge=1, description="failures before a spec is set aside")
     same_error_limit: int = Field(5, ge=1, description="specs in a row failing alike before the shift stops")
     lease_seconds: int = Field(900, ge=10, description="how long a worker may hold specs without a sign of life")
@@ -107,6 +108,9 @@ class Settings(BaseSettings):
     gpu_hour_price: float = Field(2.5, ge=0, description="money for one GPU-hour, for reports")
     currency: str = "USD"
     max_retakes: int = Field(3, ge=0, description="retakes in one line unless the manifest says less")
+    review_url: str = Field(
+        "http://127.0.0.1:8501", pattern=r"^https?://\S+$", description="of the review app, for links in reports"
+    )
     webhook_url: SecretStr | None = Field(None, description="told when a night ends, fails or stops itself")
     webhook_shape: Literal["json", "slack"] = "json"
 

@@ -43,8 +43,8 @@ KINDS = (
     "masks",
     "shifts",
     "reports",
-    "shifts",
     "delivery",
+    "indexes",
 )
 
 

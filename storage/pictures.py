@@ -19,14 +19,14 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from schemas.errors import InputError, SettingsError
-from schemas.settings import Limits
+from schemas.settings import ImageFormat, Limits
 from schemas.spec import ImageSpec
 from storage.image_metadata import make_parameters_text, make_snippet, make_spec_text, make_xmp_packet
 
@@ -65,7 +65,7 @@ def encode(
     pixels: Picture,
     spec: ImageSpec,
     *,
-    image_format: Literal["png", "webp", "jxl"] = "png",
+    image_format: ImageFormat = "png",
     ground: tuple[int, int, int] | None = None,
     architecture: str = "sdxl",
 ) -> Encoded:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +21,7 @@ from schemas.catalogue import Catalogue, Entry
 from schemas.manifest import Manifest
 from schemas.rules.compatibility import find_unsuitable
 from schemas.rules.warnings import find_warnings
-from schemas.spec import LoraRef, ModelRef, Refiner
+from schemas.spec import ControlSpec, LoraRef, ModelRef, Refiner
 from schemas.weights import original
 from schemas.weights.adapters import list_t2i_shapes, list_t2i_tables, read_vision_config
 from schemas.weights.components import read_json
@@ -26,11 +29,14 @@ from schemas.weights.configs import vae_config
 from schemas.weights.header import Header, Tensor
 from storage.image_metadata import make_parameters_text
 from tests import shelf
+from tests.engine.conftest import Studio
 from tests.untrained import BASE, refiner, t2i_adapter
+
+World = tuple[ModelFiles, Engine]
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """(catalogue, engine): the small models as single files in their original layouts, and beside them as folders."""
     folder = tmp_path_factory.mktemp("own")
     config = read_json(BASE / "unet/config.json")
@@ -82,11 +88,11 @@ def world(tmp_path_factory):
     return catalogue, Engine(catalogue, device="cpu", dtype="float32")
 
 
-def ref(catalogue, alias, cls=ModelRef, **fields):
+def ref(catalogue: ModelFiles, alias: str, cls: Any = ModelRef, **fields: Any) -> Any:
     return cls(alias=alias, digest=catalogue.digest(alias), **fields)
 
 
-def pixels(world, studio, **fields):
+def pixels(world: World, studio: Studio, **fields: Any) -> Any:
     catalogue, engine = world
     spec = studio.spec(0, model=ref(catalogue, "studio-tiny"), **fields)
     row = studio.render(engine, [spec])[0]
@@ -94,35 +100,35 @@ def pixels(world, studio, **fields):
     return row.pixels.astype(int)
 
 
-def control(world, studio, alias, **fields):
+def control(world: World, studio: Studio, alias: str, **fields: Any) -> ControlSpec:
     return studio.control("canny").model_copy(update={"model": ref(world[0], alias), **fields})
 
 
-def test_a_controlnet_in_its_authors_names_makes_what_its_folder_makes(world, studio):
+def test_a_controlnet_in_its_authors_names_makes_what_its_folder_makes(world: World, studio: Studio) -> None:
     one, other = (pixels(world, studio, controls=(control(world, studio, a),)) for a in ("canny", "canny/file"))
     np.testing.assert_array_equal(one, other)
 
 
-def test_a_t2i_adapter_in_one_file_makes_what_its_folder_makes(world, studio):
+def test_a_t2i_adapter_in_one_file_makes_what_its_folder_makes(world: World, studio: Studio) -> None:
     given = {"kind": "t2i_adapter"}
     one, other = (pixels(world, studio, controls=(control(world, studio, a, **given),)) for a in ("t2i", "t2i/file"))
     np.testing.assert_array_equal(one, other)
     assert np.abs(one - pixels(world, studio)).max() > 1
 
 
-def test_a_refiner_in_one_file_makes_what_its_folder_makes(world, studio):
-    def refined(alias):
+def test_a_refiner_in_one_file_makes_what_its_folder_makes(world: World, studio: Studio) -> None:
+    def refined(alias: str) -> Refiner:
         return Refiner(model=ref(world[0], alias), denoising_start=0.5)
 
     one, other = (pixels(world, studio, refiner=refined(alias)) for alias in ("refiner", "refiner/file"))
     np.testing.assert_array_equal(one, other)
 
 
-def test_a_control_lora_is_the_checkpoints_encoder_and_a_difference(world, studio):
+def test_a_control_lora_is_the_checkpoints_encoder_and_a_difference(world: World, studio: Studio) -> None:
     catalogue, _ = world
     file = load_file(catalogue.where("control-lora", asker="test"))
     unet = load_file(BASE / "unet/diffusion_pytorch_model.safetensors")
-    config = read_json(BASE / "unet/config.json") | {"conditioning_embedding_out_channels": hint_of()}
+    config = read_json(BASE / "unet/config.json") | {"conditioning_embedding_out_channels": read_hint_channels()}
     net = load_control_lora(
         catalogue.where("control-lora", asker="test"), BASE, config, dtype=torch.float32
     ).state_dict()
@@ -139,11 +145,11 @@ def test_a_control_lora_is_the_checkpoints_encoder_and_a_difference(world, studi
     assert pairs > 20
 
 
-def hint_of():
+def read_hint_channels() -> Any:
     return read_json(BASE / "controlnet-canny/config.json").get("conditioning_embedding_out_channels")
 
 
-def test_the_autoencoder_of_sdxl_in_one_file_has_its_own_factor(tmp_path):
+def test_the_autoencoder_of_sdxl_in_one_file_has_its_own_factor(tmp_path: Path) -> None:
     path = shelf.write(tmp_path / "vae.safetensors", shelf.vae("sdxl", ""))
     for architecture, factor in (("sdxl", 0.13025), ("sd15", 0.18215)):
         entry = Entry(alias="vae", kind="vae", path=path, architecture=architecture)
@@ -152,7 +158,7 @@ def test_the_autoencoder_of_sdxl_in_one_file_has_its_own_factor(tmp_path):
         assert load_part(path, "vae", config, dtype=torch.float16).config.scaling_factor == factor
 
 
-def test_an_image_encoder_in_one_file_is_what_its_shapes_say():
+def test_an_image_encoder_in_one_file_is_what_its_shapes_say() -> None:
     for width, side, projection, layers, inner in ((1280, 224, 1024, 3, 5120), (1664, 224, 1280, 2, 8192)):
         config = CLIPVisionConfig(
             hidden_size=width, image_size=side, patch_size=14, projection_dim=projection, num_hidden_layers=layers,
@@ -164,7 +170,7 @@ def test_an_image_encoder_in_one_file_is_what_its_shapes_say():
         assert all(getattr(config, name) == value for name, value in said.items())
 
 
-def test_loras_count_in_the_memory_plan(world, studio):
+def test_loras_count_in_the_memory_plan(world: World, studio: Studio) -> None:
     catalogue, _ = world
     spec = studio.spec(0, model=ref(catalogue, "studio-tiny"))
     worn = spec.model_copy(update={"loras": (ref(catalogue, "style", LoraRef, weight=1.0),)})
@@ -174,17 +180,17 @@ def test_loras_count_in_the_memory_plan(world, studio):
     assert more.total - plain.total == 2 * count > 0
 
 
-def manifest(**fields):
+def manifest(**fields: Any) -> Manifest:
     given = {"project": "p", "model": "it", "assets": [{"name": "a", "prompt": "a boat", "size": "1024x1024"}]}
     return Manifest.model_validate(given | fields)
 
 
-def catalogue_with(tmp_path, shapes, **fields):
+def catalogue_with(tmp_path: Path, shapes: dict[str, Any], **fields: Any) -> Catalogue:
     path = shelf.write(tmp_path / "it.safetensors", shapes)
     return Catalogue({"it": Entry(alias="it", kind="checkpoint", path=path, **fields)}, folder=tmp_path)
 
 
-def test_text_to_image_with_an_inpainting_checkpoint_is_refused_by_day(tmp_path):
+def test_text_to_image_with_an_inpainting_checkpoint_is_refused_by_day(tmp_path: Path) -> None:
     catalogue = catalogue_with(tmp_path, shelf.checkpoint("sdxl", in_channels=9))
     (said,) = find_unsuitable(manifest(), catalogue)
     assert said[0] == ("model",) and "an inpainting checkpoint (9 channels), for kind: render" in said[1]
@@ -192,7 +198,7 @@ def test_text_to_image_with_an_inpainting_checkpoint_is_refused_by_day(tmp_path)
     assert not list(find_unsuitable(manifest(assets=repair), catalogue))
 
 
-def test_a_scheduler_that_cannot_reach_zero_snr_is_refused_by_day(tmp_path):
+def test_a_scheduler_that_cannot_reach_zero_snr_is_refused_by_day(tmp_path: Path) -> None:
     catalogue = catalogue_with(tmp_path, shelf.checkpoint("sdxl") | {"v_pred": (), "ztsnr": ()})
     for name, fits in (("Heun", False), ("DPM++ SDE", False), ("Euler", True), ("DDIM", True), ("UniPC", True)):
         said = list(find_unsuitable(manifest(defaults={"scheduler": name}), catalogue))
@@ -201,7 +207,7 @@ def test_a_scheduler_that_cannot_reach_zero_snr_is_refused_by_day(tmp_path):
     assert not list(find_unsuitable(manifest(), catalogue))
 
 
-def test_clip_skip_means_layers_left_out_and_is_said_as_a1111_counts_it(tmp_path, studio):
+def test_clip_skip_means_layers_left_out_and_is_said_as_a1111_counts_it(tmp_path: Path, studio: Studio) -> None:
     catalogue = catalogue_with(tmp_path, shelf.checkpoint("sdxl"))
     (said,) = [each for each in find_warnings(manifest(defaults={"clip_skip": 2}), catalogue) if "clip_skip" in each[1]]
     assert "which A1111 and ComfyUI call 4" in said[1] and said[0][:2] == ("defaults", "clip_skip")

@@ -27,7 +27,7 @@ def main(url: str, folder: Path, pages: list[str]) -> None:
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         for scheme in ("light", "dark"):
             for size, (width, height) in SIZES.items():
-                context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+                context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
                 context.add_cookies([{"name": "dailies_reviewer", "value": "Noor%20Vos", "url": url}])
                 page = context.new_page()
                 page.on("pageerror", lambda error: print("error in the page:", error))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from schemas.review import Choice, Verdict
-from tests.review_app.conftest import House, on_screen, saved
+from schemas.spec import ImageSpec
+from tests.review_app.conftest import House, Visit, on_screen, saved
 
 pytestmark = pytest.mark.browser
 
 
-def test_the_inbox_keeps_its_filter_in_the_address_and_copies_a_link(house: House, stocked, visit, request):  # type: ignore[no-untyped-def]
+def test_the_inbox_keeps_its_filter_in_the_address_and_copies_a_link(
+    house: House, stocked: Callable[..., list[ImageSpec]], visit: Visit, request: pytest.FixtureRequest
+) -> None:
     specs = stocked(4)
     page = visit(f"?project={quote(request.node.name)}", permissions=["clipboard-read", "clipboard-write"])
     page.wait_for_selector(".stage[data-painted]")
@@ -38,13 +42,17 @@ def test_the_inbox_keeps_its_filter_in_the_address_and_copies_a_link(house: Hous
         ("?project=Nowhere", "no project “Nowhere”"),
     ],
 )
-def test_a_link_that_cannot_be_followed_says_why(stocked, visit, path: str, sentence: str):  # type: ignore[no-untyped-def]
+def test_a_link_that_cannot_be_followed_says_why(
+    stocked: Callable[..., list[ImageSpec]], visit: Visit, path: str, sentence: str
+) -> None:
     stocked(2)
     page = visit(path)
     expect(page.locator(".notice.bad")).to_contain_text(sentence)
 
 
-def test_links_of_the_other_pages(house: House, stocked, visit, request):  # type: ignore[no-untyped-def]
+def test_links_of_the_other_pages(
+    house: House, stocked: Callable[..., list[ImageSpec]], visit: Visit, request: pytest.FixtureRequest
+) -> None:
     specs = stocked(3, asset="Linked Asset")
     house.ledger.decide(Choice(image=specs[0].digest, revision=0, verdict=Verdict.APPROVE), reviewer="Noor")
     project = quote(request.node.name)
@@ -64,7 +72,9 @@ def test_links_of_the_other_pages(house: House, stocked, visit, request):  # typ
     expect(page.locator(".sheet .tile")).to_have_count(1)
 
 
-def test_undo_reaches_what_was_decided_before_and_elsewhere(house: House, stocked, inbox, request):  # type: ignore[no-untyped-def]
+def test_undo_reaches_what_was_decided_before_and_elsewhere(
+    house: House, stocked: Callable[..., list[ImageSpec]], inbox: Visit, request: pytest.FixtureRequest
+) -> None:
     specs = stocked(5)
     for spec in specs[:3]:
         house.ledger.decide(Choice(image=spec.digest, revision=0, verdict=Verdict.APPROVE), reviewer="Ulla")
@@ -98,7 +108,7 @@ def test_undo_reaches_what_was_decided_before_and_elsewhere(house: House, stocke
         "dvorak X", "dvorak T", "dvorak Q", "dvorak ;",
     ],
 )  # fmt: skip
-def test_keys_on_every_layout(browser, key: str, code: str, does: str):  # type: ignore[no-untyped-def]
+def test_keys_on_every_layout(browser: Browser, key: str, code: str, does: str) -> None:
     from tests.review_app.test_scripts import FILES, joined
 
     page = browser.new_page()
@@ -111,7 +121,9 @@ def test_keys_on_every_layout(browser, key: str, code: str, does: str):  # type:
     assert found == does
 
 
-def test_the_decisions_filter_starts_at_all_and_changes_no_name(house: House, stocked, visit):  # type: ignore[no-untyped-def]
+def test_the_decisions_filter_starts_at_all_and_changes_no_name(
+    house: House, stocked: Callable[..., list[ImageSpec]], visit: Visit
+) -> None:
     specs = stocked(2)
     for spec, who in zip(specs, ("Ada", "Noor"), strict=True):
         house.ledger.decide(Choice(image=spec.digest, revision=0, verdict=Verdict.APPROVE), reviewer=who)

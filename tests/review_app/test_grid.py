@@ -21,7 +21,7 @@ from tests.review_app.test_accessible import RULES
 TILES = ".sheet .tile[data-id]"
 
 
-def test_an_order_keeps_its_name_until_something_changes(tmp_path: Path):
+def test_an_order_keeps_its_name_until_something_changes(tmp_path: Path) -> None:
     engine = open_database(f"sqlite:///{tmp_path}/d.db")
     migrate(engine)
     ledger = Ledger(engine)
@@ -68,7 +68,7 @@ def chosen(page: Page) -> int:
 
 
 @pytest.mark.browser
-def test_all_that_waits_is_there_and_chosen_as_in_a_file_manager(house: House, stocked, visit, request):  # type: ignore[no-untyped-def]
+def test_all_that_waits_is_there_and_chosen_as_in_a_file_manager(house: House, stocked, visit, request) -> None:  # type: ignore[no-untyped-def]
     specs = stocked(4, asset="Sword")
     stock_many(house, specs[0], 396)
     page = open_grid(visit, request.node.name)
@@ -123,7 +123,7 @@ def test_all_that_waits_is_there_and_chosen_as_in_a_file_manager(house: House, s
 
 
 @pytest.mark.browser
-def test_what_another_decided_meanwhile_is_refused_by_name(house: House, stocked, visit, request):  # type: ignore[no-untyped-def]
+def test_what_another_decided_meanwhile_is_refused_by_name(house: House, stocked, visit, request) -> None:  # type: ignore[no-untyped-def]
     specs = stocked(3)
     page = open_grid(visit, request.node.name)
     house.ledger.decide(Choice(image=specs[1].digest, revision=0, verdict=Verdict.REJECT, note="no"), reviewer="Ada")

@@ -29,7 +29,7 @@ def violations(page: Page) -> list[Any]:
     return Axe().run(page, options=RULES).response["violations"]
 
 
-def test_channels_exposure_and_pixel_values_are_those_of_the_file(house: House, stocked, inbox, request):  # type: ignore[no-untyped-def]
+def test_channels_exposure_and_pixel_values_are_those_of_the_file(house: House, stocked, inbox, request) -> None:  # type: ignore[no-untyped-def]
     specs = stocked(4, asset="Wall")
     page = inbox()
     page.keyboard.press("b")  # without boxes
@@ -86,7 +86,7 @@ def test_channels_exposure_and_pixel_values_are_those_of_the_file(house: House, 
     assert [row.decision.image for row in house.ledger.decisions(project=request.node.name)] == [specs[0].digest]
 
 
-def test_zoom_stays_and_only_zoom_asks_for_the_original(stocked, inbox):  # type: ignore[no-untyped-def]
+def test_zoom_stays_and_only_zoom_asks_for_the_original(stocked, inbox) -> None:  # type: ignore[no-untyped-def]
     specs = stocked(4)
     page = inbox()
     asked: list[str] = []
@@ -105,7 +105,7 @@ def test_zoom_stays_and_only_zoom_asks_for_the_original(stocked, inbox):  # type
     expect(page.locator("[data-part=zoomed]")).to_have_text("Zoom")
 
 
-def test_fingers_scroll_zoom_and_draw_and_a_phone_decides(house: House, stocked, visit, request):  # type: ignore[no-untyped-def]
+def test_fingers_scroll_zoom_and_draw_and_a_phone_decides(house: House, stocked, visit, request) -> None:  # type: ignore[no-untyped-def]
     specs = stocked(3)
     page = visit(f"?project={request.node.name}", has_touch=True, is_mobile=True)
     page.set_viewport_size({"width": 390, "height": 844})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,9 @@ from schemas.spec import Tier
 from schemas.weights.components import load_shipped
 from tasks.models.checking import check_models
 from tests import shelf
+
+Shapes = dict[str, Any]
+World = tuple[Path, dict[str, Entry]]
 
 XL = shelf.modules("sdxl")
 FEW = dict(list(XL.items())[:6])
@@ -27,17 +31,18 @@ NAME = shelf.kohya(*KEY)
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """(folder, entries): a sound one of every kind."""
     folder = tmp_path_factory.mktemp("faults")
     whole = shelf.checkpoint("sdxl")
-    for name, shapes in {
+    files: Shapes = {
         "base": whole, "old": shelf.checkpoint("sd15"), "v": {**whole, "v_pred": ()}, "lora": LORA,
         "net": shelf.controlnet("sdxl"), "union": shelf.controlnet("sdxl", union=8), "t2i": shelf.t2i_adapter(),
         "control-lora": shelf.control_lora(), "ip": shelf.ip_adapter(), "bigg": shelf.vision(1664, 1280),
         "vith": shelf.vision(), "vae": shelf.vae("sdxl", ""), "word": {"clip_l": (3, 768), "clip_g": (3, 1280)},
         "unet": shelf.unet("sdxl", ""), "esrgan": shelf.ESRGAN,
-    }.items():  # fmt: skip
+    }  # fmt: skip
+    for name, shapes in files.items():
         shelf.write(folder / f"{name}.safetensors", shapes)
     for place, config in {
         "config/unet/config.json": load_shipped("sdxl")["unet"],
@@ -46,7 +51,7 @@ def world(tmp_path_factory):
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         (folder / place).write_text(json.dumps(config))
 
-    def entry(alias, kind, **fields):
+    def entry(alias: str, kind: Any, **fields: Any) -> Entry:
         return Entry(alias=alias, kind=kind, **{"path": Path(f"{alias}.safetensors")} | fields)
 
     entries = [
@@ -61,18 +66,18 @@ def world(tmp_path_factory):
     return folder, {each.alias: each for each in entries}
 
 
-def test_the_sound_ones_raise_nothing(world):
+def test_the_sound_ones_raise_nothing(world: World) -> None:
     folder, entries = world
     checked = list(check_models(ModelFiles(entries, folder=folder), {}))
     assert len(checked) == len(entries)
     assert not [(each.alias, each.problems) for each in checked if each.problems]
 
 
-def without(shapes, part):
+def without(shapes: Shapes, part: str) -> Shapes:
     return {name: shape for name, shape in shapes.items() if part not in name}
 
 
-FIELDS = {
+FIELDS: dict[str, tuple[str, dict[str, Any], str]] = {
     "a checkpoint that is not there": ("lora", {"checkpoints": ("nobody",)}, "names 'nobody', which is not in"),
     "a checkpoint that is a LoRA": ("net", {"checkpoints": ("lora",)}, "which is a lora; a checkpoint is needed"),
     "a checkpoint of another architecture": ("lora", {"checkpoints": ("old",)}, "names 'old', which is SD 1.5"),
@@ -110,7 +115,7 @@ FILES = {
     "a truncated file": ("lora", None, "the file is truncated", ".safetensors"),
     "no safetensors at all": ("lora", b"hello there, this is text", "it is not safetensors", ".safetensors"),
 }
-SHAPES = {
+SHAPES: dict[str, tuple[str, Any, str]] = {
     "a key dropped": ("base", lambda s: without(s, "out.2.bias"), "1 keys are missing"),
     "a key too many": (
         "base", lambda s: s | {"model.diffusion_model.input_blocks.99.weight": (4,)}, "1 keys would not apply"),
@@ -148,17 +153,17 @@ SHAPES = {
 }  # fmt: skip
 
 
-def problems(folder, entries, alias):
+def problems(folder: Path, entries: dict[str, Entry], alias: str) -> str:
     (checked,) = check_models(ModelFiles(entries, folder=folder), {}, alias=alias)
     return " | ".join(checked.problems)
 
 
-def test_more_than_forty_are_planted():
+def test_more_than_forty_are_planted() -> None:
     assert len(FIELDS) + len(FILES) + len(SHAPES) + 1 >= 55
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_what_an_entry_says_wrongly_is_found(world, name):
+def test_what_an_entry_says_wrongly_is_found(world: World, name: str) -> None:
     folder, entries = world
     alias, change, said = FIELDS[name]
     changed = Entry.model_validate(entries[alias].model_dump() | change)
@@ -166,7 +171,7 @@ def test_what_an_entry_says_wrongly_is_found(world, name):
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_what_is_wrong_in_a_file_is_found(world, tmp_path, name):
+def test_what_is_wrong_in_a_file_is_found(world: World, tmp_path: Path, name: str) -> None:
     folder, entries = world
     alias, change, said = SHAPES[name]
     from schemas.weights.header import remember_header
@@ -177,7 +182,7 @@ def test_what_is_wrong_in_a_file_is_found(world, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_is_no_safetensors_is_found(world, tmp_path, name):
+def test_a_file_that_is_no_safetensors_is_found(world: World, tmp_path: Path, name: str) -> None:
     folder, entries = world
     alias, data, said, ending = FILES[name]
     path = tmp_path / f"planted{ending}"
@@ -185,13 +190,13 @@ def test_a_file_that_is_no_safetensors_is_found(world, tmp_path, name):
     assert said in problems(folder, entries | {alias: entries[alias].model_copy(update={"path": path})}, alias)
 
 
-def test_two_words_of_one_spelling_are_found(world):
+def test_two_words_of_one_spelling_are_found(world: World) -> None:
     folder, entries = world
     twin = entries["word"].model_copy(update={"alias": "word/two", "trigger": "Word"})
     assert "is that of word too" in problems(folder, entries | {"word/two": twin}, "word/two")
 
 
-def test_a_manifest_is_told_the_same(world):
+def test_a_manifest_is_told_the_same(world: World) -> None:
     from schemas.weights.fit import find_own_fault
 
     folder, entries = world
