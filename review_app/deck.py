@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from review_app.appearance import format_age
+from review_app.evidence import read_palette, show_evidence
 from schemas.records import Decision, Image
 from schemas.review import REPAIR_STRENGTH, Verdict
 from schemas.spec import AssetKind, ImageSpec, Tier
@@ -48,7 +49,11 @@ def make_item(
         "original": link(image.object_key if image.media_type != "image/jxl" else image.preview_key),
         "thumb": link(image.thumb_key),
         "beside": _beside(image, spec, link=link, sources=sources, parent=parent),
-        "findings": [finding.model_dump(mode="json", exclude={"data"}) for finding in picture.findings],
+        "findings": [
+            finding.model_dump(mode="json", exclude={"data"}) | {"evidence": show_evidence(finding)}
+            for finding in picture.findings
+        ],
+        "palette": read_palette(picture.brand),
         "criteria": [str(criterion) for criterion in picture.entry.criteria],
         "prompt": spec.prompt,
         "negative": spec.negative_prompt,

@@ -30,6 +30,7 @@ function act(view, name, event) {
     backdrop: () => cycleLook(view, "backdrop"),
     channel: () => cycleLook(view, "channel"),
     plain: () => resetTone(view),
+    off: () => markOff(view),
     inspect: () => toggleInspect(view),
     panes: () => cyclePanes(view),
     draw: () => toggleDrawing(view),
@@ -78,7 +79,7 @@ function onClick(view, event) {
   if (event.target === view.parts.shade) return close(view);
   const button = event.target.closest("button");
   if (!button || !view.root.contains(button)) return;
-  const { act: name, mark, go, drop, reason, way, beside, pane } = button.dataset;
+  const { act: name, mark, go, drop, reason, way, beside, pane, colour, closer } = button.dataset;
   if (name === "dismiss") button.parentElement.remove();
   else if (name && name !== "blink") act(view, name, event);
   else if (name === "blink" && event.detail === 0) act(view, name, event);
@@ -91,6 +92,8 @@ function onClick(view, event) {
     refresh(view);
     drawBoxes(view);
   } else if (pane) choosePane(view, Number(pane));
+  else if (colour) markColour(view, colour);
+  else if (closer) lookCloser(view, JSON.parse(closer));
   else if (reason) toggleReason(view, reason);
   else if (way) chooseWay(view, way);
   else if (beside) {

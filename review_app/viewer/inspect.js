@@ -67,6 +67,13 @@ function drawHistogram(canvas, counts) {
   });
 }
 
+/** How far a colour is from the palette, where the manifest has one. */
+function distanceWords(item, red, green, blue) {
+  if (!item?.palette) return "";
+  const { colour, distance } = nearestColour(labOf(red, green, blue), item.palette.colours);
+  return ` · ${distance.toFixed(1)} from ${colour}`;
+}
+
 /** The value under the pointer; `point` null: it has left. */
 function readPixel(view, point) {
   if (!view.pixels) return;
@@ -83,6 +90,6 @@ function readPixel(view, point) {
   if (x < 0 || y < 0 || x >= width || y >= height) return void (view.parts.pixel.textContent = "");
   const [red, green, blue, alpha] = data.subarray((y * width + x) * 4, (y * width + x) * 4 + 4);
   const hex = [red, green, blue].map((value) => value.toString(16).padStart(2, "0")).join("");
-  view.parts.pixel.textContent = `${x}, ${y} · #${hex} · ${red} ${green} ${blue}${alpha < 255 ? ` · alpha ${alpha}` : ""}`;
+  view.parts.pixel.textContent = `${x}, ${y} · #${hex} · ${red} ${green} ${blue}${alpha < 255 ? ` · alpha ${alpha}` : ""}${distanceWords(onScreen(view.deck), red, green, blue)}`;
   view.parts.swatch.style.background = `#${hex}`;
 }

@@ -26,6 +26,7 @@ const KEYS = [
   ["k", "backdrop", "K", "Next background: checker, black, grey, white"],
   ["j", "channel", "J", "Next channel: red, green, blue, alpha, luminance"],
   ["i", "inspect", "I", "Pixel values under the pointer, and the histogram"],
+  ["e", "off", "E", "What is off the manifest's palette"],
   ["m", "draw", "M", "The next drag draws a region"],
   ["b", "boxes", "B", "Boxes of the findings on or off"],
   ["g", "grid", "G", "Images in hand, side by side"],

@@ -87,10 +87,10 @@ function showMarks(view, item, draft) {
       make("span", { text: MARK_WORD[mark], cls: "answer" }),
     );
     button.setAttribute("aria-label", `${criterion}: ${mark || "not answered"}`);
-    return make("div", { cls: "criterion" }, button, sentence(findings.get(criterion)));
+    return make("div", { cls: "criterion" }, button, sentence(findings.get(criterion)), ...evidence(view, item, findings.get(criterion)));
   });
   const advisory = others.map((check) =>
-    make("div", { cls: "criterion" }, make("span", { cls: "mark only", text: capital(check) }), sentence(findings.get(check))),
+    make("div", { cls: "criterion" }, make("span", { cls: "mark only", text: capital(check) }), sentence(findings.get(check)), ...evidence(view, item, findings.get(check))),
   );
   view.parts.marks.replaceChildren(...rows, ...advisory);
 }

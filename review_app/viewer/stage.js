@@ -85,6 +85,7 @@ function showPicture(view) {
   showTone(view);
   showTiles(view);
   showPanes(view);
+  showColours(view);
   inspect(view);
   const image = pictures.firstChild;
   const painted = () =>

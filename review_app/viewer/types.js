@@ -4,11 +4,11 @@
 /**
  * @typedef {{x: number, y: number, width: number, height: number, criterion?: string | null, label?: string}} Region
  *   as fractions of the image
- * @typedef {{check: string, result: string, score: number, sentence: string, regions: Region[], data: any}} Finding
+ * @typedef {{check: string, result: string, score: number, sentence: string, regions: Region[], evidence: any}} Finding
  * @typedef {{label: string, url: string, thumb: string}} Other  a picture that the image was made from
  * @typedef {{id: string, revision: number, project: string, asset: string, variant: string, tier: string, take: number,
  *   width: number, height: number, preview: string, original: string, thumb: string, beside: Other[],
- *   findings: Finding[], criteria: string[], prompt: string, negative: string, params: [string, string][],
+ *   findings: Finding[], palette: {colours: string[], tolerance: number} | null, criteria: string[], prompt: string, negative: string, params: [string, string][],
  *   promotes: boolean, cut: boolean, standing: string, standing_by: string, decisions: any[], retake: any, kin?: boolean}} Item
  *   one image, as review_app/deck.py tells of it
  * @typedef {{marks: Record<string, string>, regions: Region[], note: string, shown: number, active: string | null}} Draft

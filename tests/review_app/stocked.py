@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from checks.brand import list_main_colours
+from checks.brand import check_brand, list_main_colours
+from checks.spelling import explain
 from models.studio_tiny.draw import canny, draw
+from schemas.manifest import BrandGuide
 from schemas.records import Submission
 from schemas.review import Changes, Choice, Criterion, Finding, Reason, Region, Result, Verdict, apply_changes
 from schemas.settings import Settings
@@ -29,6 +31,7 @@ PROJECT = "Potion Shop"
 CRITERIA = (Criterion.HANDS, Criterion.TEXT, Criterion.BRAND)
 DISTINCT = 60
 """Pictures that are really drawn; beyond that they come round again, under other specs."""
+GUIDE = BrandGuide(palette=("#d62828", "#1d3557", "#f1faee", "#e9c46a"))
 
 
 @cache
@@ -55,6 +58,7 @@ def stock(
     submission = Submission(
         **{column.key: getattr(a_submission(), column.key) for column in Submission.__table__.columns}
         | {"digest": sha(project), "name": "potions.yaml", "project": project, "object_key": key, "files": sources}
+        | {"body": {"project": project, "brand": GUIDE.model_dump(mode="json"), "review": {"max_retakes": 2}}}
     )
     ledger.submit(submission)
     ledger.plan(submission.digest, specs, priority=0, due=None, submitted_by="Mara Lind")
@@ -126,36 +130,41 @@ def _keeping(spec: ImageSpec, number: int, size: int, store: Store, night: int |
     )
     return NewImage(
         image=image,
-        findings=list(_findings(number)),
+        findings=list(_findings(number, spec, pixels)),
         criteria=CRITERIA,
         reviews_wanted=2 if double else 1,
         rank=number,
     )
 
 
-def _findings(number: int) -> Iterator[Finding]:
+def _findings(number: int, spec: ImageSpec, pixels: np.ndarray) -> Iterator[Finding]:
+    """The brand check is the real one; text and hands say what those checks say, with their data."""
     if number % 4 == 0:
         yield Finding(check=Criterion.HANDS, result=Result.NOT_CHECKED, sentence="No hand model is configured.")
+    elif number % 10 == 1:
+        hands = tuple(
+            Region(x=x, y=0.18, width=0.2, height=0.24, criterion=Criterion.HANDS, label=f"hand, {n} fingers?")
+            for x, n in ((0.1, 5), (0.7, 6))
+        )
+        words = "2 hands: landmark confidence 0.41 (6 finger-like parts)"
+        yield Finding(check=Criterion.HANDS, result=Result.FLAG, score=0.6, sentence=words, regions=hands)
     else:
         yield Finding(check=Criterion.HANDS, result=Result.PASS, sentence="No hands in sight.")
     if number % 5 == 2:
-        place = Region(x=0.31, y=0.4, width=0.36, height=0.14, label="“OPEN”")
+        place = Region(x=0.31, y=0.4, width=0.36, height=0.14, label="“0PEM”")
+        letters = explain("OPEN", "0PEM")
         yield Finding(
             check=Criterion.TEXT,
             result=Result.FLAG,
             score=0.9,
-            sentence="Reads “OPEN”; no text is expected.",
+            sentence=f"must read 'OPEN': read \"0PEM\"; {', '.join(letters)}",
             regions=(place,),
+            data={"must_read": {"expected": "OPEN", "reading": "0PEM", "distance": 2, "letters": list(letters)}},
         )
     else:
         yield Finding(check=Criterion.TEXT, result=Result.PASS, sentence="No text found.")
     if number % 6 == 3:
-        yield Finding(
-            check=Criterion.BRAND,
-            result=Result.FLAG,
-            score=0.6,
-            sentence="Dominant #8a3fbd is 21.4 from the palette (12 allowed).",
-        )
+        yield check_brand(pixels, spec, GUIDE)
     else:
         yield Finding(check=Criterion.BRAND, result=Result.PASS, sentence="Dominant colours are in the palette.")
     if number % 9 == 4:
