@@ -9,6 +9,7 @@ no damage: a killed worker leaves some.
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 import tempfile
 from collections import Counter
@@ -21,9 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import ObjectDamaged, ObjectMissing
+from schemas.settings import Limits
 from storage.ledger import Ledger
 from storage.ledger.upkeep import Reference
-from storage.objects import CONTENT_KEY, KINDS, Store
+from storage.objects import CONTENT_KEY, KINDS, TRASH, Store
+from tasks.gc import put_back
 
 READERS = 4
 NIGHT_HOURS, LEASE_HOURS = 24.0, 1.0
@@ -89,6 +92,7 @@ class Fsck:
             ("no job", "no worker can take it", ledger.specs_without_job(), ledger.open_job),
             ("lease without holder", "it ran out", ledger.stale_leases(hours=LEASE_HOURS), ledger.free_lease),
             ("night open", "it never ended", iter(ledger.stale_nights(hours=NIGHT_HOURS)), ledger.close_night),
+            ("removed in error", "it is not rejected", ledger.removed_in_error(), self._put_back),
             ("inbox differs", "not what its decisions say", ledger.contradicted_entries(), ledger.set_entry),
         )
         for kind, detail, subjects, mend in checks:
@@ -139,10 +143,33 @@ class Fsck:
         except ObjectDamaged as damaged:
             return [Trouble("object damaged", reference.key, f"{damaged}; {reference.owner} needs it")]
         if missing:
-            return [Trouble("object missing", reference.key, f"{reference.owner} needs it")]
-        if actual != expected:
+            return [self._missing(reference)]
+        if actual != expected and actual != self._signed(reference):
             return [Trouble("object damaged", reference.key, f"its bytes are {actual}; {reference.owner} needs it")]
         return []
+
+    def _missing(self, reference: Reference) -> Trouble:
+        kind, key = "object missing", reference.key
+        if self.store.exists(TRASH + key):
+            repaired = self.repair and self.store.move(TRASH + key, key)
+            return Trouble(kind, key, f"{reference.owner} needs it; it is in the trash", repaired=repaired)
+        if key.startswith("conditions/"):
+            detail = f"{reference.owner} was made from it; it is computed again when somebody needs it"
+            return Trouble(kind, key, detail, note=True)
+        return Trouble(kind, key, f"{reference.owner} needs it")
+
+    def _signed(self, reference: Reference) -> str | None:
+        """SHA-256 of what left, as its sidecar has it."""
+        if not reference.sidecar:
+            return None
+        try:
+            sha256 = json.loads(self.store.get(reference.sidecar))["delivered"]["sha256"]
+        except (ObjectMissing, ValueError, LookupError, TypeError):
+            return None
+        return sha256 if isinstance(sha256, str) else None
+
+    def _put_back(self, image: str) -> None:
+        put_back(self.ledger, self.store, image, Limits())
 
 
 def as_json(trouble: Trouble) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, exists, func, or_, select, update
 
 from schemas.records import Decision, Delivery, FindingRow, Image, InboxEntry, Job, Night, Spec, Submission
-from schemas.review import Criterion, Result
+from schemas.review import Criterion, Result, Verdict
 from schemas.spec import ImageSpec
 from storage.ledger.standing import find_standing
 from storage.ledger.transaction import Transactions, now
@@ -32,14 +32,33 @@ class Reference:
     """Which record says so, for a person."""
     sha256: str | None = None
     """Of its bytes, where the record knows it."""
+    sidecar: str = ""
+    """Key of the file that says what left, where that may be signed and so have other bytes than the image."""
+
+
+@dataclass(frozen=True)
+class ImageObjects:
+    """The keys that an image's record names. `removed_at`: its own bytes were removed; the rest is as ever."""
+
+    digest: str
+    project: str
+    asset: str
+    sha256: str
+    object_key: str
+    preview_key: str
+    thumb_key: str
+    conditions: list[str]
+    made_at: datetime
+    removed_at: datetime | None
 
 
 class Upkeep(Transactions):
     def references(self) -> Iterator[Reference]:
         """Every object key in every record; a key that several records name comes several times."""
-        for image in self.rows(Image, Image.digest):
+        for image in self.image_objects():
             name = f"image {image.digest[:12]} ({image.project} / {image.asset})"
-            yield Reference(image.object_key, name, image.sha256)
+            if image.removed_at is None:
+                yield Reference(image.object_key, name, image.sha256)
             for key in (image.preview_key, image.thumb_key, *image.conditions):
                 yield Reference(key, name)
         for sent in self.rows(Submission, Submission.digest):
@@ -48,15 +67,38 @@ class Upkeep(Transactions):
             for file in sent.files.values():
                 if file.get("key"):
                     yield Reference(file["key"], name, file.get("digest"))
-        for left in self.rows(Delivery, Delivery.image):
-            name = f"delivery {left.name} ({left.project})"
-            with self.reading() as session:
-                sha256 = session.scalar(select(Image.sha256).where(Image.digest == left.image))
-            yield Reference(f"delivery/{left.name}", name, sha256)
-            yield Reference(left.sidecar, name)
+        left = select(Delivery.image, Delivery.name, Delivery.project, Delivery.sidecar, Image.sha256)
+        for _, path, project, sidecar, sha256 in self._columns(left.join(Image), Delivery.image):
+            name = f"delivery {path} ({project})"
+            yield Reference(f"delivery/{path}", name, sha256, sidecar)
+            yield Reference(sidecar, name)
         for night in self.rows(Night, Night.id):
             if night.report_key:
                 yield Reference(night.report_key, f"night {night.id}")
+
+    def image_objects(self) -> Iterator[ImageObjects]:
+        """The objects of every image, by digest."""
+        query = select(
+            Image.digest,
+            Image.project,
+            Image.asset,
+            Image.sha256,
+            Image.object_key,
+            Image.preview_key,
+            Image.thumb_key,
+            Image.conditions,
+            Image.made_at,
+            InboxEntry.removed_at,
+        ).outerjoin(InboxEntry, InboxEntry.image == Image.digest)
+        return (ImageObjects(*row) for row in self._columns(query, Image.digest))
+
+    def removed_in_error(self) -> Iterator[str]:
+        """Images whose bytes were removed although nothing says any more that they are rejected."""
+        yield from self._digests(
+            InboxEntry.image,
+            InboxEntry.removed_at.is_not(None),
+            or_(InboxEntry.waiting, InboxEntry.verdict != Verdict.REJECT.value),
+        )
 
     def changed_specs(self) -> Iterator[str]:
         """Specs whose body is not what their digest stands for."""
@@ -170,6 +212,19 @@ class Upkeep(Transactions):
     def rows(self, table: Any, key: Any, *where: ColumnElement[bool]) -> Iterator[Any]:
         """All rows by their key, a page in memory at a time."""
         for page in self._pages(table, key, *where):
+            yield from page
+
+    def _columns(self, query: Select[Any], key: Any) -> Iterator[Row[Any]]:
+        """All rows of a query of columns, of which the first is the key, a page in memory at a time."""
+        after: Any = None
+        while True:
+            with self.reading() as session:
+                page = session.execute(
+                    (query if after is None else query.where(key > after)).order_by(key).limit(PAGE)
+                ).all()
+            if not page:
+                return
+            after = page[-1][0]
             yield from page
 
     def _pages(self, table: Any, key: Any, *where: ColumnElement[bool]) -> Iterator[list[Any]]:
