@@ -2,8 +2,8 @@
 
 A flat ground is left out (checks/ground.py): a green key on white is green, whatever the palette says of white.
 Distances are CIEDE2000 (CIE 142-2001; skimage's), taken at every pixel of an even grid; nearby off-palette colours are
-gathered into a few that can be named and shown. Colours only: whether a shape or a mood is on brand is for a person,
-and the guide's reference pictures are not compared.
+gathered into a few that can be named and shown. Logos that are given as pictures are looked for (checks/logos.py).
+Whether a shape or a mood is on brand is for a person, and the guide's reference pictures are not compared.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checks.ground import find_subject
+from checks.logos import Logos
 from schemas.manifest import BrandGuide
 from schemas.review import Criterion, Finding, Region, Result
 from schemas.spec import ImageSpec
@@ -39,8 +40,13 @@ class Dominant:
     distance: float
 
 
-def check_brand(pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide) -> Finding:
+def check_brand(
+    pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide, *, logos: Logos | None = None
+) -> Finding:
+    """`logos`: the guide's, as pictures."""
     if not guide.palette and not guide.forbidden_colours:
+        if logos is not None:
+            return _check_logos(pixels, logos)
         sentence = "not compared: the manifest's brand guide has no palette"
         return Finding(check=Criterion.BRAND, result=Result.NOT_CHECKED, sentence=sentence)
     # 1. The subject, on the grid
@@ -100,6 +106,15 @@ def check_brand(pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide) -
             names = ", ".join(f"{d.colour} ({d.share:.0%}, {d.distance:.0f} from {d.nearest})" for d in strangers[:4])
             phrases.append(f"only {within}; off it: {names or 'many small areas'}")
             regions = (*regions, *_largest(off, label="off palette"))
+    # 4. Logos
+    if logos is not None:
+        said = _check_logos(pixels, logos)
+        data |= said.data
+        regions, score = (*regions, *said.regions), max(score, said.score)
+        if said.result is Result.FLAG:
+            phrases.append(said.sentence)
+        elif said.regions:
+            within = f"{within}; {said.sentence}"
     return Finding(
         check=Criterion.BRAND,
         result=Result.FLAG if phrases else Result.PASS,
@@ -108,6 +123,25 @@ def check_brand(pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide) -
         regions=regions,
         data=data,
     )
+
+
+def _check_logos(pixels: NDArray[np.uint8], logos: Logos) -> Finding:
+    """A pass where each logo that is found is as it must be; that one is not found is no fault."""
+    found = logos.find(pixels)
+    wrong = [one for one in found if one.faults]
+    names = ", ".join(one.name for one in found if not one.faults)
+    sentence = f"logo as it must be: {names}" if names else "no logo found"
+    if wrong:
+        sentence = "; ".join(f"logo {one.name} is {' and '.join(one.faults)}" for one in wrong)
+    numbers = [
+        {"name": one.name, "matches": one.matches, "stretch": round(one.stretch, 3), "slant": round(one.slant, 3),
+         "missing": round(one.missing, 3), "colour_distance": round(one.colour_distance, 1)}
+        for one in found
+    ]  # fmt: skip
+    return Finding(
+        check=Criterion.BRAND, result=Result.FLAG if wrong else Result.PASS, score=1.0 if wrong else 0.0,
+        sentence=sentence, regions=tuple(one.box for one in (wrong or found)), data={"logos": numbers},
+    )  # fmt: skip
 
 
 def _parse(colours: tuple[str, ...]) -> NDArray[np.float64]:

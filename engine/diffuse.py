@@ -79,7 +79,7 @@ class Engine:
         self.encoder = Encoder()
         self.sources = Sources()
         meter = CudaMeter(self.device) if self.device.type == "cuda" else None
-        self.room = BatchSizer(meter, file=levers.folder / "room.json" if levers.folder else None)
+        self.batch_sizer = BatchSizer(meter, file=levers.folder / "room.json" if levers.folder else None)
 
     def render(
         self,
@@ -134,7 +134,7 @@ class Engine:
         with torch.inference_mode():
             while waiting:
                 numbers = waiting.pop(0)
-                size = self.room.rows(rows[numbers[0]].spec, len(numbers))
+                size = self.batch_sizer.rows(rows[numbers[0]].spec, len(numbers))
                 if size < len(numbers):
                     waiting.insert(0, numbers[size:])
                     numbers = numbers[:size]
@@ -209,7 +209,7 @@ class Engine:
         size, note = 1, f"a batch of {len(numbers)} failed ({reason}); its rows were made one by one"
         if isinstance(reason, OutOfMemory):
             size = len(numbers) // 2
-            self.room.at_most(rows[numbers[0]].spec, size)
+            self.batch_sizer.at_most(rows[numbers[0]].spec, size)
             note = f"no room for {len(numbers)} at once; made in batches of {size}"
         for number in numbers:
             rows[number].notes += (note,)
@@ -267,7 +267,7 @@ class Engine:
             followed = [[row.conditions[n] for n in _list_adapters(spec)] for row in rows]
             with (
                 clock("denoise"),
-                self.room.watching(spec, len(rows)),
+                self.batch_sizer.watching(spec, len(rows)),
                 use_attention(self.attention),
                 apply_adapters(pipe, spec.adapters, adapters, followed),
                 use_guidance(pipe, spec, rows=len(rows)),

@@ -17,6 +17,9 @@ from pathlib import Path
 
 from engine.model_files import ModelFiles
 from schemas.spec import ImageSpec
+from schemas.weights.control_lora import MARK, fit_control_lora
+from schemas.weights.examine import list_components
+from schemas.weights.header import remember_header
 
 GIB = 2**30
 CONTEXT = int(0.6 * GIB)
@@ -48,6 +51,7 @@ class Weights:
     """Bytes, in the precision that is computed in."""
 
     unet: int
+    """With the LoRAs and IP-Adapters that it wears, and the latters' image encoder."""
     text: int
     vae: int
     controlnets: int = 0
@@ -146,11 +150,13 @@ def weigh_models(catalogue: ModelFiles, spec: ImageSpec, *, itemsize: int) -> We
     if spec.vae is not None:
         parts["vae"] = _count(catalogue.files(spec.vae.alias, asker=asker))
     nets = {control.model.alias for control in spec.controls}
-    controlnets = sum(_count(catalogue.files(alias, asker=asker)) for alias in nets)
+    controlnets = sum(_count_control(catalogue, alias, spec.model.alias, asker) for alias in nets)
+    seen = {reference.model.alias for reference in spec.references}
+    worn = sum(_count(catalogue.files(alias, asker=asker)) for alias in {lora.alias for lora in spec.loras} | seen)
     denoisers = 1 if spec.storage_dtype else itemsize
     refiner = _count(catalogue.files(spec.refiner.model.alias, asker=asker)) if spec.refiner else 0
     return Weights(
-        parts["unet"] * denoisers,
+        parts["unet"] * denoisers + worn * itemsize,
         parts["text"] * itemsize,
         parts["vae"] * itemsize,
         controlnets * denoisers,
@@ -170,6 +176,15 @@ def count_parameters(file: Path) -> Mapping[str, int]:
 
 def _count(files: Iterable[Path]) -> int:
     return sum(sum(count_parameters(file).values()) for file in files)
+
+
+def _count_control(catalogue: ModelFiles, alias: str, base: str, asker: str) -> int:
+    """Of a control-LoRA the whole ControlNet that it becomes with its checkpoint."""
+    path = catalogue.where(alias, asker=asker)
+    if path.is_file() and MARK in (header := remember_header(path)).tensors:
+        components = list_components(catalogue, catalogue.entry(base, asker=asker)) or {}
+        return fit_control_lora(header, components["unet"]).count
+    return _count(catalogue.files(alias, asker=asker))
 
 
 def _part(file: Path, tensor: str) -> str:

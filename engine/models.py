@@ -153,7 +153,8 @@ class LoadedModels:
         """What of this spec's models stays on the device. Raises as `pipeline` does."""
         nets = tuple(control.model.digest for control in spec.controls)
         shape = (spec.width, spec.height, spec.guidance_scale > 1, spec.storage_dtype)
-        key = (spec.model.digest, spec.vae, spec.refiner, nets, shape)
+        worn = tuple(ref.digest for ref in (*spec.loras, *(reference.model for reference in spec.references)))
+        key = (spec.model.digest, spec.vae, spec.refiner, nets, worn, shape)
         if key not in self._policies:
             itemsize = self.dtype.itemsize
             weights = weigh_models(self.catalogue, spec, itemsize=itemsize) if self.room is not None else NOTHING
@@ -200,8 +201,12 @@ class LoadedModels:
         if self._refiner is None or self._refiner[0] != ref.digest:
             self._refiner = None
             path = self.checked(ref, asker=asker)
-            components = list_components(self.catalogue, self.catalogue.entry(ref.alias, asker=asker)) or {}
-            pipe = load_refiner(path, vae, components, dtype=self.dtype, device=self.device, alias=ref.alias)
+            entry = self.catalogue.entry(ref.alias, asker=asker)
+            components = list_components(self.catalogue, entry) or {}
+            config = self.catalogue.place(entry.config) if entry.config else None
+            pipe = load_refiner(
+                path, vae, components, dtype=self.dtype, device=self.device, alias=ref.alias, config=config
+            )
             self._tune(pipe.unet)
             self._refiner = (ref.digest, pipe)
         return self._refiner[1]

@@ -26,9 +26,18 @@ from schemas.weights.components import Components
 
 
 def load_refiner(
-    path: Path, vae: Any, components: Components, *, dtype: torch.dtype, device: torch.device, alias: str
+    path: Path,
+    vae: Any,
+    components: Components,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    alias: str,
+    config: Path | None = None,
 ) -> Any:
     """A diffusers folder, or a file with `components`. Its autoencoder is not used: the base's is the same.
+
+    `config`: a folder that may have a tokenizer of its own for a file.
 
     Raises UnfitWeights for a file some of whose keys would not apply.
     """
@@ -40,7 +49,7 @@ def load_refiner(
             **parts,
             text_encoder=None,
             tokenizer=None,
-            tokenizer_2=tokenizer(components["tokenizer_2"]),
+            tokenizer_2=tokenizer(components["tokenizer_2"], folder=config / "tokenizer_2" if config else None),
             scheduler=read_scheduler(components["scheduler"]),
             requires_aesthetics_score=True,
             force_zeros_for_empty_prompt=False,

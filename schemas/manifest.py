@@ -87,7 +87,9 @@ class Sampling(Section):
         None, description="guide to this part of the steps; a step without guidance costs half", examples=[0.8]
     )
     clip_skip: Several[Annotated[Whole, Field(ge=1, le=11)]] | None = Field(
-        None, description="layers of the text encoders to leave out", examples=[1]
+        None,
+        description="layers of the text encoders to leave out; A1111's Clip skip less 1 (SD 1.5) or 2 (SDXL)",
+        examples=[1],
     )
     pag_scale: Several[Annotated[Number, PAG]] | None = Field(
         None, description="perturbed-attention guidance, beside or instead of the other; 0 is none", examples=[3.0]
@@ -135,6 +137,9 @@ class BrandGuide(Section):
     allowed_words: tuple[Text, ...] = Field((), description="words that may be seen", examples=[["INN", "SHOP"]])
     forbidden_words: tuple[Text, ...] = Field((), description="words that must not be seen, whatever else is allowed")
     references: tuple[Picture, ...] = Field((), description="pictures that show the brand")
+    logos: tuple[Picture, ...] = Field(
+        (), max_length=8, description="logos as pictures: flagged where one is found bent, recoloured or cropped"
+    )
     forbidden_colours: tuple[Colour, ...] = Field(
         (), description="colours that the subject must not have, in quotes", examples=[["#00a651"]]
     )

@@ -21,6 +21,7 @@ ROLES: tuple[Role, ...] = ("admin", "lead", "reviewer", "viewer")
 LEADS = frozenset[str]({"lead", "admin"})
 DECIDERS = frozenset[str]({"reviewer", *LEADS})
 
+ImageFormat = Literal["png", "webp", "jxl"]
 Attention = Literal["native", "auto", "flash", "cudnn", "efficient", "math"]
 """PyTorch's kernels for attention: its own choice, the fastest on this device, or one of them."""
 
@@ -105,7 +106,7 @@ class Settings(BaseSettings):
     attention: Attention = Field(
         "native", description="auto measures once a device; the image's record names the kernel"
     )
-    image_format: Literal["png", "webp", "jxl"] = "png"
+    image_format: ImageFormat = "png"
     max_attempts: int = Field(3, ge=1, description="failures before a spec is set aside")
     same_error_limit: int = Field(5, ge=1, description="specs in a row failing alike before the shift stops")
     lease_seconds: int = Field(900, ge=10, description="how long a worker may hold specs without a sign of life")

@@ -32,10 +32,11 @@ def make_spec_text(spec: ImageSpec) -> str:
     return to_canonical_json(spec.body()).decode()
 
 
-def make_parameters_text(spec: ImageSpec) -> str:
+def make_parameters_text(spec: ImageSpec, *, architecture: str = "sdxl") -> str:
     """A1111's `parameters`, keys in the order of its own `create_infotext` (AUTOMATIC1111, modules/processing.py).
 
     Hashes are the first ten letters of ours, over every file of a model, so they match no other tool's hash of one.
+    A1111 counts `Clip skip` from the last layer: 1 is SD 1.5's own, 2 is SDXL's; a spec counts the layers left out.
     """
     sampler, schedule = _sampler(spec)
     settings: dict[str, Any] = {
@@ -50,7 +51,7 @@ def make_parameters_text(spec: ImageSpec) -> str:
         "VAE hash": spec.vae.digest[:10] if spec.vae else None,
         "VAE": spec.vae.alias if spec.vae else None,
         "Denoising strength": spec.strength,
-        "Clip skip": spec.clip_skip,
+        "Clip skip": None if spec.clip_skip is None else to_a1111_clip_skip(spec.clip_skip, architecture),
         "Init image hash": spec.source[:10] if spec.source else None,
         "Tiling": "True" if spec.seamless else None,
     }
@@ -64,6 +65,11 @@ def make_parameters_text(spec: ImageSpec) -> str:
         lines.append(f"Negative prompt: {spec.negative_prompt}")
     lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in settings.items() if value is not None))
     return "\n".join(lines).replace("\0", "\ufffd")  # a text chunk ends at a zero
+
+
+def to_a1111_clip_skip(clip_skip: int, architecture: str) -> int:
+    """Layers left out, as diffusers counts them -> the number that A1111 and its kin have for the same layer."""
+    return clip_skip + (1 if architecture == "sd15" else 2)
 
 
 def find_digital_source(spec: ImageSpec) -> str:

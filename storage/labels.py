@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from schemas.errors import InputError
 from schemas.spec import ImageSpec
-from storage.image_metadata import Detail, make_parameters_text, make_spec_text, make_xmp_packet
+from storage.image_metadata import Detail, make_parameters_text, make_spec_text, make_xmp_packet, to_a1111_clip_skip
 from storage.pictures import JXL_HEADER, PNG_HEADER, jxl_boxes, jxl_container, make_exif, make_text_chunk
 
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"eXIf")
@@ -19,22 +19,34 @@ _EXIF_FLAG, _XMP_FLAG = 0x08, 0x04
 
 def relabel(data: bytes, spec: ImageSpec, *, detail: Detail, prompt_writer: str = "") -> bytes:
     """The same picture with other text in it. Raises InputError for another format."""
-    full = detail == "full"
+    full, architecture = detail == "full", _find_architecture(data, spec)
     xmp = make_xmp_packet(spec, with_spec=full, detail=detail, prompt_writer=prompt_writer)
     if data[:8] == PNG_HEADER:
-        texts = {"parameters": make_parameters_text(spec), "dailies": make_spec_text(spec)} if full else {}
+        texts = (
+            {"parameters": make_parameters_text(spec, architecture=architecture), "dailies": make_spec_text(spec)}
+            if full
+            else {}
+        )
         texts["XML:com.adobe.xmp"] = make_xmp_packet(spec, detail=detail, prompt_writer=prompt_writer).decode()
         chunks = [chunk for kind, chunk in _png_chunks(data) if kind not in _TEXTS]
         return (
             PNG_HEADER + chunks[0] + b"".join(make_text_chunk(*pair) for pair in texts.items()) + b"".join(chunks[1:])
         )
-    exif = make_exif(spec) if full else None
+    exif = make_exif(spec, architecture) if full else None
     if data[:12] == JXL_HEADER:
         stream = next(body for kind, body in jxl_boxes(data) if kind == b"jxlc")
         return jxl_container(stream, exif=exif, xmp=xmp)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return _webp(data, exif=exif, xmp=xmp)
     raise InputError("its metadata cannot be rewritten; PNG, WebP and JPEG XL files that Dailies wrote can")
+
+
+def _find_architecture(data: bytes, spec: ImageSpec) -> str:
+    """As the file was written: its own A1111 text counts `Clip skip` for SD 1.5 or for SDXL."""
+    if spec.clip_skip is None:
+        return "sdxl"
+    said = f"Clip skip: {to_a1111_clip_skip(spec.clip_skip, 'sd15')},"
+    return "sd15" if said.encode() in data or said.encode("utf-16-be") in data else "sdxl"
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -19,14 +19,14 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from schemas.errors import InputError, SettingsError
-from schemas.settings import Limits
+from schemas.settings import ImageFormat, Limits
 from schemas.spec import ImageSpec
 from storage.image_metadata import make_parameters_text, make_snippet, make_spec_text, make_xmp_packet
 
@@ -65,16 +65,18 @@ def encode(
     pixels: Picture,
     spec: ImageSpec,
     *,
-    image_format: Literal["png", "webp", "jxl"] = "png",
+    image_format: ImageFormat = "png",
     ground: tuple[int, int, int] | None = None,
+    architecture: str = "sdxl",
 ) -> Encoded:
     """uint8 [height, width, 3], or 4 with straight alpha -> a lossless file that carries its spec.
 
-    `ground`: RGB levels on which a PNG with alpha is laid where it is read without (`bKGD`); else white. SettingsError
-    for jxl without imagecodecs.
+    `ground`: RGB levels on which a PNG with alpha is laid where it is read without (`bKGD`); else white.
+    `architecture`: the checkpoint's, by which A1111's text counts `Clip skip`.
+    SettingsError for jxl without imagecodecs.
     """
     if image_format == "webp":
-        exif, xmp = make_exif(spec), make_xmp_packet(spec, with_spec=True)
+        exif, xmp = make_exif(spec, architecture), make_xmp_packet(spec, with_spec=True)
         return Encoded(
             _saved(pixels, "WEBP", lossless=True, quality=0, method=0, exact=True, exif=exif, xmp=xmp),
             "image/webp",
@@ -85,14 +87,14 @@ def encode(
         if codecs is None:
             raise SettingsError("image_format jxl needs imagecodecs, which the [generate] install brings")
         stream = codecs.jpegxl_encode(_plain(pixels), lossless=True, effort=1, numthreads=1)
-        return Encoded(_jxl_file(stream, spec), "image/jxl", "jxl")
+        return Encoded(_jxl_file(stream, spec, architecture), "image/jxl", "jxl")
     if codecs is None:  # the light install; it makes no images, and re-encodes few
         data = _saved(pixels, "PNG", compress_level=1)
     else:  # Paeth and run lengths: twice as fast as OpenCV's level 1 on a photograph, and smaller
         data = codecs.png_encode(
             _plain(pixels), level=1, filter=codecs.PNG.FILTER.PAETH, strategy=codecs.PNG.STRATEGY.RLE
         )
-    return Encoded(_with_texts(data, spec, ground=ground), "image/png", "png")
+    return Encoded(_with_texts(data, spec, architecture, ground=ground), "image/png", "png")
 
 
 def make_preview(pixels: Picture, longest: int) -> bytes:
@@ -211,10 +213,10 @@ def _png_ground(data: bytes) -> tuple[int, int, int]:
     return 255, 255, 255
 
 
-def _with_texts(data: bytes, spec: ImageSpec, *, ground: tuple[int, int, int] | None) -> bytes:
+def _with_texts(data: bytes, spec: ImageSpec, architecture: str, *, ground: tuple[int, int, int] | None) -> bytes:
     """Text chunks right after IHDR (PNG 1.2, 11.3.4): Latin-1 as tEXt, as every reader knows it, the rest as iTXt."""
     texts = {
-        "parameters": make_parameters_text(spec),
+        "parameters": make_parameters_text(spec, architecture=architecture),
         "dailies": make_spec_text(spec),
         "XML:com.adobe.xmp": make_xmp_packet(spec).decode(),
     }
@@ -239,9 +241,10 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def make_exif(spec: ImageSpec) -> bytes:
+def make_exif(spec: ImageSpec, architecture: str = "sdxl") -> bytes:
     exif = Image.Exif()
-    exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + make_parameters_text(spec).encode("utf-16-be")
+    text = make_parameters_text(spec, architecture=architecture)
+    exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be")
     return exif.tobytes()
 
 
@@ -254,8 +257,8 @@ def _spec_in_xmp(packet: bytes | str) -> str | None:
 # JPEG XL (ISO/IEC 18181-2): a codestream in ISO base media boxes, which can hold EXIF and XMP.
 
 
-def _jxl_file(stream: bytes, spec: ImageSpec) -> bytes:
-    return jxl_container(stream, exif=make_exif(spec), xmp=make_xmp_packet(spec, with_spec=True))
+def _jxl_file(stream: bytes, spec: ImageSpec, architecture: str) -> bytes:
+    return jxl_container(stream, exif=make_exif(spec, architecture), xmp=make_xmp_packet(spec, with_spec=True))
 
 
 def jxl_container(stream: bytes, *, exif: bytes | None, xmp: bytes) -> bytes:

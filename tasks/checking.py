@@ -6,17 +6,21 @@ Used where an image is kept for the first time, and where it is checked again un
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from schemas.manifest import Manifest
 from schemas.review import Criterion, Finding, Result
 from schemas.spec import ImageSpec
 from schemas.text_requests import TextRequests
+from storage.pictures import decode
 from tasks.retry import retry
 
 if TYPE_CHECKING:
+    from checks.logos import Logos
     from tasks.parts import Parts
 
 log = logging.getLogger(__name__)
@@ -30,12 +34,14 @@ class Rules:
 
     manifest: Manifest
     requests: TextRequests
+    logos: tuple[tuple[str, str], ...] = ()
+    """Name and object key of each of the brand's logos."""
 
     def compared_with(self, spec: ImageSpec) -> tuple[object, ...]:
         """Everything that the findings of an image depend on, beside its pixels."""
         manifest = self.manifest
         criteria = set(manifest.criteria_of(manifest.asset(spec.asset)))
-        return manifest.brand, criteria, self.requests.find(spec.asset, spec.variant)
+        return manifest.brand, self.logos, criteria, self.requests.find(spec.asset, spec.variant)
 
 
 @dataclass(frozen=True)
@@ -53,13 +59,15 @@ class Checker:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._rules: dict[str, Rules] = {}
+        self._logos: dict[tuple[tuple[str, str], ...], Logos] = {}
         self._hashes: dict[tuple[str, str], dict[str, str]] = {}
 
-    def rules(self, submission: str, body: dict[str, Any]) -> Rules:
-        """`body`: the submission's manifest."""
+    def rules(self, submission: str, body: dict[str, Any], files: Mapping[str, Any]) -> Rules:
+        """`body`: the submission's manifest; `files`: path -> FrozenFile of every picture that it names."""
         if submission not in self._rules:
             manifest = Manifest.model_validate(body)
-            self._rules[submission] = Rules(manifest, TextRequests(manifest))
+            logos = tuple((PurePosixPath(path).stem, str(files[path]["key"])) for path in manifest.brand.logos)
+            self._rules[submission] = Rules(manifest, TextRequests(manifest), logos)
         return self._rules[submission]
 
     def check(self, spec: ImageSpec, pixels: Any, rules: Rules, criteria: Sequence[Criterion]) -> Checked:
@@ -76,6 +84,7 @@ class Checker:
                 text_request=rules.requests.find(spec.asset, spec.variant),
                 siblings=others,
                 hand_model=self._parts.settings.hand_model,
+                logos=self._open_logos(rules) if Criterion.BRAND in criteria else None,
             )
             findings = run_checks(pixels, spec, expected, criteria=criteria)
             siblings[spec.digest] = compute_perceptual_hash(pixels)
@@ -84,6 +93,18 @@ class Checker:
             log.exception("the checks of %s %s crashed", spec.asset, spec.variant)
             return Checked(_all(Result.ERROR, f"the checks crashed: {type(error).__name__}: {error}"[:500]))
         return Checked(findings, siblings[spec.digest], colours)
+
+    def _open_logos(self, rules: Rules) -> Logos | None:
+        """The submission's logos as pictures, read once."""
+        from checks.logos import Logos
+
+        if not rules.logos:
+            return None
+        if rules.logos not in self._logos:
+            store, limits = self._parts.store, self._parts.settings.limits
+            pictures = {name: decode(retry(partial(store.get, key)), limits=limits) for name, key in rules.logos}
+            self._logos[rules.logos] = Logos(pictures, rules.manifest.brand.tolerance)
+        return self._logos[rules.logos]
 
     def _siblings(self, spec: ImageSpec) -> dict[str, str]:
         """Perceptual hashes of the asset's images so far."""

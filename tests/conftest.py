@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -185,7 +185,7 @@ class _administrator:
     def __init__(self, server_url: str) -> None:
         self._engine = create_engine(server_url, isolation_level="AUTOCOMMIT")
 
-    def __enter__(self):  # type: ignore[no-untyped-def]
+    def __enter__(self) -> Callable[[str], object]:
         self._connection = self._engine.connect()
         return lambda statement: self._connection.execute(text(statement))
 

@@ -186,7 +186,17 @@ def postgres_server(folder: Path, *, version: int = 16) -> tuple[str, Server]:
             shutil.copytree(installed, folder / "server", dirs_exist_ok=True)
             installed = folder / "server"
     if not (data / "PG_VERSION").exists():
-        initdb = [installed / "bin" / "initdb", "-D", data, "-U", "dailies", "-A", "trust", "-E", "UTF8"]
+        initdb: list[str | Path] = [
+            installed / "bin" / "initdb",
+            "-D",
+            data,
+            "-U",
+            "dailies",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+        ]
         with (folder / "initdb.log").open("ab") as log:
             subprocess.run([*initdb, "--locale=C", "-N"], check=True, stdout=log, stderr=log, user=user, cwd=folder)
     settings = {

@@ -22,7 +22,7 @@ from schemas.weights.header import BITS
 from schemas.weights.shapes import Shapes, list_controlnet_shapes, list_unet_shapes
 
 Plain = Mapping[str, tuple[int, ...]]
-SSD_1B = {
+SSD_1B: dict[str, Any] = {
     "transformer_layers_per_block": [1, [2, 2], [4, 4]],
     "reverse_transformer_layers_per_block": [[4, 4, 10], [2, 1, 1], 1],
     "mid_block_type": "UNetMidBlock2D",
@@ -156,7 +156,7 @@ def lora(
 
 def processors(changed: Mapping[tuple[str, str], tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     """diffusers' first layout, of attention alone."""
-    made = {}
+    made: dict[str, tuple[int, ...]] = {}
     for (component, module), shape in changed.items():
         at, _, last = module.removesuffix(".0").rpartition(".")
         if component == "unet" and last in ("to_q", "to_k", "to_v", "to_out"):

@@ -109,7 +109,7 @@ def _unknown(name: str, value: str | None) -> str:
         known = value in open_resources().ledger.projects()
     else:
         return ""
-    return "" if known else f"The link asks for the {name} “{value[:80]}”, and there is none; all are shown."
+    return "" if known else f"There is no {name} “{value[:80]}”, which the link asks for; all are shown."
 
 
 def _older(person: Person) -> list[dict[str, Any]]:

@@ -127,7 +127,7 @@ class Reading:
     def pictures(self) -> Iterator[tuple[Path, str]]:
         """(path, picture) for every picture named, even where other fields are wrong."""
         data = self.tree.data if isinstance(self.tree.data, dict) else {}
-        yield from _texts(data.get("brand"), ("brand",), ("references",))
+        yield from _texts(data.get("brand"), ("brand",), ("references", "logos"))
         assets = data.get("assets")
         for index, asset in enumerate(assets if isinstance(assets, list) else []):
             at = ("assets", index)

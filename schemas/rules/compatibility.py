@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from schemas.catalogue import Catalogue, Entry, ModelFacts
-from schemas.errors import ModelError
+from schemas.errors import ModelError, UnfitWeights
 from schemas.fewstep import FewStep
 from schemas.manifest import AnyAsset, Manifest
 from schemas.matrix import Matrix
 from schemas.reading.tree import Path
 from schemas.resolved import FEW_STEP_FIELDS, Resolved, resolve_tiers
 from schemas.rules.consistency import Broken
+from schemas.schedulers import SCHEDULERS, resolve_scheduler
 from schemas.spec import Tier
+from schemas.weights.examine import list_components
 from schemas.weights.fit import find_lora_fault, find_own_fault
 
 SOUND = "weights whose every key applies"
@@ -44,6 +46,7 @@ def find_unsuitable(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken
                 yield where, f"came {model!r}: {fault}", SOUND
             yield from _architecture(manifest, asset, at, entry, catalogue)
             yield from _weights(manifest, asset, at, entry, faults)
+            yield from _training(manifest, asset, at, entry, where, catalogue)
         for resolved in resolve_tiers(manifest, asset):
             yield from _few_steps(resolved, at, facts)
 
@@ -74,6 +77,31 @@ def _architecture(manifest: Manifest, asset: AnyAsset, at: Path, base: Entry, ca
         if entry is not None and entry.architecture != base.architecture:
             came = f"came {alias!r}, made for {SAID[entry.architecture]}, with {base.alias}, which is {own}"
             yield path, came, f"one made for {own}"
+
+
+def _training(
+    manifest: Manifest, asset: AnyAsset, at: Path, base: Entry, where: Path, catalogue: Catalogue
+) -> Iterator[Broken]:
+    """What a checkpoint was trained for: inpainting alone, or noise down to nothing."""
+    try:
+        components = list_components(catalogue, base) or {}
+    except UnfitWeights:
+        return  # `_weights` says so
+    if components.get("unet", {}).get("in_channels", 4) == 9 and asset.kind != "repair":
+        came = f"came {base.alias!r}, an inpainting checkpoint (9 channels), for kind: {asset.kind}"
+        yield where, came, "a checkpoint of 4 channels; this one makes kind: repair"
+    if not components.get("scheduler", {}).get("rescale_betas_zero_snr"):
+        return
+    for resolved in resolve_tiers(manifest, asset):
+        said = resolved.setting("scheduler", {"model": base.alias}, catalogue.facts)
+        found = resolved.find("scheduler")
+        names = found.value if found is not None else (said.value,)
+        for number, name in enumerate(names):
+            options = SCHEDULERS[resolve_scheduler(name)[0]]
+            if "rescale_betas_zero_snr" not in options:
+                able = "Euler, Euler a, DDIM, DPM++ 2M, UniPC, LCM or TCD"
+                came = f"came {name} for {base.alias}, which was trained to zero terminal SNR"
+                yield found.place(number) if found is not None else where, came, f"a scheduler that reaches it: {able}"
 
 
 class Faults:

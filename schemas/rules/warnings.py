@@ -41,6 +41,7 @@ def find_warnings(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]:
         yield from _empty(manifest, asset, at)
         yield from _sizes(manifest, asset, at, catalogue)
         yield from _extremes(manifest, asset, at, catalogue)
+        yield from _clip_skip(manifest, asset, catalogue)
         yield from _draft_names(manifest, asset, at)
 
 
@@ -93,6 +94,21 @@ def _sizes(manifest: Manifest, asset: AnyAsset, at: Path, catalogue: Catalogue) 
                 usual = f"about {side}x{side}, in any proportion up to 1:2"
                 more = "; `hires` makes larger ones in two passes" if times >= FAR else ""
                 yield said.place(number), came, usual + more
+
+
+def _clip_skip(manifest: Manifest, asset: AnyAsset, catalogue: Catalogue) -> Iterator[Broken]:
+    """A1111 counts from the last layer, and 2 is there what SDXL (Pony, Illustrious) reads anyway."""
+    names = [name for name in asset.model or (manifest.model,) if name in catalogue.entries]
+    sdxl = any(catalogue.entries[name].architecture == "sdxl" for name in names)
+    said = Resolved(manifest, asset, Tier.FINAL).find("clip_skip")
+    for number, value in enumerate(said.value if said is not None and sdxl else ()):
+        if said is not None and value >= 2:
+            came = f"came clip_skip {value}, which A1111 and ComfyUI call {value + 2}: it leaves {value} more out"
+            yield (
+                said.place(number),
+                came,
+                "none for SDXL, Pony and Illustrious: their `Clip skip: 2` is the model's own",
+            )
 
 
 def find_trained_side(catalogue: Catalogue, model: str) -> int | None:

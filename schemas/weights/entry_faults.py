@@ -13,7 +13,7 @@ _ONLY: dict[str, tuple[str, ...]] = {
     "modes": ("controlnet",),
     "tiers": ("checkpoint",),
     "size": ("checkpoint",),
-    "config": ("checkpoint", "vae", "controlnet"),
+    "config": ("checkpoint", "vae", "controlnet", "t2i_adapter"),
     "base": ("checkpoint",),
     "image_encoder": ("ip_adapter",),
     "trigger": ("embedding",),

@@ -174,7 +174,7 @@ class Review(Transactions):
 
 
 def _counts_for(reviewer: str) -> ColumnElement[bool]:
-    """Whether a decision of this reviewer counts on an entry that waits: storage.ledger.standing.counting, in SQL."""
+    """Whether a decision of this reviewer counts on an entry that waits: `standing.list_counting`, in SQL."""
     later = aliased(Decision)
     taken_back = exists().where(
         later.image == Decision.image,

@@ -16,7 +16,7 @@ from schemas.catalogue import Entry
 from schemas.errors import ModelError
 from schemas.rules.compatibility import Faults
 from schemas.settings import Settings
-from schemas.spec import ControlSpec, ImageSpec, ModelRef
+from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef
 from storage.objects import Store
 from tasks.shift.gather import KINDS, make_picture_key
 
@@ -111,7 +111,9 @@ def _spec(catalogue: ModelFiles, alias: str, side: int, net: Entry | None) -> Im
         ControlSpec(type="canny", image="0" * 64, model=ModelRef(alias=net.alias, digest="0" * 64)) if net else None
     )
     model = ModelRef(alias=alias, digest=hashlib.sha256(alias.encode()).hexdigest())
+    usual = {name for tier in catalogue.entries[alias].tiers.values() for name in tier.loras}
+    loras = tuple(LoraRef(alias=name, digest="0" * 64) for name in sorted(usual) if name in catalogue.entries)
     return ImageSpec(
         project="preflight", asset=alias, variant="1", prompt="", seed=0, width=side, height=side,
-        num_inference_steps=1, guidance_scale=5.0, model=model, controls=(control,) if control else (),
+        num_inference_steps=1, guidance_scale=5.0, model=model, controls=(control,) if control else (), loras=loras,
     )  # fmt: skip

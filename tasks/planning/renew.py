@@ -49,7 +49,8 @@ def renew(parts: Parts) -> Renewed:
 
     @cache
     def rules(submission: str) -> Rules:
-        return checker.rules(submission, parts.ledger.submission(submission).body)
+        order = parts.ledger.submission(submission)
+        return checker.rules(submission, order.body, order.files)
 
     for outdated in parts.ledger.outdated():
         failpoint("renew.before_image")

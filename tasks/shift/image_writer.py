@@ -156,7 +156,7 @@ class ImageWriter:
 
     def _file(self, spec: ImageSpec, done: Rendered, brief: Brief) -> NewImage | RenderError:
         try:
-            rules = self._checker.rules(brief.submission, brief.manifest_body)
+            rules = self._checker.rules(brief.submission, brief.manifest_body, brief.files)
             manifest = rules.manifest
             criteria = manifest.criteria_of(manifest.asset(spec.asset))
             # 1. What is shown and delivered.
@@ -164,7 +164,14 @@ class ImageWriter:
             assert done.pixels is not None
             cut = self._parts.cut_outs.cut(done.pixels, spec) if spec.background else None
             shown, ground = (done.pixels, None) if cut is None else (cut.pixels, cut.ground)
-            file = encode(shown, spec, image_format=self._parts.settings.image_format, ground=ground)
+            entry = self._parts.catalogue.entries.get(spec.model.alias)
+            file = encode(
+                shown,
+                spec,
+                image_format=self._parts.settings.image_format,
+                ground=ground,
+                architecture=entry.architecture if entry is not None else "sdxl",
+            )
             previews = [make_preview(shown, longest) for longest in (PREVIEW, THUMB)]
             encoded = time.perf_counter()
             # 2. What the checks say, of the whole picture as it was made.

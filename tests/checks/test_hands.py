@@ -53,14 +53,19 @@ def test_faces_are_not_seen_in_cups_and_coins(name: str) -> None:
 
 def test_a_configured_detector_finds_hands_where_they_are(tmp_path: Path) -> None:
     """The network sees 64 x 64; a picture of 200 x 100 fills rows 16 to 48 of it."""
-    boxes = [(16, 32, 8, 16, 0.9, 0.1), (17, 32, 8, 16, 0.8, 0.1), (48, 40, 8, 8, 0.7, 0.2), (30, 30, 9, 9, 0.4, 0.3)]
+    boxes: list[tuple[float, ...]] = [
+        (16, 32, 8, 16, 0.9, 0.1),
+        (17, 32, 8, 16, 0.8, 0.1),
+        (48, 40, 8, 8, 0.7, 0.2),
+        (30, 30, 9, 9, 0.4, 0.3),
+    ]
     found = look(np.full((100, 200, 3), 255, np.uint8), write_detector(tmp_path / "hands.onnx", boxes, NAMES))
     assert found.result is Result.FLAG and found.sentence == "2 hands found by hands; fingers were not counted"
     assert [region.label for region in found.regions] == ["hand", "hand"]
     first, second = found.regions
     assert (first.x, first.y, first.width, first.height) == pytest.approx((12 / 64, 8 / 32, 8 / 64, 16 / 32))
     assert (second.x, second.y) == pytest.approx((44 / 64, 20 / 32))
-    assert found.data["found"] == [  # type: ignore[comparison-overlap]
+    assert found.data["found"] == [
         {"label": "hand", "confidence": 0.9}, {"label": "hand", "confidence": 0.7},
     ]  # fmt: skip
 
@@ -125,7 +130,8 @@ def test_the_palm_detector_finds_raised_hands_where_they_are() -> None:
 @needs_palms
 def test_fingers_of_drawn_hands_are_counted_and_other_counts_than_five_are_named() -> None:
     """Hands that are found at all; the landmark network alone always answers with five."""
-    right, results = [], {True: [], False: []}
+    right: list[bool] = []
+    results: dict[bool, list[Result]] = {True: [], False: []}
     for picture in drawings("hand", 14, 256):
         found = look(picture.image, prompt=picture.caption)
         for one in found.data.get("hands", []):  # type: ignore[attr-defined]

@@ -31,7 +31,7 @@ def test_what_is_asked_is_examined_and_technical_always() -> None:
 
 
 def test_a_check_that_crashes_is_an_error_that_names_what_happened(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr(brand, "check_brand", broken)

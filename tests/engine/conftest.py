@@ -9,6 +9,7 @@ import torch
 
 from engine.diffuse import Engine
 from engine.model_files import ModelFiles
+from engine.rendered import Rendered
 from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef
 from tests.studio import catalogue_path
 
@@ -22,8 +23,11 @@ def catalogue() -> ModelFiles:
 
 
 @pytest.fixture(scope="session")
-def engine(catalogue: ModelFiles) -> Engine:
-    return Engine(catalogue, device="cpu", dtype="float32")
+def engine(catalogue: ModelFiles, studio: "Studio") -> Engine:
+    """With the checkpoint loaded, so that no test depends on one before it."""
+    engine = Engine(catalogue, device="cpu", dtype="float32")
+    engine.models.pipeline(studio.spec(0), asker="tests")
+    return engine
 
 
 @pytest.fixture(scope="session")
@@ -68,11 +72,18 @@ class Studio:
         }  # fmt: skip
         return ImageSpec(**(given | fields))
 
-    def pictures(self) -> dict[str, dict[str, np.ndarray]]:
+    def pictures(self) -> dict[str, Any]:
+        """What `Engine.render` takes beside the specs."""
         return {"sources": self.sources, "masks": self.masks, "conditions": self.conditions}
 
     def render(self, engine: Engine, specs: list[ImageSpec], **rest: Any) -> list[Any]:
         return engine.render(specs, **self.pictures(), **rest)
+
+
+def get_pixels(row: Rendered) -> np.ndarray:
+    """The picture of a row that must have been made."""
+    assert row.pixels is not None, row.error
+    return row.pixels
 
 
 @pytest.fixture
@@ -80,7 +91,7 @@ def tasks(studio: Studio) -> dict[str, Callable[[int], ImageSpec]]:
     """A maker of specs for each kind of forward pass; rows differ in prompt, seed, source and condition."""
     source = lambda seed: "ab"[seed % 2] * 64  # noqa: E731
     lines = lambda seed: "cd"[seed % 2]  # noqa: E731
-    one = {"controlnet_conditioning_scale": 0.8}
+    one: dict[str, Any] = {"controlnet_conditioning_scale": 0.8}
     return {
         "txt2img": lambda n: studio.spec(n),
         "img2img": lambda n: studio.spec(n, source=source(n), strength=0.7),

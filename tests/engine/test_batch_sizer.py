@@ -1,5 +1,7 @@
 """How many rows fit, on a device whose memory is a straight line; the engine around it is the real one."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest
@@ -7,13 +9,17 @@ import torch
 
 from engine.batch_sizer import SHARE, BatchSizer
 from engine.diffuse import Engine
+from engine.model_files import ModelFiles
+from schemas.spec import ImageSpec
+from tests.engine.conftest import Studio
 
 
 class Line:
     """Stands for a GPU, which CI has not: so many bytes of weights, so many a row."""
 
     def __init__(self, *, weights: int = 500, each: int = 100, capacity: int = 1000, name: str = "card") -> None:
-        self.weights, self.each, self.total, self.name, self.rows, self.seen = weights, each, capacity, name, 0, []
+        self.weights, self.each, self.total, self.name, self.rows = weights, each, capacity, name, 0
+        self.seen: list[int] = []
 
     def start(self) -> None:
         self.rows = 0
@@ -25,7 +31,7 @@ class Line:
         return self.total
 
 
-def tried(room: BatchSizer, meter: Line, spec, wanted: int) -> list[int]:
+def tried(room: BatchSizer, meter: Line, spec: ImageSpec, wanted: int) -> list[int]:
     """Batches that are made of so many rows."""
     out = []
     while wanted:
@@ -37,7 +43,7 @@ def tried(room: BatchSizer, meter: Line, spec, wanted: int) -> list[int]:
     return out
 
 
-def test_one_row_then_two_then_what_fits(studio) -> None:
+def test_one_row_then_two_then_what_fits(studio: Studio) -> None:
     meter = Line()
     room = BatchSizer(meter)
     assert tried(room, meter, studio.spec(), 12) == [1, 2, 4, 4, 1]  # 500 + 4 * 100 is 90% of 1000
@@ -47,14 +53,14 @@ def test_one_row_then_two_then_what_fits(studio) -> None:
     assert SHARE == 0.9
 
 
-def test_another_shape_is_measured_anew(studio) -> None:
+def test_another_shape_is_measured_anew(studio: Studio) -> None:
     meter = Line()
     room = BatchSizer(meter)
     tried(room, meter, studio.spec(), 8)
     assert tried(room, meter, studio.spec(width=128), 4)[:2] == [1, 2]
 
 
-def test_what_was_measured_is_remembered_for_this_device(studio, tmp_path: Path) -> None:
+def test_what_was_measured_is_remembered_for_this_device(studio: Studio, tmp_path: Path) -> None:
     meter, file = Line(), tmp_path / "device" / "room.json"
     tried(BatchSizer(meter, file=file), meter, studio.spec(), 8)
     assert tried(BatchSizer(Line(), file=file), Line(), studio.spec(), 8) == [4, 4]
@@ -62,7 +68,7 @@ def test_what_was_measured_is_remembered_for_this_device(studio, tmp_path: Path)
     assert tried(BatchSizer(other, file=file), other, studio.spec(), 8)[:2] == [1, 2]
 
 
-def test_a_batch_that_did_not_fit_is_not_tried_again(studio) -> None:
+def test_a_batch_that_did_not_fit_is_not_tried_again(studio: Studio) -> None:
     meter = Line()
     room = BatchSizer(meter)
     tried(room, meter, studio.spec(), 8)
@@ -70,18 +76,20 @@ def test_a_batch_that_did_not_fit_is_not_tried_again(studio) -> None:
     assert tried(room, meter, studio.spec(), 5) == [2, 2, 1]
 
 
-def test_one_row_is_always_tried(studio) -> None:
+def test_one_row_is_always_tried(studio: Studio) -> None:
     meter = Line(capacity=10)
     assert tried(BatchSizer(meter), meter, studio.spec(), 4) == [1, 2, 1]
 
 
-def test_a_cpu_takes_what_comes(studio) -> None:
+def test_a_cpu_takes_what_comes(studio: Studio) -> None:
     assert BatchSizer(None).rows(studio.spec(), 8) == 8
 
 
-def test_the_engine_makes_every_row_once_in_batches_that_fit(engine: Engine, studio, monkeypatch) -> None:
+def test_the_engine_makes_every_row_once_in_batches_that_fit(
+    engine: Engine, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     meter = Line(capacity=900)
-    monkeypatch.setattr(engine, "room", BatchSizer(meter))
+    monkeypatch.setattr(engine, "batch_sizer", BatchSizer(meter))
     hook = engine.models._base.unet.register_forward_hook(
         lambda m, given, out: setattr(meter, "rows", len(out[0]) // 2)
     )
@@ -96,7 +104,7 @@ def test_the_engine_makes_every_row_once_in_batches_that_fit(engine: Engine, stu
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_gpu_is_measured(catalogue, studio) -> None:
+def test_a_gpu_is_measured(catalogue: ModelFiles, studio: Studio) -> None:
     engine = Engine(catalogue, device="cuda")
     made = studio.render(engine, [studio.spec(n) for n in range(6)])
     assert [row.batch_size for row in made] == [1, 2, 2, 3, 3, 3]

@@ -1,5 +1,7 @@
 """Aliases, digests and refusals, without torch."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -9,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from engine.diffuse import Engine
 from engine.model_files import ModelFiles
 from schemas.catalogue import MOST_BYTES
 from schemas.errors import ModelChanged, ModelMissing, SettingsError, UnsafeWeights
 from schemas.settings import ROOT
 from schemas.spec import ImageSpec, LoraRef, ModelRef, Tier
+from tests.engine.conftest import Studio
 
 
 def write(folder: Path, text: str) -> ModelFiles:
@@ -32,7 +36,7 @@ def checkpoint(folder: Path) -> None:
     (folder / "README.md").write_text("not part of it")
 
 
-def test_the_digest_is_what_the_docstring_says(tmp_path):
+def test_the_digest_is_what_the_docstring_says(tmp_path: Path) -> None:
     checkpoint(tmp_path / "base")
     catalogue = write(tmp_path, "base: {kind: checkpoint, path: base}")
     names = ["model_index.json", "unet/config.json", "unet/diffusion_pytorch_model.safetensors"]
@@ -44,7 +48,9 @@ def test_the_digest_is_what_the_docstring_says(tmp_path):
     assert catalogue.digest("base") == expected
 
 
-def test_a_change_of_one_byte_is_seen_and_digests_are_remembered(tmp_path, monkeypatch):
+def test_a_change_of_one_byte_is_seen_and_digests_are_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     checkpoint(tmp_path / "base")
     before = write(tmp_path, "base: {kind: checkpoint, path: base}").digest("base")
     again = write(tmp_path, "base: {kind: checkpoint, path: base}")
@@ -56,7 +62,7 @@ def test_a_change_of_one_byte_is_seen_and_digests_are_remembered(tmp_path, monke
     assert again.digest("base") != before
 
 
-def test_a_single_file(tmp_path):
+def test_a_single_file(tmp_path: Path) -> None:
     (tmp_path / "one.safetensors").write_bytes(b"x")
     catalogue = write(tmp_path, "one: {kind: checkpoint, path: one.safetensors}")
     line = f"{hashlib.sha256(b'x').hexdigest()}  one.safetensors\n"
@@ -64,7 +70,7 @@ def test_a_single_file(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "said"), [("model.ckpt", "is not safetensors"), ("model.bin", "is not safetensors")])
-def test_pickles_are_refused_by_name(tmp_path, name, said):
+def test_pickles_are_refused_by_name(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / name).write_bytes(b"x")
@@ -77,14 +83,14 @@ def test_pickles_are_refused_by_name(tmp_path, name, said):
     assert [path.name for path in catalogue.files("two", asker="hero")] == ["config.json", "model.safetensors"]
 
 
-def test_code_beside_weights_is_refused(tmp_path):
+def test_code_beside_weights_is_refused(tmp_path: Path) -> None:
     checkpoint(tmp_path / "base")
     (tmp_path / "base" / "unet" / "pipeline.py").write_text("print('hello')")
     with pytest.raises(UnsafeWeights, match=r"pipeline\.py is code"):
         write(tmp_path, "base: {kind: checkpoint, path: base}").digest("base")
 
 
-def test_what_is_missing_names_the_alias_the_path_and_the_asker(tmp_path):
+def test_what_is_missing_names_the_alias_the_path_and_the_asker(tmp_path: Path) -> None:
     checkpoint(tmp_path / "base")
     catalogue = write(
         tmp_path,
@@ -106,7 +112,7 @@ def test_what_is_missing_names_the_alias_the_path_and_the_asker(tmp_path):
         catalogue.entry("base", asker="hero", kind="lora")
 
 
-def test_a_catalogue_that_is_wrong_says_where(tmp_path):
+def test_a_catalogue_that_is_wrong_says_where(tmp_path: Path) -> None:
     for text, said in [
         ("base: {kind: chekpoint, path: x}", "base: kind: Input should be 'checkpoint'"),
         ("base: {kind: checkpoint}", "base: .*give either path or hub"),
@@ -120,7 +126,7 @@ def test_a_catalogue_that_is_wrong_says_where(tmp_path):
         ModelFiles.read(tmp_path / "nowhere.yaml")
 
 
-def test_what_is_no_file_is_no_catalogue(tmp_path):
+def test_what_is_no_file_is_no_catalogue(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "large").write_bytes(b" " * (MOST_BYTES + 1))
     for path, came in [
@@ -135,7 +141,7 @@ def test_what_is_no_file_is_no_catalogue(tmp_path):
         write(tmp_path, "a: " + "[" * 2_000)
 
 
-def test_the_shipped_catalogue():
+def test_the_shipped_catalogue() -> None:
     catalogue = ModelFiles.read(ROOT / "models" / "catalogue.yaml")
     draft = catalogue.entry("studio-tiny", asker="test").tiers[Tier.DRAFT]
     assert draft.scheduler == "LCM" and set(draft.loras) == {"studio-tiny/lcm"}
@@ -145,14 +151,14 @@ def test_the_shipped_catalogue():
         catalogue.controlnet("studio-tiny", "pose", asker="hero")
 
 
-def test_reading_a_catalogue_imports_no_torch():
+def test_reading_a_catalogue_imports_no_torch() -> None:
     code = (
         "import sys, engine.model_files; sys.exit(any(name in sys.modules for name in ('torch', 'diffusers', 'numpy')))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def test_a_pin_is_held(engine, studio):
+def test_a_pin_is_held(engine: Engine, studio: Studio) -> None:
     from engine.diffuse import Engine
 
     pinned = Engine(studio.catalogue, device="cpu", pins={"studio-tiny": "2" * 64})

@@ -9,6 +9,8 @@ import pickle
 import subprocess
 import sys
 from collections import OrderedDict
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +28,7 @@ SHARED = torch.randn(4, 768)
 
 
 class Evil:
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return os.system, ("touch evil-was-here",)
 
 
@@ -45,7 +47,9 @@ class Evil:
         ),
     ],
 )  # fmt: skip
-def test_tensors_are_kept_to_the_bit_with_both_digests(tmp_path, name, body, kind, kept, left):
+def test_tensors_are_kept_to_the_bit_with_both_digests(
+    tmp_path: Path, name: str, body: dict[str, Any], kind: str, kept: dict[str, torch.Tensor], left: tuple[str, ...]
+) -> None:
     source = tmp_path / name
     torch.save(body, source)
     done = convert_pickle(source)
@@ -60,7 +64,9 @@ def test_tensors_are_kept_to_the_bit_with_both_digests(tmp_path, name, body, kin
         convert_pickle(source)
 
 
-def test_a_pickle_that_would_run_something_is_refused_and_runs_nothing(tmp_path, monkeypatch):
+def test_a_pickle_that_would_run_something_is_refused_and_runs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "raw.pt").write_bytes(pickle.dumps({"a": Evil()}, protocol=0))
     torch.save({"state_dict": {"a": torch.ones(2)}, "x": Evil()}, tmp_path / "zip.pth")
@@ -70,7 +76,7 @@ def test_a_pickle_that_would_run_something_is_refused_and_runs_nothing(tmp_path,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw.pt", "zip.pth"]
 
 
-def test_what_is_no_pickle_of_tensors_is_said(tmp_path):
+def test_what_is_no_pickle_of_tensors_is_said(tmp_path: Path) -> None:
     torch.save({"a": "b"}, tmp_path / "words.ckpt")
     with pytest.raises(UnsafeWeights, match=r"words.ckpt: it holds no tensors, but dict; nothing was written"):
         convert_pickle(tmp_path / "words.ckpt")
@@ -82,7 +88,7 @@ def test_what_is_no_pickle_of_tensors_is_said(tmp_path):
     )
 
 
-def test_the_process_that_opens_it_reaches_no_network():
+def test_the_process_that_opens_it_reaches_no_network() -> None:
     code = (
         "import json, runpy, socket; m = runpy.run_path('engine/unpickle.py'); kept = m['shut_in'](10)\n"
         "try: socket.create_connection(('127.0.0.1', 9), timeout=2); said = 'connected'\n"

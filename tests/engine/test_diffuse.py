@@ -1,15 +1,20 @@
 """A row is what diffusers would make of it alone, whatever shares its batch."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import diffusers
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from engine.diffuse import Engine
 from engine.models import PIPELINES
 from schemas.errors import ConditionError, ModelChanged, RenderError
-from schemas.spec import Task
-from tests.engine.conftest import HEIGHT, WIDTH
+from schemas.spec import ImageSpec, Task
+from tests.engine.conftest import HEIGHT, WIDTH, Studio
 
 TASKS = ["txt2img", "img2img", "inpaint", "control", "two controls", "control img2img", "control inpaint"]
 
@@ -17,19 +22,22 @@ TASKS = ["txt2img", "img2img", "inpaint", "control", "two controls", "control im
 class Recorder:
     """The UNet's answers, in order."""
 
-    def __init__(self, engine):
-        self.unet, self.said = engine.models._base.unet, []
+    def __init__(self, engine: Engine) -> None:
+        self.unet = engine.models._base.unet
+        self.said: list[torch.Tensor] = []
 
-    def __enter__(self):
+    def __enter__(self) -> Recorder:
         self.hook = self.unet.register_forward_hook(lambda module, given, said: self.said.append(said[0].clone()))
         return self
 
-    def __exit__(self, *raised):
+    def __exit__(self, *raised: object) -> None:
         self.hook.remove()
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_row_does_not_depend_on_its_batch(engine, studio, tasks, task):
+def test_a_row_does_not_depend_on_its_batch(
+    engine: Engine, studio: Studio, tasks: dict[str, Callable[[int], ImageSpec]], task: str
+) -> None:
     specs = [tasks[task](n) for n in (0, 1, 2)]
     assert len({spec.batch_key for spec in specs}) == 1
     studio.render(engine, specs[:1])  # so that the checkpoint is there to listen to
@@ -46,7 +54,9 @@ def test_a_row_does_not_depend_on_its_batch(engine, studio, tasks, task):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_row_is_what_diffusers_makes_of_it(engine, studio, tasks, task):
+def test_a_row_is_what_diffusers_makes_of_it(
+    engine: Engine, studio: Studio, tasks: dict[str, Callable[[int], ImageSpec]], task: str
+) -> None:
     spec = tasks[task](1)
     made = studio.render(engine, [tasks[task](0), spec])[1]
     base = engine.models._base
@@ -62,9 +72,9 @@ def test_a_row_is_what_diffusers_makes_of_it(engine, studio, tasks, task):
     conditions = [Image.fromarray(studio.conditions[c.condition_key(WIDTH, HEIGHT)]) for c in spec.controls]
     call = {"num_inference_steps": 3, "guidance_scale": 4.0, "prompt": spec.prompt, "output_type": "np"}
     if spec.task is not Task.TXT2IMG:
-        call |= {"image": Image.fromarray(studio.sources[spec.source]), "strength": spec.strength}
+        call |= {"image": Image.fromarray(studio.sources[str(spec.source)]), "strength": spec.strength}
     if spec.task is Task.INPAINT:
-        call |= {"mask_image": Image.fromarray(studio.masks[spec.mask])}
+        call |= {"mask_image": Image.fromarray(studio.masks[str(spec.mask)])}
     if spec.task is not Task.IMG2IMG:
         call |= {"height": HEIGHT, "width": WIDTH}
     if conditions:
@@ -78,7 +88,9 @@ def test_a_row_is_what_diffusers_makes_of_it(engine, studio, tasks, task):
     assert np.abs(made.pixels.astype(int) - levels)[inside].max() <= 1
 
 
-def test_what_is_drawn_depends_on_seed_prompt_negative_and_condition(engine, studio, tasks):
+def test_what_is_drawn_depends_on_seed_prompt_negative_and_condition(
+    engine: Engine, studio: Studio, tasks: dict[str, Callable[[int], ImageSpec]]
+) -> None:
     fields = {
         "controls": (studio.control(),),
         "prompt": "a red potion on a white background",
@@ -95,15 +107,18 @@ def test_what_is_drawn_depends_on_seed_prompt_negative_and_condition(engine, stu
         assert np.abs(other - pictures[0]).mean() > 1
 
 
-def test_inpaint_leaves_what_is_outside_the_mask_to_the_bit(engine, studio, tasks):
+def test_inpaint_leaves_what_is_outside_the_mask_to_the_bit(
+    engine: Engine, studio: Studio, tasks: dict[str, Callable[[int], ImageSpec]]
+) -> None:
     spec = tasks["inpaint"](0)
     made = studio.render(engine, [spec])[0].pixels
+    assert spec.source is not None and spec.mask is not None
     outside = studio.masks[spec.mask] == 0
     np.testing.assert_array_equal(made[outside], studio.sources[spec.source][outside])
     assert (made[~outside] != studio.sources[spec.source][~outside]).any()
 
 
-def test_a_source_of_another_size_is_covered_not_stretched(engine, studio):
+def test_a_source_of_another_size_is_covered_not_stretched(engine: Engine, studio: Studio) -> None:
     wide = np.zeros((HEIGHT, WIDTH * 2, 3), np.uint8)
     wide[:, WIDTH // 2 : WIDTH // 2 + WIDTH] = studio.sources["a" * 64]
     spec = studio.spec(0, source="9" * 64, strength=0.4)
@@ -112,7 +127,7 @@ def test_a_source_of_another_size_is_covered_not_stretched(engine, studio):
     np.testing.assert_array_equal(cut.pixels, exact.pixels)
 
 
-def test_loading_happens_once(engine, studio, tasks):
+def test_loading_happens_once(engine: Engine, studio: Studio, tasks: dict[str, Callable[[int], ImageSpec]]) -> None:
     studio.render(engine, [tasks["txt2img"](0)])
     loads = engine.models.loads
     for task in TASKS:
@@ -120,7 +135,9 @@ def test_loading_happens_once(engine, studio, tasks):
     assert engine.models.loads == loads
 
 
-def test_a_row_without_its_pictures_fails_alone(engine, studio, tasks):
+def test_a_row_without_its_pictures_fails_alone(
+    engine: Engine, studio: Studio, tasks: dict[str, Callable[[int], ImageSpec]]
+) -> None:
     good, bad = tasks["img2img"](0), studio.spec(1, source="7" * 64, strength=0.7)
     first, second = studio.render(engine, [good, bad])
     assert first.error is None and first.pixels is not None
@@ -131,17 +148,17 @@ def test_a_row_without_its_pictures_fails_alone(engine, studio, tasks):
     assert isinstance(lost.error, ConditionError) and "'canny' was not handed in" in str(lost.error)
 
 
-def test_sizes_that_the_model_cannot_have_are_refused_not_rounded(engine, studio):
+def test_sizes_that_the_model_cannot_have_are_refused_not_rounded(engine: Engine, studio: Studio) -> None:
     odd = studio.render(engine, [studio.spec(0, width=60)])[0]
     assert odd.pixels is None and "60x48 came; sides must be multiples of 8" in str(odd.error)
 
 
-def test_specs_of_two_batches_are_refused(engine, studio):
+def test_specs_of_two_batches_are_refused(engine: Engine, studio: Studio) -> None:
     with pytest.raises(ValueError, match="several batch keys"):
         engine.render([studio.spec(0), studio.spec(1, num_inference_steps=5)])
 
 
-def test_progress_and_timings(engine, studio, tasks):
+def test_progress_and_timings(engine: Engine, studio: Studio, tasks: dict[str, Callable[[int], ImageSpec]]) -> None:
     told: list[tuple[int, int]] = []
     rows = studio.render(engine, [tasks["img2img"](0), tasks["img2img"](1)], progress=lambda *at: told.append(at))
     assert told == [(1, 2), (2, 2)]
@@ -152,7 +169,7 @@ def test_progress_and_timings(engine, studio, tasks):
         assert row.models == {"studio-tiny": studio.catalogue.digest("studio-tiny")}
 
 
-def test_a_changed_model_is_not_used(engine, studio):
+def test_a_changed_model_is_not_used(engine: Engine, studio: Studio) -> None:
     other = studio.spec(0).model.model_copy(update={"digest": "1" * 64})
     row = engine.render([studio.spec(0, model=other)])[0]
     assert isinstance(row.error, ModelChanged) and "test/asset-0 was planned with 111111111111" in str(row.error)
@@ -180,7 +197,7 @@ SAMPLERS = [
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_samplers_draw_from_each_rows_own_generator(engine, studio, name):
+def test_samplers_draw_from_each_rows_own_generator(engine: Engine, studio: Studio, name: str) -> None:
     fields = {"scheduler": name, "num_inference_steps": 5}
     specs = [studio.spec(n, **fields) for n in (0, 1)]
     together = studio.render(engine, specs)
@@ -190,6 +207,6 @@ def test_samplers_draw_from_each_rows_own_generator(engine, studio, name):
     assert np.abs(together[0].pixels.astype(int) - alone.pixels.astype(int)).max() > 1
 
 
-def test_an_unknown_sampler_says_what_there_is(engine, studio):
+def test_an_unknown_sampler_says_what_there_is(engine: Engine, studio: Studio) -> None:
     row = studio.render(engine, [studio.spec(0, scheduler="Eulr")])[0]
     assert row.pixels is None and "no scheduler is called 'Eulr'; close to it: Euler" in str(row.error)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import diffusers
 import numpy as np
 import pytest
@@ -9,20 +12,20 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.diffuse import Engine
-from engine.embeddings import read_inversion
+from engine.embeddings import Inversion, read_inversion
 from engine.model_files import ModelFiles
 from engine.prompts import encode_prompts, list_encoders
 from engine.tokens import chunked
 from schemas.errors import ModelError
-from schemas.spec import EmbeddingRef
-from tests.engine.conftest import HEIGHT, WIDTH
+from schemas.spec import EmbeddingRef, ImageSpec
+from tests.engine.conftest import HEIGHT, WIDTH, Studio
 from tests.untrained import make
 
 TOKENS = {"untrained/gouache": "gouache-style", "untrained/muddy": "muddy"}
 
 
 @pytest.fixture(scope="module")
-def world(studio, tmp_path_factory):
+def world(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> tuple[Engine, ModelFiles, Any]:
     """(engine, catalogue, pipe): `pipe` is diffusers' own with both inversions in its tokenizers."""
     folder = tmp_path_factory.mktemp("untrained")
     catalogue = ModelFiles.read(make(folder))
@@ -38,23 +41,23 @@ def world(studio, tmp_path_factory):
     return Engine(catalogue, device="cpu", dtype="float32"), catalogue, pipe
 
 
-def refs(catalogue, *aliases):
+def refs(catalogue: ModelFiles, *aliases: str) -> tuple[EmbeddingRef, ...]:
     return tuple(EmbeddingRef(alias=a, digest=catalogue.digest(a), token=TOKENS[a]) for a in aliases or sorted(TOKENS))
 
 
-def inversions(catalogue, *aliases):
+def inversions(catalogue: ModelFiles, *aliases: str) -> list[Inversion]:
     return [
         read_inversion(catalogue.where(a, asker="x"), token=TOKENS[a], digest=a, asker="x") for a in aliases or TOKENS
     ]
 
 
-def pixels(engine, studio, *specs):
+def pixels(engine: Engine, studio: Studio, *specs: ImageSpec) -> list[np.ndarray]:
     rows = studio.render(engine, list(specs))
     assert all(row.error is None for row in rows), [row.error for row in rows]
     return [row.pixels.astype(int) for row in rows]
 
 
-def test_a_row_is_what_diffusers_makes_of_it(world, studio):
+def test_a_row_is_what_diffusers_makes_of_it(world: tuple[Engine, ModelFiles, Any], studio: Studio) -> None:
     engine, catalogue, pipe = world
     prompt, negative = "a red boat, gouache-style, in fog", "blurred, muddy"
     spec = studio.spec(1, prompt=prompt, negative_prompt=negative, embeddings=refs(catalogue))
@@ -68,7 +71,7 @@ def test_a_row_is_what_diffusers_makes_of_it(world, studio):
     assert np.abs(made - without).max() > 1, "the same word without the embedding is only a word"
 
 
-def test_nothing_is_left_for_the_next_batch(world, studio):
+def test_nothing_is_left_for_the_next_batch(world: tuple[Engine, ModelFiles, Any], studio: Studio) -> None:
     engine, catalogue, _ = world
     spec = studio.spec(0, prompt="a red boat, gouache-style")
     before = pixels(engine, studio, spec)[0]
@@ -79,7 +82,7 @@ def test_nothing_is_left_for_the_next_batch(world, studio):
     np.testing.assert_array_equal(pixels(engine, studio, spec)[0], before)
 
 
-def test_several_vectors_stay_together_in_weighted_and_long_prompts(world):
+def test_several_vectors_stay_together_in_weighted_and_long_prompts(world: tuple[Engine, ModelFiles, Any]) -> None:
     engine = world[0]
     words = {"gouache-style": [-1, -2, -3]}
     tokenizer = engine.models._base.tokenizer
@@ -95,7 +98,7 @@ def test_several_vectors_stay_together_in_weighted_and_long_prompts(world):
     ]  # fmt: skip
 
 
-def test_both_encoders_read_their_own_vectors(world):
+def test_both_encoders_read_their_own_vectors(world: tuple[Engine, ModelFiles, Any]) -> None:
     _, catalogue, pipe = world
     said = encode_prompts(
         list_encoders(pipe, inversions(catalogue)), "a muddy boat", "a muddy boat", clip_skip=None, chunks=1,
@@ -106,7 +109,9 @@ def test_both_encoders_read_their_own_vectors(world):
     torch.testing.assert_close(said.pooled, pooled, rtol=1e-4, atol=1e-5)
 
 
-def test_one_of_another_architecture_says_so_and_fails_alone(world, studio, tmp_path):
+def test_one_of_another_architecture_says_so_and_fails_alone(
+    world: tuple[Engine, ModelFiles, Any], studio: Studio, tmp_path: Path
+) -> None:
     catalogue = world[1]
     save_file({"emb_params": torch.zeros(2, 768)}, tmp_path / "old.safetensors")
     text = (catalogue.folder / "catalogue.yaml").read_text() + f"old: {{kind: embedding, path: {tmp_path}}}\n"
@@ -124,7 +129,7 @@ def test_one_of_another_architecture_says_so_and_fails_alone(world, studio, tmp_
     assert "'old' is 768 wide; this model's text encoder takes 64" in str(rows[0].error) and rows[1].error is None
 
 
-def test_a_file_that_is_no_embedding_is_named_with_what_it_holds(tmp_path):
+def test_a_file_that_is_no_embedding_is_named_with_what_it_holds(tmp_path: Path) -> None:
     save_file({"lora.up": torch.zeros(2), "lora.down": torch.zeros(2)}, tmp_path / "x.safetensors")
     with pytest.raises(ModelError, match=r"it holds lora\.down, lora\.up; one of clip_l, text_encoders_0"):
         read_inversion(tmp_path / "x.safetensors", token="x", digest="", asker="P/A")

@@ -1,15 +1,23 @@
 """Faults in a real UNet and VAE: only the culprit fails, and what was done about it is said."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
+from engine.diffuse import Engine
 from engine.guards import classify_error
+from engine.model_files import ModelFiles
 from schemas.errors import DeviceLost, NotFinite, OutOfMemory, RenderError
+from tests.engine.conftest import Studio
 
 
 @pytest.fixture
-def unet(engine, studio):
+def unet(engine: Engine, studio: Studio) -> Iterator[torch.nn.Module]:
     """The real UNet, whose `forward` a test may wrap; put back afterwards."""
     studio.render(engine, [studio.spec(0)])
     engine.batch_sizer._most.clear()
@@ -19,11 +27,15 @@ def unet(engine, studio):
     engine.batch_sizer._most.clear()
 
 
-def wrap(module, before=None, after=None):
+def wrap(
+    module: torch.nn.Module,
+    before: Callable[[torch.Tensor], None] | None = None,
+    after: Callable[[Any], Any] | None = None,
+) -> None:
     """Runs `before(given)` and `after(said)` around the module's real forward."""
     real = type(module).forward
 
-    def forward(*given, **named):
+    def forward(*given: Any, **named: Any) -> Any:
         if before:
             before(given[0])
         said = real(module, *given, **named)
@@ -33,12 +45,14 @@ def wrap(module, before=None, after=None):
 
 
 @pytest.mark.parametrize("fits", [1, 2, 3, 5])
-def test_out_of_memory_halves_the_batch_and_says_so(engine, studio, unet, fits):
+def test_out_of_memory_halves_the_batch_and_says_so(
+    engine: Engine, studio: Studio, unet: torch.nn.Module, fits: int
+) -> None:
     specs = [studio.spec(n) for n in range(6)]
     expected = [row.pixels for row in studio.render(engine, specs)]
     sizes = []
 
-    def full(sample):
+    def full(sample: torch.Tensor) -> None:
         sizes.append(sample.shape[0] // 2)
         if sample.shape[0] // 2 > fits:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
@@ -55,8 +69,8 @@ def test_out_of_memory_halves_the_batch_and_says_so(engine, studio, unet, fits):
     assert max(sizes) <= fits and all(row.error is None for row in again)
 
 
-def test_no_room_for_a_single_row_is_that_rows_error(engine, studio, unet):
-    def full(sample):
+def test_no_room_for_a_single_row_is_that_rows_error(engine: Engine, studio: Studio, unet: torch.nn.Module) -> None:
+    def full(sample: torch.Tensor) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     wrap(unet, before=full)
@@ -65,13 +79,15 @@ def test_no_room_for_a_single_row_is_that_rows_error(engine, studio, unet):
     assert all(row.pixels is None for row in rows)
 
 
-def test_memory_is_tried_again_only_after_the_exception_is_gone(engine, studio, unet):
+def test_memory_is_tried_again_only_after_the_exception_is_gone(
+    engine: Engine, studio: Studio, unet: torch.nn.Module
+) -> None:
     """The exception of a failed forward holds its tensors; if it were alive at the second try, so would they be."""
     import weakref
 
-    held = []
+    held: list[weakref.ref[torch.Tensor]] = []
 
-    def full(sample):
+    def full(sample: torch.Tensor) -> None:
         if held:
             assert held[0]() is None
         if sample.shape[0] // 2 > 1:
@@ -85,11 +101,13 @@ def test_memory_is_tried_again_only_after_the_exception_is_gone(engine, studio, 
 
 
 @pytest.mark.parametrize("poisoned", [0, 1, 2])
-def test_a_row_that_is_not_finite_fails_alone(engine, studio, unet, poisoned):
+def test_a_row_that_is_not_finite_fails_alone(
+    engine: Engine, studio: Studio, unet: torch.nn.Module, poisoned: int
+) -> None:
     specs = [studio.spec(n) for n in range(3)]
     expected = [row.pixels for row in studio.render(engine, specs)]
 
-    def poison(said):
+    def poison(said: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         said[0][[poisoned, poisoned + 3]] = float("nan")
         return said
 
@@ -102,14 +120,14 @@ def test_a_row_that_is_not_finite_fails_alone(engine, studio, unet, poisoned):
             assert np.abs(row.pixels.astype(int) - expected[number].astype(int)).max() <= 1
 
 
-def test_a_poisonous_prompt_fails_alone(engine, studio, unet):
+def test_a_poisonous_prompt_fails_alone(engine: Engine, studio: Studio, unet: torch.nn.Module) -> None:
     """Weights so large that the encoders' states overflow: one row's own embeddings, in a batch with sound ones."""
     rows = studio.render(engine, [studio.spec(0), studio.spec(1, prompt="(a boat:1e39)".replace("1e39", "9" * 39))])
     assert rows[0].error is None
     assert isinstance(rows[1].error, NotFinite)
 
 
-def test_a_vae_that_overflows_is_tried_once_in_float32(catalogue, studio):
+def test_a_vae_that_overflows_is_tried_once_in_float32(catalogue: ModelFiles, studio: Studio) -> None:
     from engine.diffuse import Engine
 
     engine = Engine(catalogue, device="cpu", dtype="bfloat16")
@@ -118,7 +136,7 @@ def test_a_vae_that_overflows_is_tried_once_in_float32(catalogue, studio):
     vae = engine.models._base.vae
     real, tried = vae.decode, []
 
-    def overflow(latents, **named):
+    def overflow(latents: torch.Tensor, **named: Any) -> tuple[torch.Tensor, ...]:
         tried.append(latents.dtype)
         said = real(latents, **named)
         return (said[0] * float("nan"),) if latents.dtype == torch.bfloat16 else said
@@ -130,12 +148,12 @@ def test_a_vae_that_overflows_is_tried_once_in_float32(catalogue, studio):
     assert vae.dtype == torch.bfloat16
 
 
-def test_a_row_that_raises_fails_alone(engine, studio, unet):
+def test_a_row_that_raises_fails_alone(engine: Engine, studio: Studio, unet: torch.nn.Module) -> None:
     specs = [studio.spec(n) for n in range(3)]
     studio.render(engine, specs)
     noise = torch.randn(1, 4, 12, 16, generator=torch.Generator().manual_seed(specs[1].seed))
 
-    def picky(sample):
+    def picky(sample: torch.Tensor) -> None:
         scale = sample[0].norm() / noise.norm()
         if any(torch.allclose(row / scale, noise[0], atol=0.2) for row in sample):
             raise ValueError("this row cannot be had")
@@ -147,8 +165,8 @@ def test_a_row_that_raises_fails_alone(engine, studio, unet):
     assert all("its rows were made one by one" in row.notes[0] for row in rows)
 
 
-def test_a_lost_device_ends_the_batch(engine, studio, unet):
-    def lost(sample):
+def test_a_lost_device_ends_the_batch(engine: Engine, studio: Studio, unet: torch.nn.Module) -> None:
+    def lost(sample: torch.Tensor) -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
     wrap(unet, before=lost)
@@ -156,7 +174,7 @@ def test_a_lost_device_ends_the_batch(engine, studio, unet):
         studio.render(engine, [studio.spec(n) for n in range(2)])
 
 
-def test_nearly_one_colour_is_noted(engine, studio, unet):
+def test_nearly_one_colour_is_noted(engine: Engine, studio: Studio, unet: torch.nn.Module) -> None:
     studio.render(engine, [studio.spec(0)])
     vae = engine.models._base.vae
     vae.decode = lambda latents, **named: (torch.full((len(latents), 3, 48, 64), 0.3),)
@@ -167,7 +185,7 @@ def test_nearly_one_colour_is_noted(engine, studio, unet):
     assert row.error is None and row.notes == ("nearly one colour",)
 
 
-def test_reasons():
+def test_reasons() -> None:
     assert isinstance(classify_error(torch.OutOfMemoryError("x")), OutOfMemory)
     assert isinstance(classify_error(RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)")), OutOfMemory)
     assert isinstance(classify_error(torch.AcceleratorError("CUDA error: unspecified launch failure")), DeviceLost)

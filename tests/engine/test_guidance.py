@@ -1,20 +1,27 @@
 """Guidance: rescaled as diffusers does where it can, and nothing computed outside the interval."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import diffusers
 import numpy as np
 import pytest
 import torch
 
-from tests.engine.conftest import HEIGHT, WIDTH
+from engine.diffuse import Engine
+from schemas.spec import ImageSpec
+from tests.engine.conftest import HEIGHT, WIDTH, Studio
 
 
-def pixels(engine, studio, *specs):
+def pixels(engine: Engine, studio: Studio, *specs: ImageSpec) -> list[np.ndarray]:
     rows = studio.render(engine, list(specs))
     assert all(row.error is None for row in rows), [row.error for row in rows]
     return [row.pixels.astype(int) for row in rows]
 
 
-def test_rescale_is_diffusers_own(engine, studio):
+def test_rescale_is_diffusers_own(engine: Engine, studio: Studio) -> None:
     spec = studio.spec(1, guidance_rescale=0.7)
     made = pixels(engine, studio, studio.spec(0, guidance_rescale=0.7), spec)[1]
     base = engine.models._base
@@ -33,10 +40,12 @@ def test_rescale_is_diffusers_own(engine, studio):
 
 
 @pytest.mark.parametrize("task", ["txt2img", "img2img", "two controls"])
-def test_an_interval_skips_the_negative_half_exactly(engine, studio, tasks, task):
+def test_an_interval_skips_the_negative_half_exactly(
+    engine: Engine, studio: Studio, tasks: dict[str, Callable[[int], ImageSpec]], task: str
+) -> None:
     """With the interval empty the picture is the one without guidance, and half the rows are computed."""
 
-    def made(**fields):
+    def made(**fields: Any) -> tuple[np.ndarray, list[int], list[int]]:
         spec = tasks[task](1)
         spec = type(spec).model_validate(spec.model_dump() | {"num_inference_steps": 6} | fields)
         unet, sizes, nets = engine.models._base.unet, [], []
@@ -61,7 +70,9 @@ def test_an_interval_skips_the_negative_half_exactly(engine, studio, tasks, task
     assert np.abs(part - full).max() > 1 and np.abs(part - empty).max() > 1
 
 
-def test_rescale_and_interval_do_not_depend_on_the_batch_and_leave_no_hook(engine, studio, tasks):
+def test_rescale_and_interval_do_not_depend_on_the_batch_and_leave_no_hook(
+    engine: Engine, studio: Studio, tasks: dict[str, Callable[[int], ImageSpec]]
+) -> None:
     fields = {"guidance_rescale": 0.5, "guidance_start": 0.2, "guidance_end": 0.7, "num_inference_steps": 5}
     specs = [studio.spec(n, **fields, controls=(studio.control(),)) for n in (0, 1, 2)]
     together = pixels(engine, studio, *specs)

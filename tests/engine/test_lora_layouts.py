@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from engine.diffuse import Engine
 from engine.model_files import ModelFiles
 from engine.single_file import read_scheduler
 from engine.tokens import tokenizer
@@ -19,6 +23,7 @@ from schemas.weights.components import load_shipped
 from schemas.weights.examine import list_file_components
 from schemas.weights.header import remember_header
 from tests import shelf
+from tests.engine.conftest import Studio
 
 LINEAR = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"  # 96 x 96
 WIDE = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"  # 96 x 192
@@ -26,36 +31,41 @@ CONVOLUTION = "down_blocks.1.resnets.0.conv2"  # 96 x 96 x 3 x 3
 NORM = "down_blocks.1.resnets.0.norm1"  # 48
 K = {m: "lora_unet_" + m.replace(".", "_") for m in (LINEAR, WIDE, CONVOLUTION, NORM)}
 
+Factors = dict[str, Any]
+Layout = tuple[Factors, dict[str, Callable[[np.ndarray], np.ndarray]]]
+"""A file's factors, and by the place of each changed weight what it becomes."""
+Wear = Callable[..., LoraRef]
+
 rng = np.random.default_rng(7)
 
 
-def draw(*shape):
+def draw(*shape: int) -> np.ndarray:
     return rng.standard_normal(shape).astype(np.float32) * 0.3
 
 
-def pair(name, out, inner, r=4, kernel=()):
+def pair(name: str, out: int, inner: int, r: int = 4, kernel: tuple[int, ...] = ()) -> Factors:
     return {
         f"{name}.lora_down.weight": draw(r, inner, *kernel),
         f"{name}.lora_up.weight": draw(out, r, *(1 for _ in kernel)),
     }
 
 
-def product(f, name):
+def product(f: Factors, name: str) -> np.ndarray:
     up, down = f[f"{name}.lora_up.weight"], f[f"{name}.lora_down.weight"]
     return up.reshape(up.shape[0], -1) @ down.reshape(down.shape[0], -1)
 
 
-def plain():
+def plain() -> Layout:
     f = pair(K[WIDE], 96, 192) | {f"{K[WIDE]}.alpha": np.float32(2)}
     return f, {WIDE: lambda w: w + 0.5 * product(f, K[WIDE])}
 
 
-def convolution():
+def convolution() -> Layout:
     f = pair(K[CONVOLUTION], 96, 96, kernel=(3, 3))
     return f, {CONVOLUTION: lambda w: w + product(f, K[CONVOLUTION]).reshape(w.shape)}
 
 
-def cp():
+def cp() -> Layout:
     n = K[CONVOLUTION]
     f = {
         f"{n}.lora_down.weight": draw(4, 96, 1, 1),
@@ -68,17 +78,17 @@ def cp():
     return f, {CONVOLUTION: lambda w: w + whole}
 
 
-def loha():
+def loha() -> Layout:
     n = K[WIDE]
-    f = {f"{n}.hada_w{i}_a": draw(96, 4) for i in (1, 2)} | {f"{n}.hada_w{i}_b": draw(4, 192) for i in (1, 2)}
+    f: Factors = {f"{n}.hada_w{i}_a": draw(96, 4) for i in (1, 2)} | {f"{n}.hada_w{i}_b": draw(4, 192) for i in (1, 2)}
     f[f"{n}.alpha"] = np.float32(1)
     halves = [f[f"{n}.hada_w{i}_a"] @ f[f"{n}.hada_w{i}_b"] for i in (1, 2)]
     return f, {WIDE: lambda w: w + halves[0] * halves[1] / 4}
 
 
-def lokr():
+def lokr() -> Layout:
     n = K[WIDE]
-    f = {
+    f: Factors = {
         f"{n}.lokr_w1": draw(4, 4),
         f"{n}.lokr_w2_a": draw(24, 3),
         f"{n}.lokr_w2_b": draw(3, 48),
@@ -88,7 +98,7 @@ def lokr():
     return f, {WIDE: lambda w: w + whole}
 
 
-def lokr_of_a_convolution():
+def lokr_of_a_convolution() -> Layout:
     n = K[CONVOLUTION]
     f = {f"{n}.lokr_w1": draw(4, 4), f"{n}.lokr_w2": draw(24, 24, 3, 3)}
     a, b = f[f"{n}.lokr_w1"], f[f"{n}.lokr_w2"]
@@ -96,7 +106,7 @@ def lokr_of_a_convolution():
     return f, {CONVOLUTION: lambda w: w + whole}
 
 
-def differences():
+def differences() -> Layout:
     f = {f"{K[LINEAR]}.diff": draw(96, 96), f"{K[NORM]}.w_norm": draw(48), f"{K[NORM]}.b_norm": draw(48)}
     f[f"{K[CONVOLUTION]}.diff_b"] = draw(96)
     return f, {
@@ -107,26 +117,26 @@ def differences():
     }
 
 
-def dora(axis):
+def dora(axis: int) -> Layout:
     f = pair(K[WIDE], 96, 192)
     f[f"{K[WIDE]}.dora_scale"] = np.abs(draw(96, 1) if axis == 1 else draw(1, 192)) + 0.5
 
-    def after(w):
+    def after(w: np.ndarray) -> np.ndarray:
         v = w + product(f, K[WIDE])
         return f[f"{K[WIDE]}.dora_scale"] * v / np.sqrt((v**2).sum(axis=axis, keepdims=True))
 
     return f, {WIDE: after}
 
 
-def renamed(spell):
-    def make():
+def renamed(spell: Callable[[str], str]) -> Callable[[], Layout]:
+    def make() -> Layout:
         f, after = plain()
         return {spell(key): value for key, value in f.items()}, after
 
     return make
 
 
-def peft_names(key):
+def peft_names(key: str) -> str:
     for ours, theirs in ((K[WIDE], f"base_model.model.{WIDE}"), ("lora_down", "lora_A"), ("lora_up", "lora_B")):
         key = key.replace(ours, theirs)
     return key
@@ -143,11 +153,11 @@ LAYOUTS = {
 
 
 @pytest.fixture
-def wear(engine, studio, tmp_path):
+def wear(engine: Engine, studio: Studio, tmp_path: Path) -> Iterator[Wear]:
     """Writes factors as a file, and gives its reference in the engine's catalogue."""
     entries = engine.models.catalogue.entries
 
-    def write(factors, weight=1.0, metadata=None):
+    def write(factors: Factors, weight: float = 1.0, metadata: dict[str, str] | None = None) -> LoraRef:
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.safetensors"
         save_file(
             {
@@ -164,7 +174,7 @@ def wear(engine, studio, tmp_path):
     entries.pop("odd", None)
 
 
-def whole(module):
+def whole(module: Any) -> torch.Tensor:
     """A module's weight with what peft adds to it."""
     if not hasattr(module, "base_layer"):
         return module.weight.detach().clone()
@@ -173,7 +183,7 @@ def whole(module):
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_a_layout_changes_its_layers_as_its_paper_says(engine, studio, wear, name):
+def test_a_layout_changes_its_layers_as_its_paper_says(engine: Engine, studio: Studio, wear: Wear, name: str) -> None:
     models = engine.models
     models.pipeline(studio.spec(0), asker="test")
     unet = models._base.unet
@@ -212,7 +222,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_would_not_apply_is_counted_and_the_checkpoint_stays(engine, studio, wear, name):
+def test_what_would_not_apply_is_counted_and_the_checkpoint_stays(
+    engine: Engine, studio: Studio, wear: Wear, name: str
+) -> None:
     models = engine.models
     worn = wear(plain()[0])
     models.pipeline(studio.spec(0), asker="test")
@@ -227,7 +239,9 @@ def test_what_would_not_apply_is_counted_and_the_checkpoint_stays(engine, studio
     assert worn.alias == "odd"
 
 
-def test_a_lora_that_breaks_on_the_way_leaves_nothing(engine, studio, wear, monkeypatch):
+def test_a_lora_that_breaks_on_the_way_leaves_nothing(
+    engine: Engine, studio: Studio, wear: Wear, monkeypatch: pytest.MonkeyPatch
+) -> None:
     models = engine.models
     models.pipeline(studio.spec(0), asker="test")
     base, loads = models._base, models.loads
@@ -242,14 +256,14 @@ def test_a_lora_that_breaks_on_the_way_leaves_nothing(engine, studio, wear, monk
     assert all(torch.equal(value, before[n]) for n, value in after.items())
 
 
-def test_the_vocabulary_that_ships_is_clips():
+def test_the_vocabulary_that_ships_is_clips() -> None:
     first = tokenizer(load_shipped("sdxl")["tokenizer"])
     assert first("a photo of a cat").input_ids == [49406, 320, 1125, 539, 320, 2368, 49407]
     second = tokenizer(load_shipped("sdxl")["tokenizer_2"])
     assert len(first) == 49408 and (first.pad_token_id, second.pad_token_id) == (49407, 0)
 
 
-def test_a_marked_file_is_read_as_v_prediction(tmp_path):
+def test_a_marked_file_is_read_as_v_prediction(tmp_path: Path) -> None:
     whole = shelf.checkpoint("sdxl") | {"v_pred": (), "ztsnr": ()}
     header = remember_header(shelf.write(tmp_path / "v.safetensors", whole))
     entry = Entry(alias="v", kind="checkpoint", path=tmp_path / "v.safetensors")
@@ -265,7 +279,7 @@ def test_a_marked_file_is_read_as_v_prediction(tmp_path):
     assert scheduler.config.prediction_type == "epsilon" and not scheduler.config.rescale_betas_zero_snr
 
 
-def test_the_config_of_a_single_file_is_in_its_digest(studio, tmp_path):
+def test_the_config_of_a_single_file_is_in_its_digest(studio: Studio, tmp_path: Path) -> None:
     import shutil
 
     source = studio.catalogue.where("studio-tiny", asker="test")
@@ -277,7 +291,7 @@ def test_the_config_of_a_single_file_is_in_its_digest(studio, tmp_path):
     scheduler.write_text(json.dumps(json.loads(scheduler.read_text()) | {"prediction_type": "epsilon"}))
     shelf.write(tmp_path / "it.safetensors", {"a": (2,)})
     entry = Entry(alias="it", kind="checkpoint", path=tmp_path / "it.safetensors")
-    changes = (
+    changes: tuple[dict[str, Any], ...] = (
         {},
         {"config": tmp_path / "one"},
         {"config": tmp_path / "two"},

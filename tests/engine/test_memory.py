@@ -1,6 +1,9 @@
 """What is done on cards of every size; and that parts which come and go make the same pictures."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +20,11 @@ from engine.memory import (
     measure_device_memory,
     weigh_models,
 )
+from tests.engine.conftest import Studio
 
 SDXL = Weights(unet=5_135_000_000, text=1_634_000_000, vae=167_000_000)
 WITH_CONTROL = replace(SDXL, controlnets=2_502_000_000)
-HD = {"width": 1024, "height": 1024}
+HD: dict[str, Any] = {"width": 1024, "height": 1024}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +77,7 @@ def test_a_cpu_needs_nothing() -> None:
     assert "nothing is needed" in str(UNLIMITED)
 
 
-def test_weights_are_counted_in_the_files(studio, engine: Engine) -> None:
+def test_weights_are_counted_in_the_files(studio: Studio, engine: Engine) -> None:
     spec = studio.spec(controls=(studio.control(),))
     found = weigh_models(studio.catalogue, spec, itemsize=4)
     pipe = engine.models.pipeline(spec, asker="test")
@@ -85,7 +89,7 @@ def test_weights_are_counted_in_the_files(studio, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("placement", [Placement.BY_PART, Placement.STREAMED])
-def test_parts_that_come_and_go_make_the_same_pictures(studio, engine: Engine, placement: Placement) -> None:
+def test_parts_that_come_and_go_make_the_same_pictures(studio: Studio, engine: Engine, placement: Placement) -> None:
     """On a CPU nothing moves, but every hook of accelerate and diffusers runs, between LoRAs and ControlNets too."""
     moving = Engine(studio.catalogue, device="cpu", dtype="float32")
     now = [Policy(placement, 4 * 2**20)]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import diffusers
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from tests.engine.conftest import HEIGHT, WIDTH
+from engine.diffuse import Engine
+from schemas.spec import ImageSpec
+from tests.engine.conftest import HEIGHT, WIDTH, Studio
 
 LAYERS = ("down_blocks.2", "mid")
 PIPELINES = {
@@ -19,24 +23,27 @@ PIPELINES = {
 }
 
 
-def pixels(engine, studio, *specs):
+def pixels(engine: Engine, studio: Studio, *specs: ImageSpec) -> list[np.ndarray]:
     rows = studio.render(engine, list(specs))
     assert all(row.error is None for row in rows), [row.error for row in rows]
     return [row.pixels.astype(int) for row in rows]
 
 
-def fields_of(studio, task):
-    return {
+def fields_of(studio: Studio, task: str) -> dict[str, Any]:
+    fields: dict[str, dict[str, Any]] = {
         "txt2img": {},
         "img2img": {"source": "a" * 64, "strength": 0.7},
         "inpaint": {"source": "a" * 64, "mask": "e" * 64, "strength": 1.0},
         "control": {"controls": (studio.control(),)},
-    }[task]
+    }
+    return fields[task]
 
 
 @pytest.mark.parametrize("task", list(PIPELINES))
 @pytest.mark.parametrize("guidance_scale", [4.0, 1.0])
-def test_a_row_of_a_batch_is_what_diffusers_makes_of_it(engine, studio, task, guidance_scale):
+def test_a_row_of_a_batch_is_what_diffusers_makes_of_it(
+    engine: Engine, studio: Studio, task: str, guidance_scale: float
+) -> None:
     pag = {"pag_scale": 6.0, "pag_applied_layers": LAYERS, "guidance_scale": guidance_scale}
     fields = fields_of(studio, task)
     spec = studio.spec(1, **fields, **pag)
@@ -51,7 +58,7 @@ def test_a_row_of_a_batch_is_what_diffusers_makes_of_it(engine, studio, task, gu
         force_zeros_for_empty_prompt=base.config.force_zeros_for_empty_prompt,
     )  # fmt: skip
     pipe.set_progress_bar_config(disable=True)
-    call = {"height": HEIGHT, "width": WIDTH}
+    call: dict[str, Any] = {"height": HEIGHT, "width": WIDTH}
     if task in ("img2img", "inpaint"):
         call = {"image": Image.fromarray(studio.sources["a" * 64]), "strength": spec.strength}
     if task == "inpaint":
@@ -70,7 +77,7 @@ def test_a_row_of_a_batch_is_what_diffusers_makes_of_it(engine, studio, task, gu
     assert np.abs(made - plain).max() > 1
 
 
-def test_it_is_taken_off_without_a_trace(engine, studio):
+def test_it_is_taken_off_without_a_trace(engine: Engine, studio: Studio) -> None:
     plain = pixels(engine, studio, studio.spec(1))[0]
     pixels(engine, studio, studio.spec(1, pag_scale=3.0, pag_applied_layers=("mid",)))
     np.testing.assert_array_equal(pixels(engine, studio, studio.spec(1))[0], plain)
@@ -79,7 +86,7 @@ def test_it_is_taken_off_without_a_trace(engine, studio):
     assert not any("PAG" in type(processor).__name__ for processor in unet.attn_processors.values())
 
 
-def test_the_interval_is_its_own_too_and_only_the_unet_is_perturbed(engine, studio):
+def test_the_interval_is_its_own_too_and_only_the_unet_is_perturbed(engine: Engine, studio: Studio) -> None:
     sizes, nets = [], []
     control = studio.control()
     spec = studio.spec(
@@ -97,7 +104,7 @@ def test_the_interval_is_its_own_too_and_only_the_unet_is_perturbed(engine, stud
     assert sizes == [3, 3, 3, 1, 1, 1] and nets == [2, 2, 2, 1, 1, 1]
 
 
-def test_a_layer_that_is_not_there_is_an_error_that_names_those_that_are(engine, studio):
+def test_a_layer_that_is_not_there_is_an_error_that_names_those_that_are(engine: Engine, studio: Studio) -> None:
     row = studio.render(engine, [studio.spec(0, pag_scale=3.0, pag_applied_layers=("down_blocks.0",))])[0]
     assert "PAG is asked for in 'down_blocks.0'; studio-tiny has self-attention in: down_blocks.1.att" in str(row.error)
     assert "mid_block.attentions.0" in str(row.error)

@@ -1,5 +1,9 @@
 """IP-Adapters with random weights, so what is proved is the path: against diffusers' own, on and off, row by row."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 import diffusers
 import numpy as np
 import pytest
@@ -12,14 +16,14 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from engine.diffuse import Engine
 from engine.model_files import ModelFiles
 from schemas.errors import RenderError
-from schemas.spec import Hires, ModelRef, ReferenceSpec
-from tests.engine.conftest import HEIGHT, WIDTH
+from schemas.spec import Hires, ImageSpec, ModelRef, ReferenceSpec
+from tests.engine.conftest import HEIGHT, WIDTH, Studio
 
 TOKENS, SEEN = 4, 24
 
 
 @pytest.fixture(scope="module")
-def shown(studio, tmp_path_factory):
+def shown(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> tuple[Engine, ModelFiles, Path]:
     """(engine, catalogue, folder): the small checkpoint, an image encoder, an IP-Adapter for its UNet."""
     folder = tmp_path_factory.mktemp("adapter")
     base = studio.catalogue.where("studio-tiny", asker="test")
@@ -57,17 +61,17 @@ def shown(studio, tmp_path_factory):
     return Engine(catalogue, device="cpu", dtype="float32"), catalogue, folder
 
 
-def reference(catalogue, image="a", scale=0.8):
+def reference(catalogue: ModelFiles, image: str = "a", scale: float = 0.8) -> ReferenceSpec:
     return ReferenceSpec(image=image * 64, model=ModelRef(alias="look", digest=catalogue.digest("look")), scale=scale)
 
 
-def pixels(engine, studio, *specs):
+def pixels(engine: Engine, studio: Studio, *specs: ImageSpec) -> list[np.ndarray]:
     rows = studio.render(engine, list(specs))
     assert all(row.error is None for row in rows), [row.error for row in rows]
     return [row.pixels.astype(int) for row in rows]
 
 
-def test_a_row_is_what_diffusers_makes_of_it(shown, studio):
+def test_a_row_is_what_diffusers_makes_of_it(shown: tuple[Engine, ModelFiles, Path], studio: Studio) -> None:
     engine, catalogue, folder = shown
     specs = [studio.spec(n, references=(reference(catalogue, "ab"[n]),)) for n in (0, 1)]
     made = pixels(engine, studio, *specs)[1]
@@ -88,7 +92,7 @@ def test_a_row_is_what_diffusers_makes_of_it(shown, studio):
     assert np.abs(made - plain).max() > 1
 
 
-def test_each_row_has_its_own_reference(shown, studio):
+def test_each_row_has_its_own_reference(shown: tuple[Engine, ModelFiles, Path], studio: Studio) -> None:
     engine, catalogue, _ = shown
     together = pixels(engine, studio, *(studio.spec(n, references=(reference(catalogue, "aba"[n]),)) for n in range(3)))
     alone = pixels(engine, studio, studio.spec(1, references=(reference(catalogue, "b"),)))[0]
@@ -96,7 +100,7 @@ def test_each_row_has_its_own_reference(shown, studio):
     assert np.abs(together[1] - alone).max() <= 1 < np.abs(together[1] - other).max()
 
 
-def test_it_is_taken_off_without_a_trace(shown, studio):
+def test_it_is_taken_off_without_a_trace(shown: tuple[Engine, ModelFiles, Path], studio: Studio) -> None:
     engine, catalogue, _ = shown
     plain = pixels(engine, studio, studio.spec(0))[0]
     pixels(engine, studio, studio.spec(0, references=(reference(catalogue),)))
@@ -107,7 +111,7 @@ def test_it_is_taken_off_without_a_trace(shown, studio):
     )
 
 
-def test_with_controls_loras_img2img_and_an_interval(shown, studio):
+def test_with_controls_loras_img2img_and_an_interval(shown: tuple[Engine, ModelFiles, Path], studio: Studio) -> None:
     engine, catalogue, _ = shown
     style = studio.lora().model_copy(update={"digest": catalogue.digest("studio-tiny/style")})
     made = pixels(
@@ -122,7 +126,7 @@ def test_with_controls_loras_img2img_and_an_interval(shown, studio):
     assert np.abs(made - plain).max() > 1
 
 
-def test_what_is_missing_is_named(shown, studio, tmp_path):
+def test_what_is_missing_is_named(shown: tuple[Engine, ModelFiles, Path], studio: Studio, tmp_path: Path) -> None:
     engine, catalogue, folder = shown
     row = engine.render([studio.spec(0, references=(reference(catalogue),))])[0]
     assert isinstance(row.error, RenderError) and "asset-0: its reference aaaaaaaaaaaa was not handed in" in str(
@@ -136,7 +140,9 @@ def test_what_is_missing_is_named(shown, studio, tmp_path):
     assert f"test/asset-0 asks for eye: nothing is at {tmp_path / 'nowhere'}" in said
 
 
-def test_the_image_encoder_is_part_of_the_adapters_digest(shown, tmp_path):
+def test_the_image_encoder_is_part_of_the_adapters_digest(
+    shown: tuple[Engine, ModelFiles, Path], tmp_path: Path
+) -> None:
     _, catalogue, folder = shown
     before = catalogue.digest("look")
     (tmp_path / "other").mkdir()

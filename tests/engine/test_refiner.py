@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import diffusers
 import numpy as np
 import pytest
@@ -9,33 +12,35 @@ import torch
 
 from engine.diffuse import Engine
 from engine.model_files import ModelFiles
-from schemas.spec import EmbeddingRef, ModelRef, Refiner
-from tests.engine.conftest import HEIGHT, WIDTH
+from schemas.spec import EmbeddingRef, ImageSpec, ModelRef, Refiner
+from tests.engine.conftest import HEIGHT, WIDTH, Studio
 from tests.untrained import make
 
 STEPS = 6
 
 
 @pytest.fixture(scope="module")
-def world(studio, tmp_path_factory):
+def world(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> tuple[Engine, ModelFiles]:
     """(engine, catalogue)"""
     catalogue = ModelFiles.read(make(tmp_path_factory.mktemp("untrained")))
     return Engine(catalogue, device="cpu", dtype="float32"), catalogue
 
 
-def refiner(catalogue, **fields):
+def refiner(catalogue: ModelFiles, **fields: Any) -> Refiner:
     ref = ModelRef(alias="untrained/refiner", digest=catalogue.digest("untrained/refiner"))
     return Refiner(model=ref, **{"denoising_start": 0.5} | fields)
 
 
-def pixels(engine, studio, *specs):
+def pixels(engine: Engine, studio: Studio, *specs: ImageSpec) -> list[np.ndarray]:
     rows = studio.render(engine, list(specs))
     assert all(row.error is None for row in rows), [row.error for row in rows]
     return [row.pixels.astype(int) for row in rows]
 
 
 @pytest.mark.parametrize(("guidance_scale", "rescale"), [(4.0, 0.3), (1.0, 0.0)])
-def test_a_row_of_a_batch_is_what_diffusers_two_pipelines_make_of_it(world, studio, guidance_scale, rescale):
+def test_a_row_of_a_batch_is_what_diffusers_two_pipelines_make_of_it(
+    world: tuple[Engine, ModelFiles], studio: Studio, guidance_scale: float, rescale: float
+) -> None:
     engine, catalogue = world
     fields = {
         "refiner": refiner(catalogue, aesthetic_score=7.0), "num_inference_steps": STEPS,
@@ -61,16 +66,17 @@ def test_a_row_of_a_batch_is_what_diffusers_two_pipelines_make_of_it(world, stud
     assert np.abs(made - plain).max() > 1
 
 
-def test_it_takes_over_where_it_is_told_and_leaves_nothing(world, studio):
+def test_it_takes_over_where_it_is_told_and_leaves_nothing(world: tuple[Engine, ModelFiles], studio: Studio) -> None:
     engine, catalogue = world
     plain = pixels(engine, studio, studio.spec(1))[0]
     spec = studio.spec(1, refiner=refiner(catalogue, denoising_start=2 / 3), num_inference_steps=STEPS)
     pixels(engine, studio, spec)
     calls = {"base": 0, "refiner": 0}
+    assert engine.models._refiner is not None
     unets = {"base": engine.models._base.unet, "refiner": engine.models._refiner[1].unet}
 
-    def counting(name):
-        def count(module, given, said):
+    def counting(name: str) -> Callable[..., None]:
+        def count(module: torch.nn.Module, given: Any, said: Any) -> None:
             calls[name] += 1
 
         return count
@@ -83,7 +89,9 @@ def test_it_takes_over_where_it_is_told_and_leaves_nothing(world, studio):
     np.testing.assert_array_equal(pixels(engine, studio, studio.spec(1))[0], plain)
 
 
-def test_long_prompts_controls_loras_and_embeddings_go_through(world, studio):
+def test_long_prompts_controls_loras_and_embeddings_go_through(
+    world: tuple[Engine, ModelFiles], studio: Studio
+) -> None:
     engine, catalogue = world
     word = EmbeddingRef(alias="untrained/muddy", digest=catalogue.digest("untrained/muddy"), token="muddy")
     fields = {
@@ -99,7 +107,7 @@ def test_long_prompts_controls_loras_and_embeddings_go_through(world, studio):
         assert np.abs(together[number] - pixels(engine, studio, spec)[0]).max() <= 1
 
 
-def test_the_record_names_it(world, studio):
+def test_the_record_names_it(world: tuple[Engine, ModelFiles], studio: Studio) -> None:
     engine, catalogue = world
     row = studio.render(engine, [studio.spec(0, refiner=refiner(catalogue), num_inference_steps=STEPS)])[0]
     assert row.models["untrained/refiner"] == catalogue.digest("untrained/refiner") and row.timings["refine"] > 0

@@ -1,15 +1,21 @@
 """Two passes told as one picture, the same way by both that make two passes."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from engine import hires, seam_repair
-from engine.rendered import combine
-from schemas.spec import Hires, SeamRepair
+from engine.diffuse import Engine
+from engine.rendered import Rendered, combine
+from schemas.spec import Hires, ImageSpec, SeamRepair
+from tests.engine.conftest import Studio
 from tests.engine.test_seam_repair import KEY, SLOPE
 
-PASSES = {
+PASSES: dict[str, tuple[Callable[..., list[Rendered]], dict[str, Any], dict[str, Any]]] = {
     "hires": (
         hires.render_two_passes,
         {"hires": Hires(width=32, height=24, strength=0.5)},
@@ -20,12 +26,12 @@ PASSES = {
 
 
 @pytest.mark.parametrize("name", PASSES)
-def test_stages_of_both_passes_are_summed(engine, studio, name):
+def test_stages_of_both_passes_are_summed(engine: Engine, studio: Studio, name: str) -> None:
     both, fields, pictures = PASSES[name]
     spec = studio.spec(0, source=KEY, strength=0.5, num_inference_steps=2, **fields)
-    passes = []
+    passes: list[Rendered] = []
 
-    def render(specs, **given):
+    def render(specs: Sequence[ImageSpec], **given: Any) -> list[Rendered]:
         """The engine's own; the first pass has a stage, and the second another, that the other one lacks."""
         rows = engine.render(specs, **given)
         rows = [

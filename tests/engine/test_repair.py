@@ -1,19 +1,24 @@
 """Repairing one place: enlarged while it is repainted, put back, nothing else touched."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.batch_rows import make_row
+from engine.diffuse import Engine
 from engine.pixels import cut_region, cut_surroundings, put_back
 from schemas.review import Changes, Region, apply_changes
 from schemas.spec import ImageSpec
-from tests.engine.conftest import HEIGHT, WIDTH
+from tests.engine.conftest import HEIGHT, WIDTH, Studio, get_pixels
 
 
 @pytest.fixture
-def small(studio):
+def small(studio: Studio) -> tuple[np.ndarray, dict[str, Any], dict[str, Any]]:
     """A mask of 10 x 8 px, and specs that repair it."""
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[30:38, 40:50] = 255
@@ -22,16 +27,20 @@ def small(studio):
     return mask, fields, pictures
 
 
-def test_outside_the_mask_nothing_changes_and_inside_something_does(engine, studio, small):
+def test_outside_the_mask_nothing_changes_and_inside_something_does(
+    engine: Engine, studio: Studio, small: tuple[np.ndarray, dict[str, Any], dict[str, Any]]
+) -> None:
     mask, fields, pictures = small
     source = pictures["sources"]["a" * 64]
-    for extra in ({}, {"controls": (studio.control(),)}):
-        row = engine.render([studio.spec(0, **fields, **extra)], **pictures)[0]
-        np.testing.assert_array_equal(row.pixels[mask == 0], source[mask == 0])
-        assert (row.pixels[mask == 255] != source[mask == 255]).any()
+    for controls in ((), (studio.control(),)):
+        made = get_pixels(engine.render([studio.spec(0, **fields, controls=controls)], **pictures)[0])
+        np.testing.assert_array_equal(made[mask == 0], source[mask == 0])
+        assert (made[mask == 255] != source[mask == 255]).any()
 
 
-def test_the_place_is_enlarged_while_it_is_repainted(studio, small):
+def test_the_place_is_enlarged_while_it_is_repainted(
+    studio: Studio, small: tuple[np.ndarray, dict[str, Any], dict[str, Any]]
+) -> None:
     """What a row hands to the pipeline is the box at the image's size: source, mask and conditions alike."""
     mask, fields, pictures = small
     control = studio.control()
@@ -39,24 +48,27 @@ def test_the_place_is_enlarged_while_it_is_repainted(studio, small):
         studio.spec(0, **fields, controls=(control,)), *(pictures[k] for k in ("sources", "conditions", "masks"))
     )
     box = cut_surroundings(mask, padding=6, width=WIDTH, height=HEIGHT)
+    assert box is not None and row.source is not None and row.mask is not None
     assert (box[2] - box[0]) / (box[3] - box[1]) == pytest.approx(WIDTH / HEIGHT, rel=0.1)
     assert box[2] - box[0] < WIDTH / 2
     lines = studio.conditions[control.condition_key(WIDTH, HEIGHT)]
     for given_, whole in ((row.source, pictures["sources"]["a" * 64]), (row.mask, mask), (row.conditions[0], lines)):
         np.testing.assert_array_equal(given_, cut_region(whole, box, width=WIDTH, height=HEIGHT))
-    assert (row.mask > 127).mean() > 4 * (mask > 127).mean()
+    assert np.mean(row.mask > 127) > 4 * (mask > 127).mean()
     round_trip = put_back(row.source, pictures["sources"]["a" * 64], box)
     assert np.abs(round_trip.astype(int) - pictures["sources"]["a" * 64]).mean() < 3
 
 
-def test_rows_with_boxes_of_their_own_do_not_depend_on_each_other(engine, studio, small):
+def test_rows_with_boxes_of_their_own_do_not_depend_on_each_other(
+    engine: Engine, studio: Studio, small: tuple[np.ndarray, dict[str, Any], dict[str, Any]]
+) -> None:
     mask, fields, pictures = small
     pictures["masks"]["d" * 64] = np.roll(mask, (-20, -30), (0, 1))
     specs = [studio.spec(0, **fields), studio.spec(1, **fields | {"mask": "d" * 64})]
     together = engine.render(specs, **pictures)
     alone = engine.render(specs[1:], **pictures)[0]
     assert together[1].batch_size == 2
-    assert np.abs(together[1].pixels.astype(int) - alone.pixels.astype(int)).max() <= 1
+    assert np.abs(get_pixels(together[1]).astype(int) - get_pixels(alone).astype(int)).max() <= 1
 
 
 @given(
@@ -66,7 +78,9 @@ def test_rows_with_boxes_of_their_own_do_not_depend_on_each_other(engine, studio
     st.sampled_from([(64, 48), (64, 64), (48, 96)]),
     st.data(),
 )
-def test_a_box_holds_the_mask_and_lies_in_the_picture(wide, tall, padding, size, data):
+def test_a_box_holds_the_mask_and_lies_in_the_picture(
+    wide: int, tall: int, padding: int, size: tuple[int, int], data: st.DataObject
+) -> None:
     x, y = data.draw(st.integers(0, wide - 2)), data.draw(st.integers(0, tall - 2))
     mask = np.zeros((tall, wide), np.uint8)
     right, bottom = data.draw(st.integers(x + 1, wide)), data.draw(st.integers(y + 1, tall))
@@ -77,7 +91,7 @@ def test_a_box_holds_the_mask_and_lies_in_the_picture(wide, tall, padding, size,
         assert 0 <= box[1] <= y and bottom <= box[3] <= tall
 
 
-def test_a_reviewers_region_is_repaired_this_way(studio):
+def test_a_reviewers_region_is_repaired_this_way(studio: Studio) -> None:
     spec = studio.spec(0)
     region = Region(x=0.2, y=0.3, width=0.1, height=0.1)
     again = apply_changes(spec, Changes(region=region), picture="3" * 64, mask="4" * 64)

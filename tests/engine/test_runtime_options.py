@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from engine.compiling import Compiler
 from engine.diffuse import Engine
 from engine.model_files import ModelFiles
 from engine.runtime_options import RuntimeOptions
-from schemas.settings import ROOT, Settings
+from schemas.settings import ROOT, Attention, Settings
 
 from .conftest import Studio
 
@@ -83,16 +84,16 @@ def test_batches_of_another_shape_do_not_share_a_size(studio: Studio) -> None:
 
 
 @pytest.mark.parametrize("kernel", ["math", "flash"])
-def test_every_attention_kernel_draws_the_same_picture(engine: Engine, studio: Studio, kernel: str) -> None:
+def test_every_attention_kernel_draws_the_same_picture(engine: Engine, studio: Studio, kernel: Attention) -> None:
     specs = [studio.spec(n) for n in range(2)]
-    other = Engine(engine.models.catalogue, device="cpu", dtype="float32", levers=RuntimeOptions(attention=kernel))  # type: ignore[arg-type]
+    other = Engine(engine.models.catalogue, device="cpu", dtype="float32", levers=RuntimeOptions(attention=kernel))
     made = studio.render(other, specs)
     assert apart(made, studio.render(engine, specs)) <= 1
     assert made[0].levers == {"attention": kernel}
 
 
 def test_a_measured_choice_is_kept(tmp_path: Path) -> None:
-    given = {"device": torch.device("cpu"), "dtype": torch.float32, "shape": SMALL, "folder": tmp_path}
+    given: dict[str, Any] = {"device": torch.device("cpu"), "dtype": torch.float32, "shape": SMALL, "folder": tmp_path}
     first = choose_backend("auto", **given)
     file = tmp_path / "attention.json"
     kept = json.loads(file.read_text())
@@ -113,7 +114,7 @@ def test_channels_last_changes_no_picture(engine: Engine, studio: Studio) -> Non
     specs = [studio.spec(n) for n in range(2)]
     other = Engine(engine.models.catalogue, device="cpu", dtype="float32", levers=RuntimeOptions(channels_last="on"))
     assert apart(studio.render(other, specs), studio.render(engine, specs)) <= 1
-    weight = other.models._base.unet.conv_in.weight  # type: ignore[union-attr]
+    weight = other.models._base.unet.conv_in.weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import diffusers
 import numpy as np
 import pytest
@@ -15,19 +18,21 @@ from engine.embeddings import read_inversion
 from engine.model_files import ModelFiles
 from engine.models import PIPELINES_SD15
 from engine.prompts import encode_prompts, list_encoders
-from schemas.spec import ControlSpec, ModelRef, Task
-from tests.engine.conftest import HEIGHT, WIDTH
+from schemas.spec import ControlSpec, ImageSpec, ModelRef, Task
+from tests.engine.conftest import HEIGHT, WIDTH, Studio
 from tests.untrained import make
 
 
 @pytest.fixture(scope="module")
-def world(studio, tmp_path_factory):
+def world(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> tuple[Engine, ModelFiles]:
     """(engine, catalogue)"""
     catalogue = ModelFiles.read(make(tmp_path_factory.mktemp("untrained")))
     return Engine(catalogue, device="cpu", dtype="float32"), catalogue
 
 
-def spec_of(studio, catalogue, seed, task="txt2img", *, control=False, **fields):
+def spec_of(
+    studio: Studio, catalogue: ModelFiles, seed: int, task: str = "txt2img", *, control: bool = False, **fields: Any
+) -> ImageSpec:
     fields["model"] = ModelRef(alias="untrained/sd15", digest=catalogue.digest("untrained/sd15"))
     if task != "txt2img":
         fields |= {"source": "ab"[seed % 2] * 64, "strength": 0.7}
@@ -43,7 +48,7 @@ def spec_of(studio, catalogue, seed, task="txt2img", *, control=False, **fields)
     return studio.spec(seed, **fields)
 
 
-def pixels(engine, studio, *specs):
+def pixels(engine: Engine, studio: Studio, *specs: ImageSpec) -> list[np.ndarray]:
     rows = studio.render(engine, list(specs))
     assert all(row.error is None for row in rows), [row.error for row in rows]
     return [row.pixels.astype(int) for row in rows]
@@ -51,7 +56,9 @@ def pixels(engine, studio, *specs):
 
 @pytest.mark.parametrize("control", [False, True], ids=["plain", "control"])
 @pytest.mark.parametrize("task", ["txt2img", "img2img", "inpaint"])
-def test_a_row_of_a_batch_is_what_diffusers_makes_of_it(world, studio, task, control):
+def test_a_row_of_a_batch_is_what_diffusers_makes_of_it(
+    world: tuple[Engine, ModelFiles], studio: Studio, task: str, control: bool
+) -> None:
     engine, catalogue = world
     spec = spec_of(studio, catalogue, 1, task, control=control)
     made = pixels(engine, studio, spec_of(studio, catalogue, 0, task, control=control), spec)[1]
@@ -61,11 +68,11 @@ def test_a_row_of_a_batch_is_what_diffusers_makes_of_it(world, studio, task, con
         parts["controlnet"] = engine.models._nets[spec.controls[0].model.digest]
     pipe = getattr(diffusers, PIPELINES_SD15[Task(task), control])(**parts, requires_safety_checker=False)
     pipe.set_progress_bar_config(disable=True)
-    call = {"height": HEIGHT, "width": WIDTH}
+    call: dict[str, Any] = {"height": HEIGHT, "width": WIDTH}
     if task != "txt2img":
-        call = {"image": Image.fromarray(studio.sources[spec.source]), "strength": spec.strength}
+        call = {"image": Image.fromarray(studio.sources[str(spec.source)]), "strength": spec.strength}
     if task == "inpaint":
-        call |= {"mask_image": Image.fromarray(studio.masks[spec.mask]), "height": HEIGHT, "width": WIDTH}
+        call |= {"mask_image": Image.fromarray(studio.masks[str(spec.mask)]), "height": HEIGHT, "width": WIDTH}
     if control:
         seen = Image.fromarray(studio.conditions[spec.controls[0].condition_key(WIDTH, HEIGHT)])
         call |= {"image" if task == "txt2img" else "control_image": seen, "controlnet_conditioning_scale": 0.8}
@@ -78,12 +85,14 @@ def test_a_row_of_a_batch_is_what_diffusers_makes_of_it(world, studio, task, con
     assert np.abs(made - np.rint(expected * 255))[inside].max() <= 1
 
 
-def test_prompts_are_read_as_diffusers_reads_them_and_clip_skip_leaves_layers_out(world, studio):
+def test_prompts_are_read_as_diffusers_reads_them_and_clip_skip_leaves_layers_out(
+    world: tuple[Engine, ModelFiles], studio: Studio
+) -> None:
     engine, catalogue = world
     pixels(engine, studio, spec_of(studio, catalogue, 0))
     base, prompt = engine.models._base, "a red boat in fog"
 
-    def states(clip_skip):
+    def states(clip_skip: int | None) -> torch.Tensor:
         said = encode_prompts(
             list_encoders(base), prompt, "unread", clip_skip=clip_skip, chunks=1, device=torch.device("cpu")
         )
@@ -100,12 +109,14 @@ def test_prompts_are_read_as_diffusers_reads_them_and_clip_skip_leaves_layers_ou
         torch.testing.assert_close(states(1), short(ids)[0])
 
 
-def test_long_prompts_embeddings_guidance_and_hires_go_through(world, studio, tmp_path):
+def test_long_prompts_embeddings_guidance_and_hires_go_through(
+    world: tuple[Engine, ModelFiles], studio: Studio, tmp_path: Path
+) -> None:
     engine, catalogue = world
     save_file({"emb_params": torch.randn(2, 64)}, tmp_path / "old.safetensors")
     inversion = read_inversion(tmp_path / "old.safetensors", token="old", digest="1", asker="x")
     assert inversion.sides[1] is None
-    fields = {
+    fields: dict[str, Any] = {
         "prompt": "a (red:1.3) boat " + "on the sea " * 40, "guidance_rescale": 0.3, "guidance_end": 0.7,
         "pag_scale": 2.0, "pag_applied_layers": ("down_blocks.0",), "seamless": "xy",
         "hires": {"width": 32, "height": 24, "strength": 0.5},
@@ -115,7 +126,7 @@ def test_long_prompts_embeddings_guidance_and_hires_go_through(world, studio, tm
     assert np.abs(together[1] - pixels(engine, studio, specs[1])[0]).max() <= 1
 
 
-def test_going_to_sdxl_and_back_leaves_no_trace(world, studio):
+def test_going_to_sdxl_and_back_leaves_no_trace(world: tuple[Engine, ModelFiles], studio: Studio) -> None:
     engine, catalogue = world
     before = pixels(engine, studio, spec_of(studio, catalogue, 1))[0]
     pixels(engine, studio, studio.spec(1))

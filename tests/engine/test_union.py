@@ -1,6 +1,9 @@
 """A ControlNet-Union beside ordinary ControlNets; random weights, so what is proved is the path, against diffusers'."""
 
+from __future__ import annotations
+
 import inspect
+from typing import Any
 
 import diffusers
 import numpy as np
@@ -12,14 +15,14 @@ from PIL import Image
 
 from engine.diffuse import Engine
 from engine.model_files import ModelFiles
-from schemas.spec import ControlSpec, ModelRef
-from tests.engine.conftest import HEIGHT, WIDTH
+from schemas.spec import ControlSpec, ImageSpec, ModelRef
+from tests.engine.conftest import HEIGHT, WIDTH, Studio
 
 MODES = {"canny": 3, "depth": 1}
 
 
 @pytest.fixture(scope="module")
-def union(studio, tmp_path_factory):
+def union(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> tuple[Engine, ModelFiles, Any]:
     """(engine, catalogue) with `studio-tiny`, its canny ControlNet, and a union of six conditions."""
     folder = tmp_path_factory.mktemp("union")
     base = studio.catalogue.where("studio-tiny", asker="test")
@@ -47,7 +50,9 @@ def union(studio, tmp_path_factory):
     return Engine(catalogue, device="cpu", dtype="float32"), catalogue, net
 
 
-def spec_with(studio, catalogue, seed, *kinds, model="union", **fields):
+def spec_with(
+    studio: Studio, catalogue: ModelFiles, seed: int, *kinds: str, model: str = "union", **fields: Any
+) -> ImageSpec:
     """Conditions are the studio's own pictures, one a kind, another for odd seeds."""
     controls = []
     for number, kind in enumerate(kinds):
@@ -63,7 +68,9 @@ def spec_with(studio, catalogue, seed, *kinds, model="union", **fields):
 
 
 @pytest.mark.parametrize("kinds", [("canny",), ("canny", "depth")])
-def test_a_row_is_what_diffusers_union_pipeline_makes_of_it(union, studio, kinds):
+def test_a_row_is_what_diffusers_union_pipeline_makes_of_it(
+    union: tuple[Engine, ModelFiles, Any], studio: Studio, kinds: tuple[str, ...]
+) -> None:
     engine, catalogue, net = union
     spec = spec_with(studio, catalogue, 1, *kinds, controlnet_conditioning_scale=0.7)
     rows = studio.render(engine, [spec_with(studio, catalogue, 0, *kinds, controlnet_conditioning_scale=0.7), spec])
@@ -84,7 +91,9 @@ def test_a_row_is_what_diffusers_union_pipeline_makes_of_it(union, studio, kinds
     assert np.abs(rows[1].pixels.astype(int) - np.rint(expected * 255)).max() <= 1
 
 
-def test_conditions_of_one_union_share_a_forward_and_rest_when_off(union, studio):
+def test_conditions_of_one_union_share_a_forward_and_rest_when_off(
+    union: tuple[Engine, ModelFiles, Any], studio: Studio
+) -> None:
     engine, catalogue, _ = union
     studio.render(engine, [spec_with(studio, catalogue, 0, "canny")])
     calls = []
@@ -100,7 +109,9 @@ def test_conditions_of_one_union_share_a_forward_and_rest_when_off(union, studio
     assert calls == []
 
 
-def test_a_union_and_an_ordinary_one_together_do_not_depend_on_the_batch(union, studio):
+def test_a_union_and_an_ordinary_one_together_do_not_depend_on_the_batch(
+    union: tuple[Engine, ModelFiles, Any], studio: Studio
+) -> None:
     engine, catalogue, _ = union
     specs = []
     for seed in (0, 1, 2):
@@ -113,7 +124,7 @@ def test_a_union_and_an_ordinary_one_together_do_not_depend_on_the_batch(union, 
     assert np.abs(together[1].pixels.astype(int) - alone.pixels.astype(int)).max() <= 1
 
 
-def test_a_union_without_a_mode_says_what_to_give(union, studio):
+def test_a_union_without_a_mode_says_what_to_give(union: tuple[Engine, ModelFiles, Any], studio: Studio) -> None:
     engine, catalogue, _ = union
     ref = ModelRef(alias="union", digest=catalogue.digest("union"))
     row = studio.render(engine, [studio.spec(0, controls=(ControlSpec(type="pose", image="c" * 64, model=ref),))])[0]
@@ -122,7 +133,7 @@ def test_a_union_without_a_mode_says_what_to_give(union, studio):
     )
 
 
-def test_the_catalogue_serves_a_unions_modes(union):
+def test_the_catalogue_serves_a_unions_modes(union: tuple[Engine, ModelFiles, Any]) -> None:
     catalogue = union[1]
     assert catalogue.controlnet("studio-tiny", "depth", asker="x").alias == "union"
     assert catalogue.controlnet("studio-tiny", "canny", asker="x").alias == "canny"

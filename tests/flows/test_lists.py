@@ -7,8 +7,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from flows.__main__ import app
 from schemas.errors import InputError

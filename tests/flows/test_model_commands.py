@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -38,7 +39,7 @@ def said(*arguments: str, code: int = 0) -> str:
     return result.output
 
 
-def lines(*arguments: str, code: int = 0):
+def lines(*arguments: str, code: int = 0) -> list[Any]:
     return [json.loads(line) for line in said(*arguments, code=code).splitlines()]
 
 
@@ -73,7 +74,9 @@ def test_show_says_the_file_where_it_fits_and_who_used_it(stack: Stack) -> None:
         said("show", "studio-tinny")
 
 
-def test_check_says_every_problem_and_the_exit_code(stack: Stack, tmp_path: Path, monkeypatch) -> None:
+def test_check_says_every_problem_and_the_exit_code(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "5 looked at, 0 with problems" in said("check")
     path = tmp_path / "catalogue.yaml"
     base = f"studio-tiny: {{kind: checkpoint, path: {ROOT}/models/studio-tiny, size: 1001, config: nowhere}}\n"

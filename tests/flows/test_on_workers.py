@@ -175,7 +175,7 @@ def test_a_studio_s_report_has_the_engine_s_notes(
             run_flow(render, flow_run=run, parameters=run.parameters)
 
     monkeypatch.setattr(local.engine, "_forward", narrow)
-    monkeypatch.setattr(local.engine.room, "_most", {})
+    monkeypatch.setattr(local.engine.batch_sizer, "_most", {})
     with use_parts(local), Worker(client, make):
         ended = list(on_workers(shifts, night=number, until=None))
         report = local.store.get(write_report.fn(Morning(number, outcome="complete"))).decode()
@@ -186,6 +186,6 @@ def test_a_studio_s_report_has_the_engine_s_notes(
     assert (end.outcome, end.notes) == ("complete", {note: 4})
 
     submit_to(local, write_manifest(tmp_path / "later", PLAIN.replace("seeds: 4", "seeds: [8, 9, 10, 11]")))
-    local.engine.room._most.clear()
+    local.engine.batch_sizer._most.clear()
     result = night(local)
     assert f"- {note} (4 images)" in local.store.get(result["report"]).decode(), "one machine"

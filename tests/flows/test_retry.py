@@ -25,6 +25,11 @@ class _Answers(BaseHTTPRequestHandler):
         pass
 
 
+def answer_twice(server: HTTPServer) -> None:
+    server.handle_request()
+    server.handle_request()
+
+
 def test_a_server_that_comes_back_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     port = free_port()
     tries = []
@@ -33,7 +38,7 @@ def test_a_server_that_comes_back_is_waited_for(caplog: pytest.LogCaptureFixture
         tries.append(1)
         if len(tries) == 2:  # it is back, and not ready at once
             server = HTTPServer(("127.0.0.1", port), _Answers)
-            threading.Thread(target=lambda: [server.handle_request() for _ in range(2)], daemon=True).start()
+            threading.Thread(target=answer_twice, args=(server,), daemon=True).start()
         return httpx.get(f"http://127.0.0.1:{port}/").raise_for_status().status_code
 
     with caplog.at_level(logging.WARNING):

@@ -4,6 +4,7 @@ bench/checkpoint.py asks the same at length."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,12 +63,12 @@ def test_weights_are_safetensors_in_half_precision_and_finite() -> None:
 
 
 @pytest.mark.parametrize("kind", [StableDiffusionXLImg2ImgPipeline, StableDiffusionXLInpaintPipeline])
-def test_the_other_pipelines_load_the_folder(kind: type) -> None:
+def test_the_other_pipelines_load_the_folder(kind: Any) -> None:
     assert kind.from_pretrained(FOLDER, use_safetensors=True).vae_scale_factor == 4
 
 
 @pytest.mark.parametrize("kind", [StableDiffusionXLControlNetPipeline, StableDiffusionXLControlNetImg2ImgPipeline])
-def test_the_controlnet_pipelines_load_the_folder(kind: type) -> None:
+def test_the_controlnet_pipelines_load_the_folder(kind: Any) -> None:
     assert kind.from_pretrained(FOLDER, controlnet=controlnet("depth"), use_safetensors=True).vae_scale_factor == 4
 
 
@@ -86,7 +87,7 @@ def test_the_same_seed_is_the_same_picture(base: StableDiffusionXLPipeline) -> N
 @pytest.mark.parametrize(
     "kind", [EulerAncestralDiscreteScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler]
 )
-def test_other_schedulers_walk_to_a_clean_picture(base: StableDiffusionXLPipeline, kind: type) -> None:
+def test_other_schedulers_walk_to_a_clean_picture(base: StableDiffusionXLPipeline, kind: Any) -> None:
     kept = base.scheduler
     base.scheduler = kind.from_config(kept.config)
     (image,) = sample(base, ["a red shield on a white background, flat"], steps=12)

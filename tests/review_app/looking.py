@@ -22,11 +22,12 @@ PAGES = ("inbox", "grid", "conflicts", "assets", "submit", "nights", "decisions"
 
 def main(url: str, folder: Path, pages: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    path = chromium_path()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path(), args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         for scheme in ("light", "dark"):
             for size, (width, height) in SIZES.items():
-                context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+                context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
                 context.add_cookies([{"name": "dailies_reviewer", "value": "Noor%20Vos", "url": url}])
                 page = context.new_page()
                 page.on("pageerror", lambda error: print("error in the page:", error))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from schemas.review import Choice, Reason, Verdict
-from tests.review_app.conftest import House
+from schemas.spec import ImageSpec
+from tests.review_app.conftest import House, Visit
 
 pytestmark = pytest.mark.browser
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
@@ -20,7 +23,9 @@ def violations(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page(house: House, stocked, inbox, visit, scheme: str):  # type: ignore[no-untyped-def]
+def test_every_page(
+    house: House, stocked: Callable[..., list[ImageSpec]], inbox: Visit, visit: Visit, scheme: str
+) -> None:
     for number, spec in enumerate(stocked(6)[:4]):
         verdict = Verdict.REJECT if number == 3 else Verdict.APPROVE
         reasons = (Reason.HANDS,) if number == 3 else ()

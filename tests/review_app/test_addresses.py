@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from schemas.review import Choice, Verdict
-from tests.review_app.conftest import House, on_screen, saved
+from schemas.spec import ImageSpec
+from tests.review_app.conftest import House, Visit, on_screen, saved
 
 pytestmark = pytest.mark.browser
 
 
-def test_the_inbox_keeps_its_filter_in_the_address_and_copies_a_link(house: House, stocked, visit, request):  # type: ignore[no-untyped-def]
+def test_the_inbox_keeps_its_filter_in_the_address_and_copies_a_link(
+    house: House, stocked: Callable[..., list[ImageSpec]], visit: Visit, request: pytest.FixtureRequest
+) -> None:
     specs = stocked(4)
     page = visit(f"?project={quote(request.node.name)}", permissions=["clipboard-read", "clipboard-write"])
     page.wait_for_selector(".stage[data-painted]")
@@ -34,28 +38,32 @@ def test_the_inbox_keeps_its_filter_in_the_address_and_copies_a_link(house: Hous
     [
         (f"?image={'0' * 64}", "there is no such image here"),
         ("?image=<b>x</b>", "which is no image's digest"),
-        ("?check=elbows", "asks for the check “elbows”"),
-        ("?project=Nowhere", "asks for the project “Nowhere”"),
+        ("?check=elbows", "no check “elbows”"),
+        ("?project=Nowhere", "no project “Nowhere”"),
     ],
 )
-def test_a_link_that_cannot_be_followed_says_why(stocked, visit, path: str, sentence: str):  # type: ignore[no-untyped-def]
+def test_a_link_that_cannot_be_followed_says_why(
+    stocked: Callable[..., list[ImageSpec]], visit: Visit, path: str, sentence: str
+) -> None:
     stocked(2)
     page = visit(path)
     expect(page.locator(".notice.bad")).to_contain_text(sentence)
 
 
-def test_links_of_the_other_pages(house: House, stocked, visit, request):  # type: ignore[no-untyped-def]
+def test_links_of_the_other_pages(
+    house: House, stocked: Callable[..., list[ImageSpec]], visit: Visit, request: pytest.FixtureRequest
+) -> None:
     specs = stocked(3, asset="Linked Asset")
     house.ledger.decide(Choice(image=specs[0].digest, revision=0, verdict=Verdict.APPROVE), reviewer="Noor")
     project = quote(request.node.name)
     page = visit(f"assets?project={project}&image={specs[1].digest}")
     expect(page.get_by_role("dialog")).to_contain_text("Linked Asset")
     for path, sentence in (
-        (f"assets?project={project}&asset=Other", "asks for the asset “Other”"),
-        ("nights?night=999999", "asks for the night “999999”"),
-        ("grid?project=Nowhere", "asks for the project “Nowhere”"),
+        (f"assets?project={project}&asset=Other", "no asset “Other”"),
+        ("nights?night=999999", "no night “999999”"),
+        ("grid?project=Nowhere", "no project “Nowhere”"),
         (f"library?like={'0' * 64}", "there is no such image here"),
-        ("decisions?verdict=maybe", "asks for the verdict “maybe”"),
+        ("decisions?verdict=maybe", "no verdict “maybe”"),
     ):
         page.goto(f"{house.url}/{path}")
         expect(page.get_by_test_id("stAlert").filter(has_text=sentence)).to_be_visible()
@@ -64,7 +72,9 @@ def test_links_of_the_other_pages(house: House, stocked, visit, request):  # typ
     expect(page.locator(".sheet .tile")).to_have_count(1)
 
 
-def test_undo_reaches_what_was_decided_before_and_elsewhere(house: House, stocked, inbox, request):  # type: ignore[no-untyped-def]
+def test_undo_reaches_what_was_decided_before_and_elsewhere(
+    house: House, stocked: Callable[..., list[ImageSpec]], inbox: Visit, request: pytest.FixtureRequest
+) -> None:
     specs = stocked(5)
     for spec in specs[:3]:
         house.ledger.decide(Choice(image=spec.digest, revision=0, verdict=Verdict.APPROVE), reviewer="Ulla")
@@ -94,7 +104,7 @@ def test_undo_reaches_what_was_decided_before_and_elsewhere(house: House, stocke
     ],
     ids=["azerty", "czech", "qwerty", "numpad", "azerty Q", "azerty A", "cyrillic", "azerty q", "qwertz Z", "qwertz Y"],
 )  # fmt: skip
-def test_keys_on_every_layout(browser, key: str, code: str, does: str):  # type: ignore[no-untyped-def]
+def test_keys_on_every_layout(browser: Browser, key: str, code: str, does: str) -> None:
     from tests.review_app.test_scripts import FILES, joined
 
     page = browser.new_page()
@@ -107,7 +117,9 @@ def test_keys_on_every_layout(browser, key: str, code: str, does: str):  # type:
     assert found == does
 
 
-def test_the_decisions_filter_starts_at_all_and_changes_no_name(house: House, stocked, visit):  # type: ignore[no-untyped-def]
+def test_the_decisions_filter_starts_at_all_and_changes_no_name(
+    house: House, stocked: Callable[..., list[ImageSpec]], visit: Visit
+) -> None:
     specs = stocked(2)
     for spec, who in zip(specs, ("Ada", "Noor"), strict=True):
         house.ledger.decide(Choice(image=spec.digest, revision=0, verdict=Verdict.APPROVE), reviewer=who)

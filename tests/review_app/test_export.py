@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,10 @@ def test_a_semicolon_begins_no_formula() -> None:
 
 
 def test_the_file_reads_back() -> None:
-    rows = [{"note": 'a "quoted", line\nand more', "seconds": 1.5}, {"note": RUNS, "seconds": None}]
+    rows: list[dict[str, Any]] = [
+        {"note": 'a "quoted", line\nand more', "seconds": 1.5},
+        {"note": RUNS, "seconds": None},
+    ]
     text = as_csv(rows, ("note", "seconds")).decode("utf-8-sig")
     read = list(csv.DictReader(io.StringIO(text, newline="")))
     assert [row["note"] for row in read] == ['a "quoted", line\nand more', f"'{RUNS}"]

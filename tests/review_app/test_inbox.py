@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from schemas.review import Choice, Mark, Verdict
-from tests.review_app.conftest import House, on_screen, saved
+from schemas.spec import ImageSpec
+from tests.review_app.conftest import House, Visit, on_screen, saved
 
 pytestmark = pytest.mark.browser
 
@@ -36,7 +38,9 @@ def press_on(page: Page, key: str) -> str:
     )
 
 
-def test_reviewed_by_keyboard(house: House, stocked, inbox, request):  # type: ignore[no-untyped-def]
+def test_reviewed_by_keyboard(
+    house: House, stocked: Callable[..., list[ImageSpec]], inbox: Visit, request: pytest.FixtureRequest
+) -> None:
     specs = stocked(6)
     page = inbox()
     assert on_screen(page) == specs[0].digest
@@ -81,10 +85,12 @@ def test_reviewed_by_keyboard(house: House, stocked, inbox, request):  # type: i
     assert waiting == {specs[3].digest, specs[5].digest}
 
 
-def test_a_burst_decides_what_was_on_screen(house: House, stocked, inbox, request):  # type: ignore[no-untyped-def]
+def test_a_burst_decides_what_was_on_screen(
+    house: House, stocked: Callable[..., list[ImageSpec]], inbox: Visit, request: pytest.FixtureRequest
+) -> None:
     stocked(60)
     page = inbox()
-    pressed = {}
+    pressed: dict[str, str] = {}
     while len(pressed) < 40:
         reject = len(pressed) % 4 == 3
         if reject and on_screen(page):
@@ -98,7 +104,9 @@ def test_a_burst_decides_what_was_on_screen(house: House, stocked, inbox, reques
     assert {image: [d.verdict for d in ds] for image, ds in found.items()} == {i: [v] for i, v in pressed.items()}
 
 
-def test_a_stale_page_is_refused_and_says_so(house: House, stocked, inbox, request):  # type: ignore[no-untyped-def]
+def test_a_stale_page_is_refused_and_says_so(
+    house: House, stocked: Callable[..., list[ImageSpec]], inbox: Visit, request: pytest.FixtureRequest
+) -> None:
     specs = stocked(4)
     page = inbox()
     house.ledger.decide(
@@ -116,7 +124,9 @@ def test_a_stale_page_is_refused_and_says_so(house: House, stocked, inbox, reque
     assert [d.verdict for d in decisions(house, request.node.name)[specs[0].digest]] == ["reject"]
 
 
-def test_an_undo_never_takes_back_what_another_decided(house: House, stocked, inbox, request):  # type: ignore[no-untyped-def]
+def test_an_undo_never_takes_back_what_another_decided(
+    house: House, stocked: Callable[..., list[ImageSpec]], inbox: Visit, request: pytest.FixtureRequest
+) -> None:
     specs = stocked(3)
     page = inbox()
     house.ledger.decide(Choice(image=specs[0].digest, revision=0, verdict=Verdict.APPROVE), reviewer="Ada")
@@ -127,7 +137,9 @@ def test_an_undo_never_takes_back_what_another_decided(house: House, stocked, in
     assert [d.verdict for d in decisions(house, request.node.name)[specs[0].digest]] == ["approve"]
 
 
-def test_nothing_fires_while_typing_or_under_a_dialog(house: House, stocked, inbox, request):  # type: ignore[no-untyped-def]
+def test_nothing_fires_while_typing_or_under_a_dialog(
+    house: House, stocked: Callable[..., list[ImageSpec]], inbox: Visit, request: pytest.FixtureRequest
+) -> None:
     stocked(3)
     page = inbox()
     page.keyboard.press("h")
@@ -143,7 +155,9 @@ def test_nothing_fires_while_typing_or_under_a_dialog(house: House, stocked, inb
     assert decisions(house, request.node.name) == {}
 
 
-def test_everything_has_a_button(house: House, stocked, inbox, request):  # type: ignore[no-untyped-def]
+def test_everything_has_a_button(
+    house: House, stocked: Callable[..., list[ImageSpec]], inbox: Visit, request: pytest.FixtureRequest
+) -> None:
     specs = stocked(5)
     page = inbox()
     page.get_by_role("button", name="Approve A", exact=True).click()
@@ -162,7 +176,7 @@ def test_everything_has_a_button(house: House, stocked, inbox, request):  # type
     ]  # fmt: skip
 
 
-def test_nothing_is_called_saved_before_it_is(stocked, inbox):  # type: ignore[no-untyped-def]
+def test_nothing_is_called_saved_before_it_is(stocked: Callable[..., list[ImageSpec]], inbox: Visit) -> None:
     stocked(3)
     page = inbox()
     for act in ("approve", "approve", "undo"):
@@ -173,10 +187,13 @@ def test_nothing_is_called_saved_before_it_is(stocked, inbox):  # type: ignore[n
         saved(page)
 
 
-def test_regions_are_fractions_and_go_with_the_decision(house: House, stocked, inbox, request):  # type: ignore[no-untyped-def]
+def test_regions_are_fractions_and_go_with_the_decision(
+    house: House, stocked: Callable[..., list[ImageSpec]], inbox: Visit, request: pytest.FixtureRequest
+) -> None:
     specs = stocked(3)
     page = inbox()
     box = page.locator(".canvas").bounding_box()
+    assert box is not None
     page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + box["height"] * 0.5)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.75, steps=4)

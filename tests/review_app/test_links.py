@@ -39,9 +39,11 @@ def links(folder: FolderStore, clock: Clock) -> Links:
 
 def ask(links: Links, url: str) -> tuple[int, bytes, str]:
     from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
     from starlette.routing import Route
 
-    async def answer(request):  # type: ignore[no-untyped-def]
+    async def answer(request: Request) -> Response:
         asked = request.query_params
         return answer_picture(links, request.path_params["key"], asked.get("until", ""), asked.get("sign", ""))
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
 from bench.review import PROBE, screen
 from schemas.review import Verdict
-from tests.review_app.conftest import House, on_screen, saved
+from schemas.spec import ImageSpec
+from tests.review_app.conftest import House, Visit, on_screen, saved
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -22,7 +24,9 @@ def test_two_hundred_images_at_ten_keys_a_second() -> None:
 
 
 @pytest.mark.timeout(900)
-def test_two_browsers_and_four_hundred_images(house: House, stocked, inbox, request):  # type: ignore[no-untyped-def]
+def test_two_browsers_and_four_hundred_images(
+    house: House, stocked: Callable[..., list[ImageSpec]], inbox: Visit, request: pytest.FixtureRequest
+) -> None:
     specs = stocked(400)
     pages = {who: inbox(who) for who in ("Noor", "Ada")}
     for page in pages.values():

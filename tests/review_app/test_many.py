@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import expect
 
 from schemas.review import Choice, Reason, Verdict
-from tests.review_app.conftest import House, a_house
+from tests.review_app.conftest import House, Visit, a_house
 from tests.review_app.stocked import stock
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def led(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+def led(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     house = a_house(tmp_path_factory.mktemp("led"))
     house.environment |= {"DAILIES_ROLES": '{"Lea": "lead"}', "DAILIES_ROLES_WITHOUT_SIGN_IN": "true"}
     house.start()
@@ -28,7 +30,7 @@ def newest(house: House, project: str) -> dict[str, str]:
     return {one.decision.image: one.decision.verdict for one in house.ledger.decisions(project=project, limit=None)}
 
 
-def test_the_best_of_an_asset_in_one_act(led: House, visit):  # type: ignore[no-untyped-def]
+def test_the_best_of_an_asset_in_one_act(led: House, visit: Visit) -> None:
     specs = stock(led.ledger, led.store, images=5, size=96, project="Best", asset="Sword")
     page = visit("grid", at=led)
     tiles = page.locator(".sheet .tile")
@@ -56,7 +58,7 @@ def test_the_best_of_an_asset_in_one_act(led: House, visit):  # type: ignore[no-
     expect(page.get_by_text("What the checks would have told")).to_be_visible()
 
 
-def test_a_tournament_decides_all_in_one_act_and_is_taken_back(led: House, visit):  # type: ignore[no-untyped-def]
+def test_a_tournament_decides_all_in_one_act_and_is_taken_back(led: House, visit: Visit) -> None:
     specs = stock(led.ledger, led.store, images=4, size=96, project="Cup", asset="Axe")
     page = visit("grid", at=led)
     page.get_by_role("button", name="A or B").click()
@@ -84,7 +86,7 @@ def test_a_tournament_decides_all_in_one_act_and_is_taken_back(led: House, visit
         led.ledger.decide(Choice(image=spec.digest, revision=2, verdict=Verdict.APPROVE), reviewer="Noor")
 
 
-def test_two_reviews_are_blind_and_a_lead_settles(led: House, visit):  # type: ignore[no-untyped-def]
+def test_two_reviews_are_blind_and_a_lead_settles(led: House, visit: Visit) -> None:
     (spec,) = stock(led.ledger, led.store, images=1, size=96, double=True, project="Twice")
     said = {"verdict": Verdict.REJECT, "reasons": (Reason.OFF_BRAND,), "note": "not our blue"}
     led.ledger.decide(Choice(image=spec.digest, revision=0, **said), reviewer="Ada")
@@ -107,7 +109,7 @@ def test_two_reviews_are_blind_and_a_lead_settles(led: House, visit):  # type: i
     assert (standing.verdict, standing.reviewer, standing.reasons) == ("reject", "Lea", ["off brand"])
 
 
-def test_a_viewer_decides_nothing(led: House, visit, tmp_path):  # type: ignore[no-untyped-def]
+def test_a_viewer_decides_nothing(led: House, visit: Visit, tmp_path: Path) -> None:
     house = a_house(tmp_path / "home")
     house.environment["DAILIES_DEFAULT_ROLE"] = "viewer"
     stock(house.ledger, house.store, images=2, size=96)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.flows.studio import PLAIN
-from tests.review_app.conftest import a_house
+from tests.review_app.conftest import Visit, a_house
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.mark.timeout(600)
-def test_what_is_submitted_now_is_made_now(visit, tmp_path):  # type: ignore[no-untyped-def]
+def test_what_is_submitted_now_is_made_now(visit: Visit, tmp_path: Path) -> None:
     house = a_house(tmp_path / "home")
     house.start()
     try:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from schemas.review import Choice, Verdict
-from tests.review_app.conftest import House, on_screen
+from schemas.spec import ImageSpec
+from tests.review_app.conftest import House, Visit, on_screen
 from tests.review_app.stocked import retake_one
 
 pytestmark = pytest.mark.browser
@@ -28,7 +30,9 @@ def settled(page: Page) -> None:
     page.wait_for_timeout(250)
 
 
-def test_somebody_is_asked_for_a_name_once(house: House, stocked, visit, request):  # type: ignore[no-untyped-def]
+def test_somebody_is_asked_for_a_name_once(
+    house: House, stocked: Callable[..., list[ImageSpec]], visit: Visit, request: pytest.FixtureRequest
+) -> None:
     stocked(2)
     page = visit(who="")
     page.get_by_label("Your name").fill("Ina Berg")
@@ -42,7 +46,9 @@ def test_somebody_is_asked_for_a_name_once(house: House, stocked, visit, request
     expect(page.get_by_label("Your name")).to_be_visible()
 
 
-def test_assets_show_every_take_in_its_line(house: House, stocked, visit, request):  # type: ignore[no-untyped-def]
+def test_assets_show_every_take_in_its_line(
+    house: House, stocked: Callable[..., list[ImageSpec]], visit: Visit, request: pytest.FixtureRequest
+) -> None:
     specs = stocked(3, asset="One Asset")
     child = retake_one(house.ledger, house.store, specs[1], size=96)
     page = visit(f"assets?project={request.node.name}")
@@ -61,7 +67,9 @@ def test_assets_show_every_take_in_its_line(house: House, stocked, visit, reques
     expect(page.locator(".beside")).to_contain_text("take 1")
 
 
-def test_submit_shows_complaints_at_their_lines_and_takes_what_is_sound(house: House, visit, tmp_path: Path):  # type: ignore[no-untyped-def]
+def test_submit_shows_complaints_at_their_lines_and_takes_what_is_sound(
+    house: House, visit: Visit, tmp_path: Path
+) -> None:
     page = visit("submit", who="Mara")
     broken = tmp_path / "broken.yaml"
     broken.write_text(
@@ -89,7 +97,9 @@ def test_submit_shows_complaints_at_their_lines_and_takes_what_is_sound(house: H
     assert house.store.get(submission.object_key) == sound.read_bytes()
 
 
-def test_nights_and_their_failures(house: House, stocked, visit, request):  # type: ignore[no-untyped-def]
+def test_nights_and_their_failures(
+    house: House, stocked: Callable[..., list[ImageSpec]], visit: Visit, request: pytest.FixtureRequest
+) -> None:
     specs = stocked(2)
     night = house.ledger.nights(1)[0].id
     from tests.making import a_spec, planned
@@ -112,7 +122,9 @@ def test_nights_and_their_failures(house: House, stocked, visit, request):  # ty
     assert specs
 
 
-def test_decisions_export_what_is_there(house: House, stocked, visit, request):  # type: ignore[no-untyped-def]
+def test_decisions_export_what_is_there(
+    house: House, stocked: Callable[..., list[ImageSpec]], visit: Visit, request: pytest.FixtureRequest
+) -> None:
     specs = stocked(2)
     choice = Choice(image=specs[0].digest, revision=0, verdict=Verdict.REJECT, note='=1+1, "quoted"\nand a line')
     house.ledger.decide(choice, reviewer="Ada")
@@ -126,7 +138,9 @@ def test_decisions_export_what_is_there(house: House, stocked, visit, request): 
     assert (row["verdict"], row["stands"], row["reviewer"]) == ("reject", "True", "Ada")
 
 
-def test_text_from_outside_is_text(house: House, stocked, visit, request):  # type: ignore[no-untyped-def]
+def test_text_from_outside_is_text(
+    house: House, stocked: Callable[..., list[ImageSpec]], visit: Visit, request: pytest.FixtureRequest
+) -> None:
     asked: list[str] = []
     text = " ".join(HOSTILE)
     specs = stocked(3, asset=text[:190], prompt=text, negative_prompt=text, variant=text[:190])

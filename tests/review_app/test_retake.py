@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from schemas.review import Changes, Region, apply_changes
-from schemas.spec import Hires, Refiner
+from schemas.spec import Hires, ImageSpec, Refiner
 from tasks.planning.retake import put_mask
 from tests.making import MODEL
-from tests.review_app.conftest import House, saved
+from tests.review_app.conftest import House, Visit, saved
 from tests.review_app.test_inbox import decisions
 
 pytestmark = pytest.mark.browser
 
 
-def test_a_reason_fills_the_panel_and_leaves_what_was_typed(house: House, stocked, inbox, request):  # type: ignore[no-untyped-def]
+def test_a_reason_fills_the_panel_and_leaves_what_was_typed(
+    house: House, stocked: Callable[..., list[ImageSpec]], inbox: Visit, request: pytest.FixtureRequest
+) -> None:
     (spec, *_) = stocked(3)  # the first has a canny control
     page = inbox()
     page.keyboard.press("t")
@@ -45,13 +48,16 @@ def shown_fields(page: Page) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("place", [0, 2], ids=["two passes and a refiner", "a texture from a source"])
-def test_every_field_that_is_shown_is_the_childs(house: House, stocked, inbox, request, place: int):  # type: ignore[no-untyped-def]
+def test_every_field_that_is_shown_is_the_childs(
+    house: House, stocked: Callable[..., list[ImageSpec]], inbox: Visit, request: pytest.FixtureRequest, place: int
+) -> None:
     second = {"hires": Hires(width=48, height=48, strength=0.5), "refiner": Refiner(model=MODEL)}
     specs = stocked(3, **({} if place else second))
     page = inbox()
     for _ in range(place):
         page.keyboard.press("ArrowRight")
     box = page.locator(".canvas").bounding_box()
+    assert box is not None
     page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.2)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.6, steps=4)
@@ -81,7 +87,9 @@ def as_json(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
 
-def test_what_the_night_would_refuse_is_refused_in_the_panel(house: House, stocked, inbox, request):  # type: ignore[no-untyped-def]
+def test_what_the_night_would_refuse_is_refused_in_the_panel(
+    house: House, stocked: Callable[..., list[ImageSpec]], inbox: Visit, request: pytest.FixtureRequest
+) -> None:
     stocked(3)
     page = inbox()
     page.keyboard.press("ArrowRight")

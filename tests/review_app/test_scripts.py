@@ -35,7 +35,7 @@ def place_of(line: int) -> str:
 
 
 @pytest.mark.parametrize("command", [["lint", "--compact"], ["check"]], ids=["lint", "types"])
-def test_the_scripts_are_clean(tmp_path: Path, command: list[str]):
+def test_the_scripts_are_clean(tmp_path: Path, command: list[str]) -> None:
     module = tmp_path / "viewer.js"
     module.write_text(joined(FILES), encoding="utf-8")
     quiet = {"DENO_DIR": str(tmp_path / "deno"), "DENO_NO_UPDATE_CHECK": "1", "NO_COLOR": "1"}
@@ -49,7 +49,7 @@ def test_the_scripts_are_clean(tmp_path: Path, command: list[str]):
     assert done.returncode == 0, said
 
 
-def test_the_type_check_finds_a_mistake(tmp_path: Path):
+def test_the_type_check_finds_a_mistake(tmp_path: Path) -> None:
     module = tmp_path / "viewer.js"
     module.write_text(joined(FILES) + "\nadvance(newOutbox(() => {}));\n", encoding="utf-8")
     quiet = {"DENO_DIR": str(tmp_path / "deno"), "DENO_NO_UPDATE_CHECK": "1", "NO_COLOR": "1"}
@@ -92,19 +92,19 @@ DECK = """const item = (id) => ({ id });
         ("deck.at = 1; bringBack(deck, 'nothing')", ["b", ["a", "b", "c", "d"]]),
     ],
 )
-def test_the_deck(run: Callable[..., Any], steps: str, expected: list[Any]):
+def test_the_deck(run: Callable[..., Any], steps: str, expected: list[Any]) -> None:
     found = run(f"() => {{ {DECK} {steps}; return [onScreen(deck)?.id ?? null, deck.order]; }}")
     assert found == expected
 
 
 @pytest.mark.browser
-def test_what_is_merged_says_which_details_are_missing(run: Callable[..., Any]):
+def test_what_is_merged_says_which_details_are_missing(run: Callable[..., Any]) -> None:
     script = f"() => {{ {DECK} return merge(deck, [], ['d', 'x', 'a', 'y'], sent()); }}"
     assert run(script) == ["x", "y"]
 
 
 @pytest.mark.browser
-def test_the_outbox_keeps_what_is_not_answered_and_drops_what_stood_on_a_refusal(run: Callable[..., Any]):
+def test_the_outbox_keeps_what_is_not_answered_and_drops_what_stood_on_a_refusal(run: Callable[..., Any]) -> None:
     found = run(
         """() => {
             let sends = 0;
@@ -123,7 +123,7 @@ def test_the_outbox_keeps_what_is_not_answered_and_drops_what_stood_on_a_refusal
 
 
 @pytest.mark.browser
-def test_a_closed_pages_decisions_are_adopted_once_and_by_the_same_reviewer(run: Callable[..., Any]):
+def test_a_closed_pages_decisions_are_adopted_once_and_by_the_same_reviewer(run: Callable[..., Any]) -> None:
     found = run(
         """() => {
             localStorage.clear();
@@ -147,7 +147,7 @@ def test_a_closed_pages_decisions_are_adopted_once_and_by_the_same_reviewer(run:
 
 
 @pytest.mark.browser
-def test_a_dragged_region_is_the_same_from_every_corner(run: Callable[..., Any]):
+def test_a_dragged_region_is_the_same_from_every_corner(run: Callable[..., Any]) -> None:
     corners = [({"x": 0.2, "y": 0.3}, {"x": 0.6, "y": 0.9}), ({"x": 0.6, "y": 0.3}, {"x": 0.2, "y": 0.9})]
     for one, other in corners:
         for pair in ((one, other), (other, one)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -14,7 +15,7 @@ from tests.servers import free_port
 
 pytestmark = pytest.mark.browser
 
-PEOPLE = {
+PEOPLE: dict[str, dict[str, Any]] = {
     "mara": {"email": "mara@studio.example", "email_verified": True, "dailies_role": ["artist", "reviewer"]},
     "vic": {"email": "vic@studio.example", "email_verified": True},
     "eve": {"email": "mara@studio.example", "email_verified": False, "dailies_role": "admin"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from schemas.review import Verdict
+from schemas.spec import ImageSpec
 from tests.review_app.conftest import House, Visit, a_house, on_screen, saved
 from tests.review_app.stocked import PROJECT, stock
 
@@ -29,7 +31,9 @@ def press_through(page: Page, *, times: int, pause: int) -> list[str]:
     return seen
 
 
-def test_two_reviewers_share_an_inbox(house: House, stocked, inbox, request):  # type: ignore[no-untyped-def]
+def test_two_reviewers_share_an_inbox(
+    house: House, stocked: Callable[..., list[ImageSpec]], inbox: Visit, request: pytest.FixtureRequest
+) -> None:
     specs = stocked(60)
     pages = {who: inbox(who) for who in ("Noor", "Ada")}
     for _ in range(80):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,12 +22,12 @@ from tests import shelf
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("models")
 
 
 @pytest.fixture(scope="module")
-def made(folder):
+def made(folder: Path) -> list[shelf.Made]:
     return shelf.shelf(folder, copies=1)
 
 
@@ -59,14 +61,14 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_a_malformed_header_is_refused_by_name(tmp_path, name):
+def test_a_malformed_header_is_refused_by_name(tmp_path: Path, name: str) -> None:
     path = tmp_path / "bad.safetensors"
     path.write_bytes(MALFORMED[name])
     with pytest.raises(UnfitWeights, match=r"bad\.safetensors"):
         remember_header(path)
 
 
-def test_a_sound_header_is_read_as_the_library_reads_it(tmp_path):
+def test_a_sound_header_is_read_as_the_library_reads_it(tmp_path: Path) -> None:
     import numpy as np
     from safetensors.numpy import save_file
 
@@ -77,7 +79,7 @@ def test_a_sound_header_is_read_as_the_library_reads_it(tmp_path):
     assert header.metadata == {"who": "us"} and header.size == path.stat().st_size
 
 
-def test_every_layout_is_classified_and_none_is_loaded(folder, made):
+def test_every_layout_is_classified_and_none_is_loaded(folder: Path, made: list[shelf.Made]) -> None:
     assert len(made) >= 45
     for file in made:
         identity = examine_weights(folder / file.place)
@@ -90,7 +92,7 @@ def test_every_layout_is_classified_and_none_is_loaded(folder, made):
 
 
 @pytest.fixture(scope="module")
-def catalogue(folder, made):
+def catalogue(folder: Path, made: list[shelf.Made]) -> Catalogue:
     """The first copy of each file as an entry, by its stem; and what must be said of it."""
     entries = {}
     for file in made:
@@ -115,7 +117,7 @@ NEED_MORE = {
 }
 
 
-def test_sound_files_raise_no_fault_and_the_rest_is_named(catalogue, made):
+def test_sound_files_raise_no_fault_and_the_rest_is_named(catalogue: Catalogue, made: list[shelf.Made]) -> None:
     refused = {file.place.removesuffix(".safetensors") for file in made if file.refused}
     for alias, entry in catalogue.entries.items():
         fault = find_own_fault(catalogue, alias)
@@ -128,7 +130,7 @@ def test_sound_files_raise_no_fault_and_the_rest_is_named(catalogue, made):
             assert find_lora_fault(catalogue, alias, base) == "", alias
 
 
-def test_what_was_made_for_another_architecture_is_one_sentence(catalogue):
+def test_what_was_made_for_another_architecture_is_one_sentence(catalogue: Catalogue) -> None:
     worn = find_lora_fault(catalogue, "loras/v1", "checkpoints/juggernaut")
     assert worn == "made for SD 1.5; this checkpoint is SDXL"
     assert find_lora_fault(catalogue, "loras/kohya", "checkpoints/v1") == "made for SDXL; this checkpoint is SD 1.5"
@@ -137,9 +139,9 @@ def test_what_was_made_for_another_architecture_is_one_sentence(catalogue):
     assert "text encoders take 768" in find_lora_fault(catalogue, "embeddings/xl", "checkpoints/v1")
 
 
-def lora_names():
+def lora_names() -> Iterator[tuple[str, dict[str, tuple[int, ...]]]]:
     xl, text = shelf.modules("sdxl"), shelf.modules("sdxl", text=True)
-    letters = {"down": ".lora_A.weight", "up": ".lora_B.weight", "alpha": False}
+    letters: dict[str, Any] = {"down": ".lora_A.weight", "up": ".lora_B.weight", "alpha": False}
     yield "kohya", shelf.lora(xl, shelf.kohya)
     yield "kohya with text encoders", shelf.lora(text, shelf.kohya)
     yield "kohya with convolutions", shelf.lora(shelf.modules("sdxl", convolutions=True), shelf.kohya)
@@ -154,7 +156,7 @@ def lora_names():
 
 
 @pytest.mark.parametrize("name,shapes", list(lora_names()), ids=[name for name, _ in lora_names()])
-def test_every_key_of_a_lora_is_accounted_for(tmp_path, name, shapes):
+def test_every_key_of_a_lora_is_accounted_for(tmp_path: Path, name: str, shapes: dict[str, tuple[int, ...]]) -> None:
     """Sound: all apply. With 50 foreign modules and three keys of another shape: counted, three named."""
     components = load_shipped("sdxl")
     header = remember_header(shelf.write(tmp_path / "lora.safetensors", shapes))
@@ -167,7 +169,7 @@ def test_every_key_of_a_lora_is_accounted_for(tmp_path, name, shapes):
     assert f"50 of {len(shapes) + 50} keys would not apply" in fit.fault() and "and 47 more" in fit.fault()
 
 
-def test_original_names_of_modules_are_known_too(tmp_path):
+def test_original_names_of_modules_are_known_too(tmp_path: Path) -> None:
     """LoRAs of the original code's names: `input_blocks`, with and without `diffusion_model`."""
     for prefix in ("lora_unet_", "diffusion_model.", "model.diffusion_model."):
         at = "input_blocks.4.1.transformer_blocks.0.attn1.to_q"
@@ -200,12 +202,12 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_fault_of_a_checkpoint_is_found(tmp_path, name):
+def test_a_planted_fault_of_a_checkpoint_is_found(tmp_path: Path, name: str) -> None:
     path = shelf.write(tmp_path / "planted.safetensors", PLANTED[name](shelf.checkpoint("sdxl")))
     assert find_own_fault(Catalogue({"it": Entry(alias="it", kind="checkpoint", path=path)}, folder=tmp_path), "it")
 
 
-def test_markers_and_config_that_contradict_are_refused(tmp_path):
+def test_markers_and_config_that_contradict_are_refused(tmp_path: Path) -> None:
     path = shelf.write(tmp_path / "v.safetensors", {**shelf.checkpoint("sdxl"), "v_pred": ()})
     for name, config in load_shipped("sdxl").items():
         place = {"pipeline": "model_index.json", "scheduler": "scheduler/scheduler_config.json"}.get(
@@ -225,7 +227,7 @@ def test_markers_and_config_that_contradict_are_refused(tmp_path):
         )
 
 
-def test_one_copy_of_a_folder_is_read(tmp_path):
+def test_one_copy_of_a_folder_is_read(tmp_path: Path) -> None:
     names = list_component_shapes(load_shipped("sdxl"))["vae"]
     for name in ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors"):
         shelf.write(tmp_path / "both" / name, names)

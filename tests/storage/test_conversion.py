@@ -91,7 +91,9 @@ def exif(orientation: int) -> Image.Exif:
 def upright(orientation: int) -> np.ndarray:
     """By OpenCV, which turns JPEGs as EXIF says."""
     data = saved(Image.fromarray(SMOOTH), "JPEG", quality=98, subsampling=0, exif=exif(orientation))
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    return picture[..., ::-1]
 
 
 SMOOTH = np.dstack(
@@ -123,7 +125,7 @@ FILES: list[tuple[str, Callable[[], bytes], np.ndarray | str, dict[str, Any], in
     ("grey and alpha", lambda: png(np.dstack([GREY, ALPHA])), on(grey3(GREY), ALPHA, 0), {"on": "black"}, 1),
     ("palette and alpha", lambda: saved(Image.fromarray(GREY).convert("P"), transparency=0), np.where(grey3(GREY) == 0, 255, grey3(GREY)), {}, 0),
     ("opaque alpha", lambda: png(np.dstack([RGB, np.full_like(ALPHA, 255)])), RGB, {"on": "black"}, 0),
-    ("16-bit alpha", lambda: imagecodecs.png_encode(RGBA_DEEP), on(np.rint(DEEP / 257), ALPHA, 0), {"on": "black"}, 2),
+    ("16-bit alpha", lambda: bytes(imagecodecs.png_encode(RGBA_DEEP)), on(np.rint(DEEP / 257), ALPHA, 0), {"on": "black"}, 2),
     ("premultiplied tiff", lambda: tiff(np.dstack([np.rint(UNIT * ALPHA[..., None] * 257).astype(np.uint16), RGBA_DEEP[..., 3]]), photometric="rgb", extrasamples=["assocalpha"]), on(to_8(UNIT, 0, 1), ALPHA, 0), {"on": "black"}, 2),
     # colour
     ("srgb profile", lambda: png(SMOOTH, icc_profile=imagecodecs.cms_profile("srgb")), SMOOTH, {}, 1),
@@ -137,8 +139,8 @@ FILES: list[tuple[str, Callable[[], bytes], np.ndarray | str, dict[str, Any], in
     ("broken profile", lambda: png(SMOOTH, icc_profile=b"not a profile"), SMOOTH, {}, 0),
     ("a profile of another space", lambda: png(SMOOTH, icc_profile=gray_profile(gamma=1.0)), SMOOTH, {}, 0),
     # more than 8 bits
-    ("16-bit grey png", lambda: imagecodecs.png_encode(DEEP[..., 0].copy()), to_8(DEEP[..., 0], 0, 65535), {}, 1),
-    ("16-bit rgb png", lambda: imagecodecs.png_encode(DEEP), to_8(DEEP, 0, 65535), {}, 1),
+    ("16-bit grey png", lambda: bytes(imagecodecs.png_encode(DEEP[..., 0].copy())), to_8(DEEP[..., 0], 0, 65535), {}, 1),
+    ("16-bit rgb png", lambda: bytes(imagecodecs.png_encode(DEEP)), to_8(DEEP, 0, 65535), {}, 1),
     ("16-bit grey tiff", lambda: tiff(DEEP[..., 0].copy()), to_8(DEEP[..., 0], 0, 65535), {}, 1),
     ("16-bit rgb tiff", lambda: tiff(DEEP, photometric="rgb"), to_8(DEEP, 0, 65535), {}, 1),
     ("16-bit planar tiff", lambda: tiff(np.moveaxis(DEEP, 2, 0).copy(), photometric="rgb", planarconfig="separate"), to_8(DEEP, 0, 65535), {}, 1),

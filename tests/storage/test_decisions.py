@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import event
@@ -13,7 +14,7 @@ from storage.ledger import Ledger
 from tests.making import a_choice, a_spec, kept
 
 
-def while_somebody_writes(ledger: Ledger, acts: list[Callable[[], Any]]) -> list[Any]:
+def while_somebody_writes(ledger: Ledger, acts: Sequence[Callable[[], Any]]) -> list[Any]:
     """Starts `acts` while the write lock is taken, so that all of them wait; what each returned or raised."""
     came: list[Any] = [None] * len(acts)
 
@@ -39,10 +40,10 @@ def test_those_who_wait_share_one_commit_and_a_refused_one_hurts_nobody(sqlite_l
     kept(sqlite_ledger, specs)
     commits: list[object] = []
     event.listen(sqlite_ledger._writing, "commit", commits.append)
-    acts = [lambda spec=spec: sqlite_ledger.decide(a_choice(spec), reviewer="ann") for spec in specs]  # type: ignore[misc]
-    acts.insert(3, lambda: sqlite_ledger.decide(a_choice(specs[0]), reviewer="ben"))  # stale by then
+    acts = [partial(sqlite_ledger.decide, a_choice(spec), reviewer="ann") for spec in specs]
+    acts.insert(3, partial(sqlite_ledger.decide, a_choice(specs[0]), reviewer="ben"))  # stale by then
     acts.append(
-        lambda: sqlite_ledger.decide(a_choice(specs[1], revision=1), reviewer="ann")
+        partial(sqlite_ledger.decide, a_choice(specs[1], revision=1), reviewer="ann")
     )  # sees what is uncommitted
     came = while_somebody_writes(sqlite_ledger, acts)
     assert isinstance(came.pop(3), StaleDecision)
@@ -56,7 +57,7 @@ def test_those_who_wait_share_one_commit_and_a_refused_one_hurts_nobody(sqlite_l
 def test_nobody_hears_yes_when_the_commit_fails(sqlite_ledger: Ledger) -> None:
     specs = [a_spec(n) for n in range(4)]
     kept(sqlite_ledger, specs)
-    acts = [lambda spec=spec: sqlite_ledger.decide(a_choice(spec), reviewer="ann") for spec in specs]  # type: ignore[misc]
+    acts = [partial(sqlite_ledger.decide, a_choice(spec), reviewer="ann") for spec in specs]
 
     def full(_connection: Any) -> None:
         raise LedgerUnavailable("the disk is full")

@@ -98,4 +98,4 @@ def test_the_trail_is_newest_first_and_filtered(ledger: Ledger) -> None:
         ({"limit": 1}, 1),
         ({"before": trail[0].decision.id, "limit": 10}, 2),
     ):
-        assert len(ledger.decisions(**filters)) == wanted, filters  # type: ignore[arg-type]
+        assert len(ledger.decisions(**filters)) == wanted, filters

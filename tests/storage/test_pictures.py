@@ -20,13 +20,13 @@ from schemas.catalogue import TierDefaults
 from schemas.errors import InputError, SettingsError
 from schemas.manifest import FrozenFile
 from schemas.reading.manifest_file import read_manifest
-from schemas.settings import Limits
+from schemas.settings import ImageFormat, Limits
 from schemas.spec import ControlSpec, Hires, ImageSpec, LoraRef, ModelRef, ReferenceSpec, SeamRepair, Tier
 from storage.image_metadata import DIGITAL_SOURCE
 from storage.pictures import decode, encode, make_parameters_text, make_preview, make_snippet, read_spec
 from tasks.planning.plan import PlannedModels, expand_manifest
 
-FORMATS = ("png", "webp", "jxl")
+FORMATS: tuple[ImageFormat, ...] = ("png", "webp", "jxl")
 LIMITS = Limits()
 
 
@@ -82,7 +82,7 @@ def saved(picture: Image.Image, form: str = "PNG", **options: object) -> bytes:
 
 @pytest.mark.parametrize("image_format", FORMATS)
 @pytest.mark.parametrize("shape", [(64, 96), (1, 1), (257, 130), (1000, 8)])
-def test_pixels_and_spec_come_back_unchanged(image_format: str, shape: tuple[int, int]) -> None:
+def test_pixels_and_spec_come_back_unchanged(image_format: ImageFormat, shape: tuple[int, int]) -> None:
     pixels, asked = noise(*shape), full_spec()
     file = encode(pixels, asked, image_format=image_format)
     assert np.array_equal(decode(file.data, limits=LIMITS), pixels)
@@ -92,8 +92,8 @@ def test_pixels_and_spec_come_back_unchanged(image_format: str, shape: tuple[int
 
 
 @settings(max_examples=40, deadline=None)
-@given(prompt=st.text(st.characters(exclude_categories=("Cs",)), max_size=60), image_format=st.sampled_from(FORMATS))
-def test_any_prompt_survives(prompt: str, image_format: str) -> None:
+@given(prompt=st.text(st.characters(exclude_categories=["Cs"]), max_size=60), image_format=st.sampled_from(FORMATS))
+def test_any_prompt_survives(prompt: str, image_format: ImageFormat) -> None:
     asked = spec(prompt=prompt)
     file = encode(noise(8, 8), asked, image_format=image_format)
     assert read_spec(file.data) == asked
@@ -103,7 +103,7 @@ def test_any_prompt_survives(prompt: str, image_format: str) -> None:
 
 @pytest.mark.parametrize("image_format", ["png", "webp"])
 @pytest.mark.parametrize("asked", [spec(), full_spec()], ids=["plain", "full"])
-def test_an_independent_parser_reads_the_parameters(image_format: str, asked: ImageSpec) -> None:
+def test_an_independent_parser_reads_the_parameters(image_format: ImageFormat, asked: ImageSpec) -> None:
     file = encode(noise(), asked, image_format=image_format)
     found = ParserManager().parse(Image.open(io.BytesIO(file.data)))
     assert found is not None and found.generator.name == "AUTOMATIC1111"
@@ -154,7 +154,7 @@ def _chunks(data: bytes) -> list[tuple[bytes, str]]:
 
 
 @pytest.mark.parametrize("image_format", FORMATS)
-def test_every_file_says_that_a_trained_model_made_it(image_format: str) -> None:
+def test_every_file_says_that_a_trained_model_made_it(image_format: ImageFormat) -> None:
     data = encode(noise(), full_spec(), image_format=image_format).data
     if image_format == "jxl":
         packet = data[data.index(b"<?xpacket begin") : data.index(b'<?xpacket end="r"?>')]
@@ -260,7 +260,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(side: int, said: str) -> None:
 
 
 @pytest.mark.parametrize("image_format", FORMATS)
-def test_pixels_and_bytes_are_held_against_the_limits(image_format: str) -> None:
+def test_pixels_and_bytes_are_held_against_the_limits(image_format: ImageFormat) -> None:
     data = encode(noise(100, 130), spec(), image_format=image_format).data
     with pytest.raises(InputError, match="130x100 pixels came; allowed are 12999"):
         decode(data, limits=Limits(source_pixels=12_999))
@@ -274,14 +274,14 @@ def test_a_jpeg_xls_size_is_read_from_its_header(size: tuple[int, int]) -> None:
     import imagecodecs
 
     width, height = size
-    stream = imagecodecs.jpegxl_encode(np.zeros((height, width, 3), np.uint8), lossless=True, effort=1)
+    stream = bytes(imagecodecs.jpegxl_encode(np.zeros((height, width, 3), np.uint8), lossless=True, effort=1))
     with pytest.raises(InputError, match=f"{width}x{height} pixels came"):
         decode(stream, limits=Limits(source_pixels=1))
     assert decode(stream, limits=LIMITS).shape == (height, width, 3)
 
 
 @pytest.mark.parametrize("image_format", FORMATS)
-def test_a_broken_file_is_an_input_error(image_format: str) -> None:
+def test_a_broken_file_is_an_input_error(image_format: ImageFormat) -> None:
     data = encode(noise(), spec(), image_format=image_format).data
     for broken in (data[: len(data) // 2], b"", b"not a picture", data[:30]):
         with pytest.raises(InputError):

@@ -8,6 +8,7 @@ from sqlalchemy import event
 
 from schemas.errors import LedgerError, NotAllowed, StaleDecision
 from schemas.review import Changes, Criterion, Mark, Region, Result, Verdict
+from schemas.spec import ImageSpec
 from storage.ledger import Ledger
 from tests.making import a_choice, a_finding, a_spec, kept
 
@@ -174,7 +175,7 @@ def test_the_inbox_pages_through_everything_once_in_order(ledger: Ledger) -> Non
         ledger.inbox(after="0" * 64)
 
 
-def a_spec_of(specs: list, digest: str):  # type: ignore[no-untyped-def, type-arg]
+def a_spec_of(specs: list[ImageSpec], digest: str) -> ImageSpec:
     return next(spec for spec in specs if spec.digest == digest)
 
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 
 from schemas.errors import LedgerError
+from schemas.spec import ImageSpec
 from storage.ledger import Ledger, PlanCount
 from storage.ledger.submissions import CHUNK
 from tests.making import a_keeping, a_spec, a_submission, planned, sha
@@ -59,7 +62,7 @@ def test_a_spec_is_planned_once_whoever_asks(ledger: Ledger) -> None:
     first, second, third = (a_spec(seed) for seed in range(3))
     ledger.submit(a_submission("a.yaml"))
     ledger.submit(a_submission("b.yaml"))
-    plan = {"priority": 0, "due": None, "submitted_by": "mara"}
+    plan: dict[str, Any] = {"priority": 0, "due": None, "submitted_by": "mara"}
     assert ledger.plan(sha("a.yaml"), [first, second, first], **plan) == PlanCount(new=2, existing=1)
     assert ledger.plan(sha("a.yaml"), [first, second], **plan) == PlanCount(new=0, existing=2)
     assert ledger.plan(sha("b.yaml"), [second, third], **plan) == PlanCount(new=1, existing=1)
@@ -90,7 +93,7 @@ def test_a_plan_longer_than_a_chunk_is_read_as_it_comes(ledger: Ledger) -> None:
 def test_a_plan_that_breaks_off_is_not_planned_and_goes_on(ledger: Ledger) -> None:
     ledger.submit(a_submission())
 
-    def broken():  # type: ignore[no-untyped-def]
+    def broken() -> Iterator[ImageSpec]:
         yield from map(a_spec, range(CHUNK + 1))
         raise RuntimeError("the planner died")
 

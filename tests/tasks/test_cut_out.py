@@ -14,8 +14,10 @@ from engine.model_files import ModelFiles
 from engine.rendered import Rendered
 from schemas.manifest import Manifest
 from schemas.review import Result
+from schemas.settings import Limits
 from schemas.spec import CutOut, ImageSpec
 from storage.ledger import Ledger
+from storage.ledger.images import ImageDetails
 from storage.pictures import decode, decode_kept
 from tasks.delivery.deliver import deliver
 from tasks.parts import Parts
@@ -60,7 +62,7 @@ def kept(local_stack: Stack, request: pytest.FixtureRequest) -> Parts:
     return parts
 
 
-def by_seed(ledger: Ledger):  # type: ignore[no-untyped-def]
+def by_seed(ledger: Ledger) -> dict[int, ImageDetails]:
     return {ledger.picture(item.digest).spec.seed: ledger.picture(item.digest) for item in ledger.inbox(limit=9)}
 
 
@@ -98,7 +100,5 @@ def test_the_ground_that_was_keyed_is_remembered() -> None:
     assert (decode_kept(encode(pixels, spec).data, limits=limits)[..., :3] == 10).all()
 
 
-def making_limits():  # type: ignore[no-untyped-def]
-    from schemas.settings import Limits
-
+def making_limits() -> Limits:
     return Limits()

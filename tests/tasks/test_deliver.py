@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from schemas.errors import LedgerError, NameCollision, ObjectDamaged, ObjectMissing, StoreError
 from schemas.manifest import Manifest
 from schemas.review import Verdict
+from schemas.settings import ImageFormat
 from schemas.spec import ImageSpec
 from storage.ledger import Ledger
 from storage.objects import FolderStore, Store
@@ -41,7 +42,7 @@ def spec(asset: str = "red potion", seed: int = 1, **fields: object) -> ImageSpe
 
 
 def approved(
-    ledger: Ledger, store: Store, specs: list[ImageSpec], said: Manifest, *, image_format: str = "png"
+    ledger: Ledger, store: Store, specs: list[ImageSpec], said: Manifest, *, image_format: ImageFormat = "png"
 ) -> dict[str, bytes]:
     """Made, kept with real bytes, and approved by Rita; spec digest -> the file's bytes."""
     made = {}

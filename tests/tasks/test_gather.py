@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,8 +39,8 @@ def gatherer(store: FolderStore, limits: Limits | None = None) -> Gatherer:
     return Gatherer(store, limits=limits or Limits(), condition_models=None)
 
 
-def controlled(digest: str, **fields: object) -> ImageSpec:
-    return a_spec(controls=(ControlSpec(type="canny", image=digest, model=MODEL, **fields),))  # type: ignore[arg-type]
+def controlled(digest: str, **fields: Any) -> ImageSpec:
+    return a_spec(controls=(ControlSpec(type="canny", image=digest, model=MODEL, **fields),))
 
 
 def test_a_condition_is_computed_once_and_kept(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,12 @@ def planned(stack: Stack, folder: Path, *, mask: str = "mask.png", pictures: str
     (folder / "m.yaml").write_text(MANIFEST.format(mask=mask, pictures=pictures))
     stack.ledger.pin("studio-tiny", "a" * 64)
     catalogue = open_model_files(stack.settings)
-    said = {"settings": stack.settings, "catalogue": catalogue, "ledger": stack.ledger, "store": stack.store}
+    said: dict[str, Any] = {
+        "settings": stack.settings,
+        "catalogue": catalogue,
+        "ledger": stack.ledger,
+        "store": stack.store,
+    }
     submission, _ = submit_manifest(folder / "m.yaml", **said)
     plan_submission(stack.ledger, catalogue, submission.digest)
     (spec,) = stack.ledger.claim([row.digest for row in stack.ledger.waiting()], worker="w", seconds=60)

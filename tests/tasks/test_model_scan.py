@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,19 +19,21 @@ from schemas.errors import InputError
 from schemas.settings import ROOT
 from schemas.weights.folders import find_models
 from tasks.models.catalogue_file import CatalogueFile
-from tasks.models.scan import scan
+from tasks.models.scan import Found, scan
 from tests import shelf
 
 SMALL = shelf.lora({("unet", "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"): (640, 2048)}, shelf.kohya)
 
+Scanned = tuple[Path, Path, Callable[..., tuple[dict[str, Found], list[str]]]]
+
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("studio") / "models"
 
 
 @pytest.fixture(scope="module")
-def made(folder):
+def made(folder: Path) -> list[shelf.Made]:
     return shelf.shelf(folder, copies=7)
 
 
@@ -38,7 +42,9 @@ def read_characters() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="counts what is read, as Linux does")
-def test_two_hundred_files_are_classified_and_none_is_loaded(folder, made, tmp_path):
+def test_two_hundred_files_are_classified_and_none_is_loaded(
+    folder: Path, made: list[shelf.Made], tmp_path: Path
+) -> None:
     assert len(made) >= 200
     file, before = CatalogueFile.open(tmp_path / "catalogue.yaml"), read_characters()
     result = scan(folder, file)
@@ -70,17 +76,17 @@ def test_two_hundred_files_are_classified_and_none_is_loaded(folder, made, tmp_p
     assert (tmp_path / "catalogue.yaml").read_text() == text
 
 
-def test_scanning_imports_no_torch(tmp_path):
+def test_scanning_imports_no_torch(tmp_path: Path) -> None:
     code = "import sys, tasks.models.scan, flows.commands.models; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def component(folder: Path, kind: str, shapes, **options) -> None:
+def component(folder: Path, kind: str, shapes: dict[str, tuple[int, ...]], **options: Any) -> None:
     shelf.write(folder / "diffusion_pytorch_model.safetensors", shapes, **options)
     (folder / "config.json").write_text(json.dumps({"_class_name": kind}))
 
 
-def test_the_folders_of_other_tools(tmp_path, monkeypatch):
+def test_the_folders_of_other_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a1111, comfy, hub = tmp_path / "webui", tmp_path / "comfy", tmp_path / "hub"
     for place in (
         a1111 / "models/Stable-diffusion/base.ckpt", a1111 / "models/Lora/style/hero.safetensors",
@@ -106,7 +112,7 @@ def test_the_folders_of_other_tools(tmp_path, monkeypatch):
         main.write_text(commit)
     monkeypatch.setenv("HF_HUB_CACHE", str(hub))
 
-    def names(folder):
+    def names(folder: Path) -> set[tuple[str, str, str]]:
         return {(place.name, place.hint, place.hub) for place in find_models(folder)}
 
     assert names(a1111) == {
@@ -126,14 +132,14 @@ def test_the_folders_of_other_tools(tmp_path, monkeypatch):
         find_models(tmp_path / "nowhere")
 
 
-def test_a_diffusers_folder_is_one_model_and_a_controlnet_kept_inside_another():
+def test_a_diffusers_folder_is_one_model_and_a_controlnet_kept_inside_another() -> None:
     found = {place.name for place in find_models(ROOT / "models")}
     whole = {"controlnet-canny", "controlnet-depth", "lcm-lora", "lora-blueprint"}
     assert found == {"studio-tiny", *(f"studio-tiny/{name}" for name in whole)}
 
 
 @pytest.fixture
-def studio(tmp_path):
+def studio(tmp_path: Path) -> Scanned:
     """A folder of LoRAs, a catalogue that a first scan wrote, and a function that scans and writes again."""
     loras = tmp_path / "loras"
     for name in ("hero", "glow", "old", "pixel"):
@@ -141,7 +147,7 @@ def studio(tmp_path):
         shelf.write(loras / f"{name}.safetensors", SMALL, metadata=words)
     path = tmp_path / "catalogue.yaml"
 
-    def again(**options):
+    def again(**options: Any) -> tuple[dict[str, Found], list[str]]:
         file = CatalogueFile.open(path)
         result = scan(tmp_path, file, **options)
         file.write()
@@ -151,7 +157,7 @@ def studio(tmp_path):
     return loras, path, again
 
 
-def test_what_a_person_edited_stays_and_what_nobody_touched_follows_the_file(studio):
+def test_what_a_person_edited_stays_and_what_nobody_touched_follows_the_file(studio: Scanned) -> None:
     loras, path, again = studio
     text = path.read_text().replace("trigger_words: [hero]", "trigger_words: [our hero]  # asked Mia")
     path.write_text(text.replace("note: Old", "checkpoints: []"))
@@ -167,7 +173,7 @@ def test_what_a_person_edited_stays_and_what_nobody_touched_follows_the_file(stu
     assert all(each.state == "known" and not each.remarks for each in found.values())
 
 
-def test_gone_returned_moved_and_taken_out(studio):
+def test_gone_returned_moved_and_taken_out(studio: Scanned) -> None:
     loras, path, again = studio
     kept = path.with_name("kept")
     shutil.move(loras / "hero.safetensors", kept)
@@ -189,7 +195,7 @@ def test_gone_returned_moved_and_taken_out(studio):
     assert found["glow"].state == "new" and "glow" in Catalogue.read(path).entries
 
 
-def test_an_entry_written_by_hand_is_never_changed_and_names_do_not_collide(studio):
+def test_an_entry_written_by_hand_is_never_changed_and_names_do_not_collide(studio: Scanned) -> None:
     loras, path, again = studio
     shelf.write(loras / "mine.safetensors", SMALL, metadata={"modelspec.trigger_phrase": "x"})
     path.write_text(path.read_text() + "# by hand\nmy/own: {kind: lora, path: loras/mine.safetensors}\n")

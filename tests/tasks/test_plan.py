@@ -185,7 +185,7 @@ def test_planning_again_gives_the_same_specs_whatever_the_order_of_keys() -> Non
         assert [spec.digest for spec in specs(shuffled(body, random.Random(seed)))] == first
 
 
-LISTS = {
+LISTS: dict[str, list[Any]] = {
     "size": [128, 64, "128x64"],
     "tier": ["draft", "final"],
     "guidance_scale": [1.0, 4.0, 7.5],
@@ -207,7 +207,7 @@ def matrices(draw: st.DrawFn) -> dict[str, Any]:
     for name, values in body.items():
         by_length.setdefault(len(values), []).append(name)
     pairs = [names[:2] for names in by_length.values() if len(names) >= 2]
-    if pairs and draw(st.booleans()):
+    if len(pairs) > 0 and draw(st.booleans()):
         body["zip"] = [draw(st.sampled_from(pairs))]
     fields = [name for name in body if name != "zip"]
     rules = draw(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -21,7 +22,7 @@ from tests.flows.studio import engine, write_manifest
 from tests.tasks.test_plan import MODELS, PICTURES
 
 
-def draft(asset: dict, **shared: object) -> ImageSpec:  # type: ignore[type-arg]
+def draft(asset: dict[str, Any], **shared: Any) -> ImageSpec:
     body = {"project": "P", "model": "hero", "assets": [{"name": "Potion", "prompt": "a $c potion"} | asset]} | shared
     manifest = Manifest.model_validate({"defaults": {"values": {"c": ["red", "blue"]}}} | body)
     one, combination = convert_to_draft(manifest, manifest.assets[0])

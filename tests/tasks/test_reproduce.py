@@ -1,5 +1,7 @@
 """An image is made again from its record: identical here, and where it is not, the record says why."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,9 @@ from engine.model_files import ModelFiles
 from schemas.errors import InputError
 from schemas.spec import ImageSpec, ModelRef
 from storage.pictures import encode
-from tasks.reproduce import find_image, reproduce
+from tasks.reproduce import Reproduction, find_image, reproduce
+from tests.conftest import Stack
+from tests.engine.conftest import get_pixels
 from tests.making import a_keeping, an_image, planned
 from tests.studio import catalogue_path
 
@@ -22,7 +26,7 @@ def engine() -> Engine:
 
 
 @pytest.fixture
-def kept(engine, local_stack):
+def kept(engine: Engine, local_stack: Stack) -> list[ImageSpec]:
     """Three images of one batch, kept as a night keeps them; returns their specs."""
     model = ModelRef(alias="studio-tiny", digest=engine.models.catalogue.digest("studio-tiny"))
     specs = [
@@ -34,7 +38,7 @@ def kept(engine, local_stack):
     ]  # fmt: skip
     keepings = []
     for spec, done in zip(specs, engine.render(specs), strict=True):
-        file = encode(done.pixels, spec, image_format="png")
+        file = encode(get_pixels(done), spec, image_format="png")
         key = local_stack.store.put_content("images", file.data, extension=file.extension, media_type=file.media_type)
         record = {"object_key": key, "versions": read_versions(), "device": done.device, "dtype": done.dtype}
         record["batch"] = {"size": done.batch_size, "row": done.row}
@@ -44,18 +48,20 @@ def kept(engine, local_stack):
     return specs
 
 
-def again(engine, stack, digest):
+def again(engine: Engine, stack: Stack, digest: str) -> Reproduction:
     picture, cut_outs = find_image(stack.ledger, digest), CutOuts(engine.models.catalogue)
     return reproduce(picture, store=stack.store, engine=engine, cut_outs=cut_outs, settings=stack.settings)
 
 
-def test_every_row_of_a_batch_is_identical_to_the_bit(engine, local_stack, kept):
+def test_every_row_of_a_batch_is_identical_to_the_bit(
+    engine: Engine, local_stack: Stack, kept: list[ImageSpec]
+) -> None:
     for spec in kept:
         found = again(engine, local_stack, spec.digest[:12])
         assert found.identical and str(found) == f"{spec.digest[:12]}: identical, every pixel"
 
 
-def test_a_difference_is_measured_and_explained(engine, local_stack, kept):
+def test_a_difference_is_measured_and_explained(engine: Engine, local_stack: Stack, kept: list[ImageSpec]) -> None:
     other = Engine(engine.models.catalogue, device="cpu", dtype="bfloat16")
     picture = find_image(local_stack.ledger, kept[0].digest)
     picture.image.versions = picture.image.versions | {"torch": "1.0"}
@@ -66,7 +72,7 @@ def test_a_difference_is_measured_and_explained(engine, local_stack, kept):
     assert np.abs(found.pixels.astype(int)).max() > 0
 
 
-def test_a_digest_must_name_one_image(engine, local_stack, kept):
+def test_a_digest_must_name_one_image(engine: Engine, local_stack: Stack, kept: list[ImageSpec]) -> None:
     with pytest.raises(InputError, match="at least 6 letters"):
         find_image(local_stack.ledger, kept[0].digest[:3])
     with pytest.raises(InputError, match="0 images' digests begin with 'ffffffffff'"):

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ class Item:
     attempts: int = 0
 
 
-def many(count: int, **fields: object) -> list[Item]:
+def many(count: int, **fields: Any) -> list[Item]:
     prefix = "-".join(str(value) for value in fields.values())
     return [replace(Item(f"{prefix}-{index:05}"), **fields) for index in range(count)]
 

@@ -81,7 +81,7 @@ def test_a_flipped_byte_is_noticed_wherever_it_is(
     approved(local_stack.ledger, local_stack.store, [spec()], manifest("red potion"), image_format=image_format)
     (name,) = deliver(local_stack.ledger, local_stack.store, signing=signing).names
     data, file_name = delivered(local_stack, name), name.rsplit("/", 1)[-1]
-    known = {"ledger": local_stack.ledger, "store": local_stack.store, "authority": signer.authority}
+    known: dict[str, Any] = {"ledger": local_stack.ledger, "store": local_stack.store, "authority": signer.authority}
     whole = verify_file(data, file_name=file_name, **known)
     assert whole.is_sound and whole.image == spec().digest and whole.is_unchanged
     for place in np.random.default_rng(3).integers(16, len(data), 60):

@@ -1,14 +1,20 @@
 """The grid of settings: pure parts by property, and the command on the small checkpoint."""
 
+from __future__ import annotations
+
 import csv
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from engine.rendered import Rendered
 from schemas.errors import InputError, OutOfMemory
 from schemas.fewstep import FewStep
 from schemas.settings import ROOT
@@ -22,16 +28,15 @@ BASE = {
 }  # fmt: skip
 
 
-class Row:
-    """As much of a `Rendered` as the curves read."""
+def rendered(level: int) -> Rendered:
+    """A picture of one grey level."""
+    return Rendered(
+        digest="", pixels=np.full((4, 4, 3), level, np.uint8), error=None, timings={"denoise": level / 100},
+        batch_size=1, row=0, models={}, device="cpu", dtype="float32",
+    )  # fmt: skip
 
-    def __init__(self, level):
-        self.pixels = np.full((4, 4, 3), level, np.uint8)
-        self.timings = {"denoise": level / 100}
-        self.error = None
 
-
-def test_axes_are_read_and_mistakes_named():
+def test_axes_are_read_and_mistakes_named() -> None:
     assert parse_field(["scheduler=Euler, UniPC", "num_inference_steps=5,10", "guidance_scale=3.5"]) == {
         "scheduler": ["Euler", "UniPC"], "num_inference_steps": [5, 10], "guidance_scale": [3.5],
     }  # fmt: skip
@@ -44,14 +49,14 @@ def test_axes_are_read_and_mistakes_named():
             parse_field([wrong])
 
 
-def test_a_grid_has_every_combination_of_fields_prompts_and_seeds():
-    axes = {"scheduler": ["Euler", "DPM++ 2M Karras"], "num_inference_steps": [2, 4, 8]}
+def test_a_grid_has_every_combination_of_fields_prompts_and_seeds() -> None:
+    axes: dict[str, list[Any]] = {"scheduler": ["Euler", "DPM++ 2M Karras"], "num_inference_steps": [2, 4, 8]}
     cells = make_grid(BASE, axes, prompts=["a", "b"], seeds=[1, 2, 3])
     assert len({cell.spec.digest for cell in cells}) == len(cells) == 2 * 3 * 2 * 3
     assert {cell.spec.scheduler_options for cell in cells} == {(), (("use_karras_sigmas", True),)}
 
 
-def test_few_step_weights_get_their_spacing_and_any_number_of_steps():
+def test_few_step_weights_get_their_spacing_and_any_number_of_steps() -> None:
     few = FewStep("turbo", "turbo")
     cells = make_grid(
         BASE, {"scheduler": ["Euler", "LCM"], "num_inference_steps": [2, 20]}, prompts=["a"], seeds=[1], few=few
@@ -61,10 +66,10 @@ def test_few_step_weights_get_their_spacing_and_any_number_of_steps():
     assert {cell.spec.num_inference_steps for cell in cells} == {2, 20}
 
 
-def test_the_curve_is_the_distance_to_the_longest_run():
+def test_the_curve_is_the_distance_to_the_longest_run() -> None:
     cells = make_grid(BASE, {"scheduler": ["Euler"], "num_inference_steps": [2, 4, 8]}, prompts=["a", "b"], seeds=[1])
     levels = {(2, "a"): 10, (2, "b"): 30, (4, "a"): 98, (4, "b"): 100, (8, "a"): 100, (8, "b"): 100}
-    made = [Row(levels[cell.at["num_inference_steps"], cell.prompt]) for cell in cells]
+    made = [rendered(levels[cell.at["num_inference_steps"], cell.prompt]) for cell in cells]
     points = compute_curves(cells, made)["Euler"]
     assert [(steps, away) for steps, _, away in points] == [(2, 80.0), (4, 1.0), (8, 0.0)]
     assert points[0][1] == pytest.approx(0.2)
@@ -73,12 +78,11 @@ def test_the_curve_is_the_distance_to_the_longest_run():
     short = [number for number, cell in enumerate(cells) if cell.at["num_inference_steps"] < 8]
     told = make_summary([cells[number] for number in short], [made[number] for number in short])
     assert "not settled at 4 steps, the most that were tried" in told
-    for row in made:
-        row.pixels, row.error = None, OutOfMemory("no room")
-    assert "6 pictures, 6 failed\n  6 failed: no room" in make_summary(cells, made)
+    failed = [replace(row, pixels=None, error=OutOfMemory("no room")) for row in made]
+    assert "6 pictures, 6 failed\n  6 failed: no room" in make_summary(cells, failed)
 
 
-def test_the_command_makes_a_sheet_and_the_curves(tmp_path):
+def test_the_command_makes_a_sheet_and_the_curves(tmp_path: Path) -> None:
     made = subprocess.run(
         [sys.executable, "-m", "flows", "sweep", "--prompt", "a red boat", "--prompt", "a green tree", "--seed", "5",
          "--vary", "scheduler=Euler,UniPC", "--vary", "num_inference_steps=1,2,3", "--size", "96x72",

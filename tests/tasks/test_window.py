@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -53,7 +53,7 @@ def test_the_hour_that_comes_twice_is_inside_both_times() -> None:
 
 
 @given(st.datetimes(datetime(2025, 1, 1), datetime(2027, 12, 31)), st.times(), st.times())
-def test_what_opens_next_is_open_then(now: datetime, start: datetime, end: datetime) -> None:
+def test_what_opens_next_is_open_then(now: datetime, start: time, end: time) -> None:
     start, end = start.replace(second=0, microsecond=0), end.replace(second=0, microsecond=0)
     if start == end:
         return
