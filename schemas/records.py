@@ -326,11 +326,11 @@ class InboxEntry(Row):
     queued_at: Mapped[datetime]
     verdict: Mapped[str | None] = mapped_column(String(16), comment="of the decision that stands; null while waiting")
     submission: Mapped[str | None] = mapped_column(Digest, comment="the order that criteria, rank and findings are of")
-    removed_at: Mapped[datetime | None] = mapped_column(
-        comment="its bytes were removed, long after a rejection (tasks/gc.py): no decision can be taken any more"
-    )
     outdated: Mapped[bool] = mapped_column(
         default=False, server_default=false(), comment="another order may count since: tasks/planning/renew.py looks"
+    )
+    removed_at: Mapped[datetime | None] = mapped_column(
+        comment="its bytes were removed, long after a rejection (tasks/gc.py): no decision can be taken any more"
     )
 
 

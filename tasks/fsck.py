@@ -122,7 +122,7 @@ class Fsck:
         """Marks the key as used. Objects that many records share are read once; one that disagrees with its own key is
         always compared."""
         before = keys.execute("SELECT used FROM keys WHERE key = ?", (reference.key,)).fetchone()
-        keys.execute("UPDATE keys SET used = 1 WHERE key = ?", (reference.key,))
+        keys.execute("INSERT OR REPLACE INTO keys (key, used) VALUES (?, 1)", (reference.key,))
         named = CONTENT_KEY.fullmatch(reference.key)
         differs = named is not None and reference.sha256 not in (None, named[1])
         return before is None or not before[0] or differs
