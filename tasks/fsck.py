@@ -29,6 +29,8 @@ from storage.objects import CONTENT_KEY, KINDS, TRASH, Store
 from tasks.gc import put_back
 
 READERS = 4
+PAGE, A_TASK = 2_000, 50
+"""References in memory, and how many of them a thread takes at once: to hand over each alone costs more than a look."""
 NIGHT_HOURS, LEASE_HOURS = 24.0, 1.0
 
 
@@ -104,15 +106,16 @@ class Fsck:
     # 2. Records against objects, through a file of keys: a million of them need no memory.
     def _objects(self, file: Path) -> Iterator[Trouble]:
         with closing(sqlite3.connect(file)) as keys, ThreadPoolExecutor(READERS) as readers:
-            keys.execute("CREATE TABLE keys (key TEXT PRIMARY KEY, used INTEGER DEFAULT 0) WITHOUT ROWID")
+            keys.executescript(_KEYS)
             for kind in dict.fromkeys(KINDS):
                 listed = ((key,) for key in self.store.keys(f"{kind}/"))
                 keys.executemany("INSERT OR IGNORE INTO keys (key) VALUES (?)", listed)
             self.counts["objects"] = keys.execute("SELECT count(*) FROM keys").fetchone()[0]
             references = self.ledger.references()
-            while page := list(islice(references, 500)):
+            while page := list(islice(references, PAGE)):
                 fresh = [reference for reference in page if self._is_first(keys, reference)]
-                for troubles in readers.map(self._compare, fresh):
+                parts = [fresh[start : start + A_TASK] for start in range(0, len(fresh), A_TASK)]
+                for troubles in readers.map(self._compare_all, parts):
                     yield from troubles
             for (key,) in keys.execute("SELECT key FROM keys WHERE used = 0 ORDER BY key"):
                 if not key.startswith(("masks/", "shifts/", "conditions/", "sources/", "delivery/")):
@@ -121,11 +124,14 @@ class Fsck:
     def _is_first(self, keys: sqlite3.Connection, reference: Reference) -> bool:
         """Marks the key as used. Objects that many records share are read once; one that disagrees with its own key is
         always compared."""
-        before = keys.execute("SELECT used FROM keys WHERE key = ?", (reference.key,)).fetchone()
-        keys.execute("INSERT OR REPLACE INTO keys (key, used) VALUES (?, 1)", (reference.key,))
+        mark = "INSERT INTO keys (key, used) VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET used = 1 WHERE used = 0"
+        if keys.execute(mark, (reference.key,)).rowcount:
+            return True
         named = CONTENT_KEY.fullmatch(reference.key)
-        differs = named is not None and reference.sha256 not in (None, named[1])
-        return before is None or not before[0] or differs
+        return named is not None and reference.sha256 not in (None, named[1])
+
+    def _compare_all(self, references: list[Reference]) -> list[Trouble]:
+        return [trouble for reference in references for trouble in self._compare(reference)]
 
     def _compare(self, reference: Reference) -> list[Trouble]:
         named = CONTENT_KEY.fullmatch(reference.key)
@@ -170,6 +176,13 @@ class Fsck:
 
     def _put_back(self, image: str) -> None:
         put_back(self.ledger, self.store, image, Limits())
+
+
+_KEYS = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+CREATE TABLE keys (key TEXT PRIMARY KEY, used INTEGER DEFAULT 0) WITHOUT ROWID;
+"""
 
 
 def as_json(trouble: Trouble) -> dict[str, Any]:

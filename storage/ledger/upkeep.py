@@ -102,13 +102,13 @@ class Upkeep(Transactions):
 
     def changed_specs(self) -> Iterator[str]:
         """Specs whose body is not what their digest stands for."""
-        for spec in self.rows(Spec, Spec.digest):
+        for digest, body in self._columns(select(Spec.digest, Spec.body), Spec.digest):
             try:
-                same = ImageSpec.model_validate(spec.body).digest == spec.digest
+                same = ImageSpec.model_validate(body).digest == digest
             except ValidationError:
                 same = False
             if not same:
-                yield spec.digest
+                yield digest
 
     def images_without_entry(self) -> Iterator[str]:
         """Images that no inbox knows: nobody would ever look at them."""
@@ -141,16 +141,17 @@ class Upkeep(Transactions):
 
     def contradicted_entries(self) -> Iterator[str]:
         """Inbox entries that do not say what the decisions on their image say."""
-        for entries in self._pages(InboxEntry, InboxEntry.image):
-            with self.reading() as session:
-                listed = self.listed(entry.image for entry in entries)
+        entry = (InboxEntry.image, InboxEntry.reviews_wanted, *(getattr(InboxEntry, name) for name in _FOLLOWS))
+        for images in self._pages(InboxEntry.image, InboxEntry.image):
+            with self.reading() as session:  # an entry and its decisions of one moment
+                within = (images[0], images[-1])
                 decided: dict[str, list[Decision]] = {}
-                for decision in session.scalars(select(Decision).where(Decision.image.in_(listed))):
+                for decision in session.scalars(select(Decision).where(Decision.image.between(*within))):
                     decided.setdefault(decision.image, []).append(decision)
-                current = {e.image: e for e in session.scalars(select(InboxEntry).where(InboxEntry.image.in_(listed)))}
-            for image, entry in current.items():
-                values = _entry_values(decided.get(image, []), entry.reviews_wanted)
-                if any(getattr(entry, name) != value for name, value in values.items()):
+                current = session.execute(select(*entry).where(InboxEntry.image.between(*within))).all()
+            for image, wanted, *actual in current:
+                values = _entry_values(decided.get(image, []), wanted)
+                if actual != [values[name] for name in _FOLLOWS]:
                     yield image
 
     # --- repairs: each writes only what follows from other rows -----------------------------------------------------
@@ -258,6 +259,10 @@ class Upkeep(Transactions):
         query = select(Spec.priority, func.count()).join(Job, Job.spec == Spec.digest).where(*waits)
         with self.reading() as session:
             return {row[0]: row[1] for row in session.execute(query.group_by(Spec.priority))}
+
+
+_FOLLOWS = ("revision", "waiting", "decision", "verdict")
+"""What of an inbox entry follows from the decisions on its image."""
 
 
 def _entry_values(decisions: Any, wanted: int) -> dict[str, Any]:
