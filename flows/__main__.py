@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands import copies, lists, models, ordering, provenance, upkeep
+from flows.commands import copies, delivery, lists, models, ordering, provenance, upkeep
 from schemas.errors import DailiesError
 
 if TYPE_CHECKING:
@@ -206,12 +206,24 @@ def status(as_json: ordering.JsonOption = False) -> None:
 @app.command()
 def report(
     number: Annotated[int | None, typer.Argument(help="night; else the last one", metavar="[N]")] = None,
+    html: Annotated[bool, typer.Option("--html", help="one HTML file with thumbnails, to be mailed")] = False,
+    as_json: ordering.JsonOption = False,
 ) -> None:
     """Print the morning report of a night."""
-    from flows.commands.status import find_report
+    from flows.commands.status import collect_report, find_report
+    from flows.commands.tables import print_json
     from tasks.parts import open_parts
 
-    print(find_report(open_parts(settings()), number), end="")
+    parts = open_parts(settings())
+    night, text = find_report(parts, number)
+    if as_json:
+        print_json(collect_report(parts, night))
+    elif html:
+        from tasks.report_page import make_page
+
+        print(make_page(night, text, ledger=parts.ledger, store=parts.store, settings=parts.settings), end="")
+    else:
+        print(text, end="")
 
 
 @app.command("set-aside")
@@ -266,37 +278,6 @@ def retake() -> None:
 
 
 @app.command()
-def deliver(
-    project: Annotated[str | None, typer.Option(help="of this project only")] = None,
-    template: Annotated[
-        str | None, typer.Option(help="instead of the manifests', to get out of a collision: {Asset}_{digest}.png")
-    ] = None,
-    again: Annotated[
-        bool, typer.Option("--again", help="deliver anew what a newer order gave another name; the old files stay")
-    ] = False,
-) -> None:
-    """Deliver what was approved, under its names. Doing it again changes nothing."""
-    from schemas.errors import InputError
-    from schemas.fields import check_delivery_name
-    from tasks.delivery.deliver import deliver
-    from tasks.delivery.signing import Signing
-    from tasks.parts import open_parts
-
-    parts = open_parts(settings())
-    try:
-        template = template and check_delivery_name(template)
-    except ValueError as wrong:
-        raise InputError(f"--template: {wrong}") from None
-    folder = parts.settings.delivery_folder
-    signing = Signing.from_settings(parts.settings)
-    done = deliver(
-        parts.ledger, parts.store, project=project, folder=folder, template=template, again=again, signing=signing
-    )
-    print(done)
-    raise typer.Exit(done.exit_code)
-
-
-@app.command()
 def demo(
     serve: Annotated[bool, typer.Option(help="serve the review app afterwards")] = True,
     port: Annotated[int, typer.Option(help="of the review app")] = 8501,
@@ -336,6 +317,7 @@ def worker(
     raise typer.Exit(work(settings(), gpu=gpu, name=name))
 
 
+delivery.add_to(app)
 upkeep.add_to(app)
 copies.add_to(app)
 provenance.add_to(app)

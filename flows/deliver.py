@@ -22,8 +22,9 @@ def deliver_approved(project: str | None) -> tuple[list[str], list[str]]:
         project=project,
         folder=parts.settings.delivery_folder,
         signing=Signing.from_settings(parts.settings),
+        catalogue=parts.catalogue,
     )
-    return list(done.names), [str(failure) for failure in done.failures]
+    return list(done.names), [*(str(failure) for failure in done.failures), *done.problems]
 
 
 @flow(name="deliver", persist_result=False)

@@ -38,6 +38,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,6 +61,11 @@ Kind = Literal[
 ]  # fmt: skip
 Architecture = Literal["sdxl", "sdxl-refiner", "sd15"]
 PredictionType = Literal["epsilon", "v_prediction"]
+
+
+def is_non_commercial(licence: str) -> bool:
+    """Whether a licence's own words forbid sale: `CC-BY-NC-4.0`, `non-commercial research licence`."""
+    return re.search(r"\bnc\b|non[- ]?commercial|research[- ]only", licence, re.IGNORECASE) is not None
 
 
 class TierDefaults(BaseModel):
@@ -101,7 +107,14 @@ class Entry(BaseModel):
     std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="of a matting model's input")
     note: str = Field("", description="for a person")
     licence: str = ""
+    non_commercial: bool | None = Field(
+        None, description="whether its licence forbids sale; else the licence's words say"
+    )
     gone: bool = Field(False, description="the last scan did not find its file; it is kept for its alias and its pin")
+
+    @property
+    def is_non_commercial(self) -> bool:
+        return is_non_commercial(self.licence) if self.non_commercial is None else self.non_commercial
 
     @property
     def place_text(self) -> str:

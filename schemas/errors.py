@@ -108,6 +108,10 @@ class NameCollision(InputError):
     pass
 
 
+class LicenceRefused(InputError):
+    pass
+
+
 class ModelError(DailiesError):
     pass
 

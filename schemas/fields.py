@@ -8,6 +8,7 @@ once.
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import date
 from pathlib import PurePosixPath
 from string import Template
@@ -69,7 +70,8 @@ Part = Annotated[Number, Field(ge=0.0, le=1.0)]
 
 
 def _name(value: str) -> str:
-    if not re.fullmatch(r"\w[\w .-]{0,79}", value) or value.endswith((".", " ")):
+    plain = "".join("x" if _is_mark(letter) else letter for letter in value[1:])
+    if not re.fullmatch(r"\w[\w .-]{0,79}", value[:1] + plain) or value.endswith((".", " ")):
         raise make_refusal(
             f"came {value!r}", "1 to 80 letters, digits, spaces, '_', '-' or '.', first a letter or digit"
         )
@@ -239,10 +241,10 @@ def check_delivery_name(value: str) -> str:
         if field not in NAME_FIELDS:
             raise make_refusal(f"came {{{field}}}", "{" + "}, {".join(NAME_FIELDS) + "}")
     rest = re.sub(r"\{[^{}]*\}", "x", value)
-    if not re.fullmatch(r"[\w .\-/]{1,200}\.(png|webp|jxl)", rest) or rest.startswith("/") or ".." in rest:
+    if not re.fullmatch(r"[\w .\-/]{1,200}\.(png|webp|jxl|tiff|tga|exr)", rest) or rest.startswith("/") or ".." in rest:
         raise make_refusal(
             f"came {value!r}",
-            "letters, digits, '_', '-', '.', '/' and fields in braces, ending in .png, .webp or .jxl",
+            "letters, digits, '_', '-', '.', '/' and fields in braces, ending in .png, .webp, .jxl, .tiff, .tga, .exr",
         )
     return value
 
@@ -274,12 +276,21 @@ def fill_delivery_name(template: str, spec: ImageSpec) -> str:
 
 def to_pascal_case(name: str) -> str:
     """ "red potion-2" -> "RedPotion2"."""
-    return "".join(word[:1].upper() + word[1:] for word in re.split(r"[\W_]+", name))
+    return "".join(word[:1].upper() + word[1:] for word in _words(name))
 
 
 def to_snake_case(name: str) -> str:
     """ "Red potion-2" -> "red_potion_2"."""
-    return "_".join(word.lower() for word in re.split(r"[\W_]+", name) if word)
+    return "_".join(word.lower() for word in _words(name))
+
+
+def _words(name: str) -> list[str]:
+    """Runs of letters and digits, with the marks that belong to letters (Hindi, Thai, Hebrew points)."""
+    return "".join(letter if letter.isalnum() or _is_mark(letter) else " " for letter in name).split()
+
+
+def _is_mark(letter: str) -> bool:
+    return unicodedata.category(letter).startswith("M")
 
 
 def _day(value: Any) -> Any:

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, GetJsonSchemaHandler, Tag
 from pydantic_core import CoreSchema
 
+from schemas.delivery_presets import PresetName, find_preset
 from schemas.fields import (
     Alias,
     Colour,
@@ -299,6 +300,7 @@ class Asset(Shared):
     references: tuple[Reference, ...] = Field((), max_length=4, description="pictures that show the style, together")
     delivery_name: DeliveryName | None = Field(None, description="instead of `delivery.name`")
     note: Text = Field("", description="for people; changes no image")
+    used_in: Text = Field("", description="where players or viewers see it, for `dailies disclosure`", max_length=300)
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -433,6 +435,12 @@ class PictureReading(Section):
     view: Literal["standard", "raw"] = Field(
         "standard", description="OpenEXR: standard is cut to 0..1 with the sRGB curve; raw has no curve, for data"
     )
+    licence: Text = Field("", description="of the given pictures, for sidecar and disclosure", examples=["CC0"])
+    licences: dict[str, Text] = Field(
+        default_factory=dict,
+        description="of single ones, by path",
+        examples=[{"sources/brick.png": "CC-BY-4.0, A. Lo"}],
+    )
     exposure: Annotated[Number, Field(ge=-20.0, le=20.0)] = Field(0.0, description="OpenEXR: stops, before the view")
 
 
@@ -448,10 +456,15 @@ class Promotion(Section):
 class DeliverySettings(Section):
     """What approved images are called and under which terms they leave."""
 
-    name: DeliveryName = Field(
-        "T_{Asset}_{Variant}_BC.png",
-        description="path with fields in braces",
+    name: DeliveryName | None = Field(
+        None,
+        description="path with fields in braces; else the preset's, else T_{Asset}_{Variant}_BC.png",
         examples=["{project}/{asset}.png"],
+    )
+    preset: PresetName | None = Field(None, description="names as this engine's users have them", examples=["unreal"])
+    ascii: bool = Field(False, description="names in ASCII alone: other scripts are transliterated")
+    non_commercial: bool = Field(
+        False, description="what is delivered is not sold, so models under non-commercial licences may have made it"
     )
     licence: Text = Field("", description="put into the sidecar", examples=["all rights reserved, Potion Shop Ltd"])
     metadata: Literal["full", "label", "none"] = Field(
@@ -504,7 +517,7 @@ class Manifest(Section):
         return asset.text or self.defaults.text
 
     def delivery_name_of(self, asset: Asset) -> str:
-        return asset.delivery_name or self.delivery.name
+        return asset.delivery_name or self.delivery.name or find_preset(self.delivery.preset).template
 
 
 HOUSE_TIERS: dict[Tier, Sampling] = {

@@ -124,6 +124,9 @@ class Settings(BaseSettings):
     gpu_hour_price: float = Field(2.5, ge=0, description="money for one GPU-hour, for reports")
     currency: str = "USD"
     max_retakes: int = Field(3, ge=0, description="retakes in one line unless the manifest says less")
+    review_url: str = Field(
+        "http://127.0.0.1:8501", pattern=r"^https?://\S+$", description="of the review app, for links in reports"
+    )
     webhook_url: SecretStr | None = Field(None, description="told when a night ends, fails or stops itself")
     webhook_shape: Literal["json", "slack"] = "json"
 

@@ -45,8 +45,8 @@ KINDS = (
     "masks",
     "shifts",
     "reports",
-    "shifts",
     "delivery",
+    "indexes",
 )
 
 

@@ -2,7 +2,7 @@
 
 A studio signs with its own certificate, or with one that `dailies provenance init` makes together with a local
 authority: readers elsewhere then call the signature valid, and trusted only where they know that authority.
-c2pa-python writes PNG, WebP, TIFF and JPEG; it knows no JPEG XL.
+c2pa-python writes PNG, WebP, JPEG XL, TIFF and JPEG; it knows no OpenEXR and no TGA.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from schemas.errors import InputError, ProvenanceError, SettingsError
 
 ASSERTION = "org.dailies.image"
 """Label of our own assertion: digest, sha256 of what was approved, models, licences."""
-SIGNED = ("image/png", "image/webp", "image/tiff", "image/jpeg")
+SIGNED = ("image/png", "image/webp", "image/jxl", "image/tiff", "image/jpeg")
 
 
 @dataclass(frozen=True)

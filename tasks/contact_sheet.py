@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from PIL import Image, ImageChops, ImageDraw, ImageFont
@@ -21,9 +22,10 @@ ENDINGS = (".png", ".pdf")
 
 @dataclass(frozen=True)
 class Tile:
-    """`picture`: None where there is none; `lines` stand under it, `warning` in red."""
+    """`picture`: None where there is none, or a function that opens it when its page is drawn; `lines` stand under it,
+    `warning` in red."""
 
-    picture: Image.Image | None
+    picture: Image.Image | Callable[[], Image.Image | None] | None
     name: str
     lines: tuple[str, ...] = ()
     warning: str = ""
@@ -48,16 +50,19 @@ def write_sheet(path: Path, groups: Sequence[Group], *, title: str, side: int) -
     """
     check_ending(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    pages = list(draw_pages(groups, title=title, side=side))
+    pages = draw_pages(groups, title=title, side=side)
+    first, second = next(pages), next(pages, None)
+    rest = () if second is None else chain((second,), pages)
     if path.suffix.lower() == ".pdf":
-        pages[0].save(path, "PDF", save_all=True, append_images=pages[1:], resolution=DPI, title=title)
+        first.save(path, "PDF", save_all=True, append_images=rest, resolution=DPI, title=title)
         return [path]
-    if len(pages) == 1:
-        pages[0].crop((0, 0, PAGE[0], _used(pages[0]))).save(path)
+    if second is None:
+        first.crop((0, 0, PAGE[0], _used(first))).save(path)
         return [path]
-    files = [path.with_name(f"{path.stem}-{number:02}{path.suffix}") for number in range(1, len(pages) + 1)]
-    for file, page in zip(files, pages, strict=True):
-        page.save(file)
+    files = []
+    for number, page in enumerate(chain((first,), rest), 1):
+        files.append(path.with_name(f"{path.stem}-{number:02}{path.suffix}"))
+        page.save(files[-1])
     return files
 
 
@@ -103,11 +108,12 @@ def _draw_tile(
     top: int,
     side: int,
 ) -> None:
-    if tile.picture is None:
+    opened = tile.picture() if callable(tile.picture) else tile.picture
+    if opened is None:
         draw.rectangle((left, top, left + side - 1, top + side - 1), outline=FAINT)
         draw.text((left + 10, top + 10), "no picture", FAINT, _font(13))
     else:
-        picture = _fit(tile.picture, side)
+        picture = _fit(opened, side)
         page.paste(picture, (left, top + side - picture.height))
     for number, (line, colour) in enumerate(lines):
         draw.text((left, top + side + 4 + number * LINE), line, colour, _font(13))

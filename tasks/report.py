@@ -17,6 +17,7 @@ from storage.failpoint import failpoint
 from storage.ledger.jobs import SetAside, Waiting
 from storage.ledger.nights import NightSummary
 from tasks.parts import Parts, current_parts
+from tasks.report_page import make_page
 from tasks.webhook import notify
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,11 @@ def write_report(morning: Morning) -> str:
     folder = settings.home / "reports"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"night-{morning.night:04}.md").write_text(text, encoding="utf-8")
+    try:
+        page = make_page(morning.night, text, ledger=ledger, store=parts.store, settings=settings)
+        (folder / f"night-{morning.night:04}.html").write_text(page, encoding="utf-8")
+    except Exception as error:  # `dailies report --html` makes it again; the report is kept
+        log.warning("the report of night %d has no page: %s: %s", morning.night, type(error).__name__, error)
     try:
         create_markdown_artifact(text, key="morning-report", description=f"Night {morning.night}: {morning.outcome}")
     except Exception as error:  # Prefect's server only shows it; the report is kept

@@ -1,9 +1,10 @@
 """The commands that list what was ordered and what waits, and that change an order: submissions, cancel, priority,
-queue, assets. Each list is a table, or with `--json` a JSON object a line."""
+queue, assets, sheet. Each list is a table, or with `--json` a JSON object a line."""
 
 from __future__ import annotations
 
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -128,11 +129,35 @@ def assets(
     ledger = _ledger()
     counts = ledger.assets(project)
     if project is not None and not counts and project not in (known := ledger.projects()):
-        raise InputError(f"got the project {project!r}; {suggest_names(project, known) if known else 'there is none'}")
+        raise InputError(f"got the project {project!r}; {suggest_names(project, known)}")
     rows = [{name.replace("_", " "): value for name, value in asdict(count).items()} for count in counts]
     if lines:
         rows = [asdict(count) for count in counts]
     print_rows(rows, lines=lines, empty="nothing is planned yet")
+
+
+def sheet(
+    project: Annotated[str, typer.Argument(help="as `dailies assets` lists it", show_default=False)],
+    assets: Annotated[list[str] | None, typer.Argument(help="only these", metavar="[ASSET]...")] = None,
+    approved: Annotated[bool, typer.Option("--approved", help="only what is approved")] = False,
+    out: Annotated[Path | None, typer.Option(help=".png or .pdf; else both, named after the project")] = None,
+    side: Annotated[int, typer.Option(min=64, max=800, help="px of a picture on a page of 1754 px")] = 240,
+) -> None:
+    """Make a contact sheet of a project's images, asset by asset: PNG and PDF."""
+    from flows.__main__ import settings
+    from tasks.contact_sheet import check_ending, write_sheet
+    from tasks.delivery.names import make_safe_name
+    from tasks.parts import open_parts
+    from tasks.project_sheet import list_groups
+
+    if out is not None:
+        check_ending(out)
+    parts = open_parts(settings())
+    groups = list_groups(parts.ledger, parts.store, project, assets=assets, approved=approved)
+    stem = make_safe_name(project)
+    for path in [out] if out is not None else [Path(f"{stem}.png"), Path(f"{stem}.pdf")]:
+        for file in write_sheet(path, groups, title=project, side=side):
+            print(file)
 
 
 def _ledger() -> Ledger:
@@ -162,5 +187,5 @@ def _warnings(submission: Submission) -> list[str]:
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (submissions, cancel, priority, queue, assets):
+    for command in (submissions, cancel, priority, queue, assets, sheet):
         app.command()(command)

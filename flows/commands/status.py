@@ -31,8 +31,8 @@ def print_night(result: dict[str, Any] | None, settings: Settings) -> int:
     )
     for trouble in result["trouble"]:
         print(f"trouble: {trouble}")
-    name = f"night-{result['night']:04}.md"
-    print(f"report: {settings.home / 'reports' / name}")
+    name = f"night-{result['night']:04}"
+    print(f"report: {settings.home / 'reports' / name}.md, and {name}.html to be mailed")
     return int(result["outcome"] in ("blocked", "stopped", "failed"))
 
 
@@ -87,8 +87,8 @@ def _moment(text: str) -> str:
     return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC"
 
 
-def find_report(parts: Parts, number: int | None) -> str:
-    """Markdown of that night, or of the last that has one."""
+def find_report(parts: Parts, number: int | None) -> tuple[int, str]:
+    """A night, or the last one that has a report, and that report (Markdown). InputError where there is none."""
     if number is None:
         number = next((night.id for night in parts.ledger.nights() if night.report_key), None)
         if number is None:
@@ -101,7 +101,31 @@ def find_report(parts: Parts, number: int | None) -> str:
         raise InputError(str(wrong)) from None
     if key is None:
         raise InputError(f"night {number} has not ended, so it has no report")
-    return parts.store.get(key).decode()
+    return number, parts.store.get(key).decode()
+
+
+def collect_report(parts: Parts, number: int) -> dict[str, Any]:
+    """The figures of a night, for programs."""
+    summary, settings = parts.ledger.summary(number), parts.settings
+    night = summary.night
+    return {
+        "night": number,
+        "outcome": night.outcome,
+        "started_at": night.started_at.isoformat(),
+        "ended_at": night.ended_at and night.ended_at.isoformat(),
+        "started_by": night.started_by,
+        "planned": night.planned,
+        "made": summary.made,
+        "flagged": summary.flagged,
+        "unchecked": summary.unchecked,
+        "waiting": summary.waiting,
+        "set_aside": summary.set_aside,
+        "gpu_seconds": summary.gpu_seconds,
+        "money": settings.gpu_hour_price * summary.gpu_seconds / 3600,
+        "currency": settings.currency,
+        "assets": [asdict(one) for one in summary.by_asset],
+        "failures": [asdict(one) for one in summary.failures],
+    }
 
 
 def print_set_aside(parts: Parts, *, lines: bool = False) -> None:

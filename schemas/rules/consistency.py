@@ -6,6 +6,7 @@ Every rule yields (path, what came, what is allowed); schemas/reading/manifest_f
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,7 @@ def find_conflicts(
     """Every broken rule. Styles and placeholders are left out when `looks` is False, and for the assets in `hazy`."""
     yield from find_contradictions(manifest)
     yield from _names(manifest)
+    yield from _licences(manifest)
     styles = {**dict.fromkeys(manifest.styles), NO_STYLE: None}.keys()
     if looks:
         yield from _styles(styles, manifest.defaults.style, ("defaults", "style"))
@@ -52,6 +54,14 @@ def find_conflicts(
         yield from _counts(matrices, limits)
 
 
+def _licences(manifest: Manifest) -> Iterator[Broken]:
+    """Licences are of pictures that the manifest names."""
+    named = {path for asset in manifest.assets for path in asset.pictures} | set(manifest.brand.references)
+    for path in manifest.pictures.licences:
+        if path not in named:
+            yield ("pictures", "licences", path), f"came {path!r}, which nothing names", OneOf(path, named)
+
+
 def _names(manifest: Manifest) -> Iterator[Broken]:
     """Asset names, and the delivery names that can be known before a seed is."""
     taken: dict[str, str] = {}
@@ -64,11 +74,8 @@ def _names(manifest: Manifest) -> Iterator[Broken]:
         template = manifest.delivery_name_of(asset)
         if re.search(r"\{(digest|seed)\}", template):
             continue
-        name = (
-            template.replace("{Asset}", to_pascal_case(asset.name))
-            .replace("{asset}", to_snake_case(asset.name))
-            .casefold()
-        )
+        name = template.replace("{Asset}", to_pascal_case(asset.name)).replace("{asset}", to_snake_case(asset.name))
+        name = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
         if name in delivered:
             field = "delivery_name" if asset.delivery_name else "name"
             came = f"came {template!r}, which names {asset.name!r} and {delivered[name]!r} alike"

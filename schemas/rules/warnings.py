@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from string import Template
 
-from schemas.catalogue import Catalogue, Entry
+from schemas.catalogue import Catalogue, Entry, is_non_commercial
 from schemas.fewstep import find_few_step
 from schemas.fields import count_pixels
 from schemas.manifest import AnyAsset, FromPictures, Manifest, RenderAsset, Repair
@@ -17,6 +17,7 @@ from schemas.matrix import list_styles
 from schemas.reading.tree import Path
 from schemas.resolved import Resolved, list_tiers, resolve_tiers
 from schemas.rules.consistency import Broken
+from schemas.rules.model_names import list_models
 from schemas.rules.prompt_syntax import compose_prompt, list_prompts
 from schemas.spec import Tier
 
@@ -36,6 +37,7 @@ def find_warnings(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]:
         if compose_prompt(text):
             yield path, "came AND, with which other tools compose prompts", "only the word and here; \\AND says so"
     yield from _size_pairs(manifest)
+    yield from _licences(manifest, catalogue)
     for index, asset in enumerate(manifest.assets):
         at: Path = ("assets", index)
         yield from _empty(manifest, asset, at)
@@ -43,6 +45,27 @@ def find_warnings(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]:
         yield from _extremes(manifest, asset, at, catalogue)
         yield from _clip_skip(manifest, asset, catalogue)
         yield from _draft_names(manifest, asset, at)
+
+
+def _licences(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]:
+    """What must not be sold, unless the manifest says that it is not: an error when it is to be delivered."""
+    if manifest.delivery.non_commercial:
+        return
+    allowed = "`delivery: {non_commercial: true}` where nothing is sold; else `dailies deliver` refuses its images"
+    named = [(path, alias) for path, alias, _ in list_models(manifest)]
+    for index, asset in enumerate(manifest.assets):
+        for resolved in resolve_tiers(manifest, asset):
+            for number, model in enumerate(asset.model or (manifest.model,)):
+                path: Path = ("assets", index, "model", number) if asset.model else ("model",)
+                named += [(path, alias) for alias in resolved.tier_loras(model, catalogue.facts)]
+    for path, alias in dict.fromkeys(named):
+        entry = catalogue.entries.get(alias)
+        if entry is not None and entry.is_non_commercial:
+            yield path, f"came {alias!r}, whose licence is {entry.licence or 'non-commercial'}", allowed
+    for name, text in {"": manifest.pictures.licence, **manifest.pictures.licences}.items():
+        if is_non_commercial(text):
+            at: Path = ("pictures", "licences", name) if name else ("pictures", "licence")
+            yield at, f"came the licence {text!r}", allowed
 
 
 def _size_pairs(manifest: Manifest) -> Iterator[Broken]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
 
 from schemas.errors import LedgerError, NightRunning
 from schemas.pace import PaceKey, make_pace_key
@@ -31,6 +32,18 @@ class AssetMade:
     gpu_seconds: float
     approved: int = 0
     """Images whose standing decision is an approval, by now."""
+
+
+@dataclass(frozen=True)
+class NightImage:
+    """An image that a night made. `flags`: (check, sentence) of what was flagged or could not be checked."""
+
+    digest: str
+    project: str
+    asset: str
+    variant: str
+    thumb_key: str
+    flags: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -215,6 +228,38 @@ class Nights(Transactions):
                 set_aside=session.scalar(aside) or 0,
                 waiting=session.scalar(open_jobs) or 0,
             )
+
+    def night_images(self, night: int, *, each: int) -> list[NightImage]:
+        """At most `each` of an asset's images, flagged ones first, by project and asset."""
+        wrong = (Result.FLAG.value, Result.ERROR.value)
+        flagged = exists().where(FindingRow.image == Image.digest, FindingRow.result.in_(wrong))
+        place = func.row_number().over(
+            partition_by=(Image.project, Image.asset),
+            order_by=(case((flagged, 0), else_=1), Spec.variant, Image.digest),
+        )
+        ranked = (
+            select(Image.digest, place.label("place"))
+            .join(Spec, Spec.digest == Image.digest)
+            .where(Image.night == night)
+            .subquery()
+        )
+        query = (
+            select(Image.digest, Image.project, Image.asset, Spec.variant, Image.thumb_key)
+            .join(ranked, ranked.c.digest == Image.digest)
+            .join(Spec, Spec.digest == Image.digest)
+            .where(ranked.c.place <= each)
+            .order_by(Image.project, Image.asset, ranked.c.place)
+        )
+        with self.reading() as session:
+            rows = session.execute(query).tuples().all()
+            listed = self.listed([row[0] for row in rows])
+            found = select(FindingRow.image, FindingRow.criterion, FindingRow.sentence).order_by(FindingRow.criterion)
+            flags: dict[str, list[tuple[str, str]]] = defaultdict(list)
+            for image, check, sentence in session.execute(
+                found.where(FindingRow.image.in_(listed), FindingRow.result.in_(wrong))
+            ):
+                flags[image].append((check, sentence))
+        return [NightImage(*row, tuple(flags[row[0]])) for row in rows]
 
     def gpu_seconds(self, *, night: int | None = None, project: str | None = None) -> float:
         """Seconds of device time spent on images that were kept."""

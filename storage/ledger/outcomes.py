@@ -12,7 +12,7 @@ from schemas.records import Decision, Delivery, Image, InboxEntry, Order, Retake
 from schemas.review import Changes, Verdict
 from schemas.spec import ImageSpec
 from storage.ledger.submissions import NO_DUE, Submissions
-from storage.ledger.transaction import now
+from storage.ledger.transaction import chunks, now
 
 ASKS = text("(decisions.verdict = 'retake' OR decisions.changes IS NOT NULL)")
 """As in the index ix_decisions_asking, word for word."""
@@ -136,6 +136,16 @@ class Outcomes(Submissions):
         query = select(Delivery.image, Delivery.name).where(Delivery.image.in_(self.listed(digests)))
         with self.reading() as session:
             return {image: name for image, name in session.execute(query)}  # noqa: C416
+
+    def find_reviewers(self, decisions: Iterable[int]) -> dict[int, str]:
+        """Decision -> who took it."""
+        with self.reading() as session:
+            rows = (
+                row
+                for chunk in chunks(decisions, 500)
+                for row in session.execute(select(Decision.id, Decision.reviewer).where(Decision.id.in_(chunk)))
+            )
+            return {decision: reviewer for decision, reviewer in rows}  # noqa: C416
 
     def ordered_since_delivery(self) -> list[str]:
         """Images that left before the newest of their orders came."""

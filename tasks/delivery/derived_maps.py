@@ -10,16 +10,13 @@ mirrored. NumPy only, in float64: the same picture gives the same bytes on every
 from __future__ import annotations
 
 import io
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-MapKind = Literal["height", "normal_gl", "normal_dx", "roughness"]
-SUFFIX: dict[MapKind, str] = {"height": "H", "normal_gl": "N", "normal_dx": "NDX", "roughness": "R"}
-"""What takes the place of BC (base colour) in a delivered name."""
+from schemas.delivery_presets import MapKind
 
 METHOD: dict[MapKind, str] = {
     "height": "luminance without its slow part, 16 bits",

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from schemas.delivery_presets import MapKind, find_preset
 from schemas.errors import InputError, NameCollision
-from schemas.fields import fill_delivery_name
 from schemas.manifest import Manifest, TextureVariants
 from schemas.records import Decision, Delivery, Image
 from schemas.spec import ImageSpec
 from storage.ledger import Brief
-from tasks.delivery.derived_maps import SUFFIX, MapKind
+from tasks.delivery.licences import Licence
+from tasks.delivery.names import fold_name, make_delivery_path
 
 ENDINGS = {"image/png": "png", "image/webp": "webp", "image/jxl": "jxl"}
-
-RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
-"""Names that mean a device on Windows, with whatever ending."""
-LONGEST = 160
-"""UTF-8 bytes of one folder or file name, endings not included: file systems allow 255, the object store 200."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +28,16 @@ class Parcel:
     manifest: Manifest
     name: str
     maps: tuple[MapKind, ...] = ()
+    licences: tuple[Licence, ...] = ()
     formerly: str = ""
     """The name under which it left before."""
 
     @property
     def map_names(self) -> dict[MapKind, str]:
         """T_Brick_BC.png -> T_Brick_N.png; where the name has no BC the map's letters are put behind it."""
-        stem = self.name.rpartition(".")[0].removesuffix("_BC")
-        return {kind: f"{stem}_{SUFFIX[kind]}.png" for kind in self.maps}
+        preset = find_preset(self.manifest.delivery.preset)
+        stem = preset.map_stem(self.name.rpartition(".")[0])
+        return {kind: f"{stem}_{preset.suffixes[kind]}.png" for kind in self.maps}
 
     @property
     def sidecar_name(self) -> str:
@@ -64,45 +59,19 @@ def pack_parcel(
     *,
     brief: Brief,
     manifest: Manifest,
+    licences: tuple[Licence, ...] = (),
     template: str | None,
     formerly: str,
 ) -> Parcel:
     """`template` overrides the manifest's. `formerly`: the name under which it left before, if it did."""
     asset = manifest.asset(spec.asset)
     maps = asset.maps if isinstance(asset, TextureVariants) else ()
-    name = fill_name(spec, image, template or manifest.delivery_name_of(asset))
-    return Parcel(image, spec, decision, brief, manifest, name, maps, formerly)
-
-
-def fill_name(spec: ImageSpec, image: Image, template: str) -> str:
-    """The path under delivery/, each part of it a name that Windows, S3 and game engines take."""
     ending = ENDINGS.get(image.media_type)
     if ending is None:
         raise InputError(f"{spec.asset} {spec.variant}: came {image.media_type}; allowed are {', '.join(ENDINGS)}")
-    return delivery_path(spec, template, ending=ending)
-
-
-def delivery_path(spec: ImageSpec, template: str, *, ending: str) -> str:
-    """`named`, for an image that is not made yet; `ending` as in the settings' `image_format`."""
-    path, _, _ = fill_delivery_name(template, spec).rpartition(".")
-    *folders, stem = path.split("/")
-    return "/".join(
-        [
-            make_safe_name(spec.project),
-            *(make_safe_name(part) for part in folders if part),
-            f"{make_safe_name(stem)}.{ending}",
-        ]
-    )
-
-
-def make_safe_name(part: str) -> str:
-    """One folder or file name without spaces, points at its ends or signs; never a Windows device, never empty. One
-    that is too long is cut, and ends with a digest of the whole, so that long names stay different."""
-    plain = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", part)).strip(".")
-    if len(plain.encode()) > LONGEST:
-        digest = hashlib.sha256(plain.encode()).hexdigest()[:8]
-        plain = f"{plain.encode()[: LONGEST - 10].decode(errors='ignore').rstrip('.')}_{digest}"
-    return f"_{plain}" if not plain or RESERVED.fullmatch(plain) else plain
+    template = template or manifest.delivery_name_of(asset)
+    name = make_delivery_path(spec, template, ending=ending, is_ascii=manifest.delivery.ascii)
+    return Parcel(image, spec, decision, brief, manifest, name, maps, licences, formerly)
 
 
 def find_collisions(parcels: Iterable[Parcel], gone: Iterable[Delivery]) -> dict[str, NameCollision]:
@@ -114,9 +83,9 @@ def find_collisions(parcels: Iterable[Parcel], gone: Iterable[Delivery]) -> dict
     folders: dict[str, dict[str, str]] = defaultdict(dict)
 
     def take(name: str, *, image: str, holder: str) -> None:
-        files[name.casefold()][image] = holder
+        files[fold_name(name)][image] = holder
         for folder in PurePosixPath(name).parents:
-            folders[str(folder).casefold()][image] = holder
+            folders[fold_name(str(folder))][image] = holder
 
     parcels = list(parcels)
     for row in gone:
@@ -130,7 +99,7 @@ def find_collisions(parcels: Iterable[Parcel], gone: Iterable[Delivery]) -> dict
     for parcel in parcels:
         own = parcel.image.digest
         for name in parcel.files:
-            clash = next((holder for image, holder in files[name.casefold()].items() if image != own), None)
+            clash = next((holder for image, holder in files[fold_name(name)].items() if image != own), None)
             sentence = f"it and {clash} would both be {name}"
             if clash is None:
                 clash, sentence = _file_or_folder(name, own, files, folders)
@@ -145,11 +114,11 @@ def _file_or_folder(
     name: str, own: str, files: dict[str, dict[str, str]], folders: dict[str, dict[str, str]]
 ) -> tuple[str | None, str]:
     """Who needs `name` as a folder, or has a file where `name` needs one; and that as a sentence."""
-    for image, holder in folders.get(name.casefold(), {}).items():
+    for image, holder in folders.get(fold_name(name), {}).items():
         if image != own:
             return holder, f"its file {name} would have to be a folder for {holder}"
     for folder in PurePosixPath(name).parents:
-        for image, holder in files.get(str(folder).casefold(), {}).items():
+        for image, holder in files.get(fold_name(str(folder)), {}).items():
             if image != own:
                 return holder, f"its folder {folder} would have to be a file for {holder}"
     return None, ""

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
 from storage.image_metadata import find_digital_source
+from tasks.delivery.contents import OutFile
 from tasks.delivery.derived_maps import METHOD
 from tasks.delivery.parcel import Parcel
 
 PROMPTS = {"prompt", "negative_prompt", "spec", "seed"}
-LEAST = {"name", "digest", "sha256", "licence", "maps", "digital_source_type", "delivered"}
+LEAST = {"name", "digest", "sha256", "licence", "maps", "digital_source_type", "delivered", "files"}
 """Fields that `metadata: label` leaves out, and that `none` keeps."""
 
 
-def make_sidecar(parcel: Parcel, *, delivered: str, signed: bool) -> bytes:
-    """What is known of the image, as JSON; less, where the manifest says so (`metadata`). `delivered`: SHA-256 of the
-    bytes that leave. No time of delivery in it, so that writing it again writes the same."""
+def make_sidecar(parcel: Parcel, files: Sequence[OutFile]) -> bytes:
+    """What is known of the image, as JSON; less, where the manifest says so (`metadata`). `files`: what leaves, the
+    picture first. No time of delivery in it, so that writing it again writes the same."""
     image, spec, decision = parcel.image, parcel.spec, parcel.decision
     body: dict[str, Any] = {
         "name": parcel.name,
@@ -44,6 +46,7 @@ def make_sidecar(parcel: Parcel, *, delivered: str, signed: bool) -> bytes:
             "revision": decision.revision,
         },
         "licence": parcel.manifest.delivery.licence,
+        "licences": [licence.dump() for licence in parcel.licences],
         **({"formerly": parcel.formerly} if parcel.formerly else {}),
         "manifest": {"digest": parcel.brief.submission, "name": parcel.brief.name, "by": parcel.brief.submitted_by},
         "made": {
@@ -57,7 +60,8 @@ def make_sidecar(parcel: Parcel, *, delivered: str, signed: bool) -> bytes:
             for kind, name in parcel.map_names.items()
         ],
         "digital_source_type": find_digital_source(spec).rpartition("/")[2],
-        "delivered": {"sha256": delivered, "signed": signed},
+        "delivered": {"sha256": files[0].dump()["sha256"], "signed": files[0].is_signed},
+        "files": [file.dump() for file in files],
         "spec": spec.body(),
     }
     kept = {"full": set(body), "label": set(body) - PROMPTS, "none": LEAST}[parcel.manifest.delivery.metadata]

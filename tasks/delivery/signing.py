@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from schemas.errors import DailiesError, ProvenanceError
 from schemas.settings import Settings
 from storage.image_metadata import find_digital_source
 from storage.labels import relabel
@@ -33,44 +31,45 @@ class Signing:
         signer = open_signer(certificate=certificate, key=key, home=settings.home)
         return cls(signer, is_required=settings.signing == "required")
 
-    def finished(self, data: bytes, parcel: Parcel, store: Store) -> bytes:
-        """The bytes to deliver for the approved ones. Raises ProvenanceError."""
+    def label(self, data: bytes, parcel: Parcel) -> bytes:
+        """The approved bytes with the text that the manifest allows."""
         detail = parcel.manifest.delivery.metadata
-        if self.signer is None and self.is_required:
-            raise ProvenanceError("signing is required and there is no certificate; run `dailies provenance init`")
         if self.signer is None and detail == "full" and find_digital_source(parcel.spec).encode() in data:
             return data
-        labelled = relabel(data, parcel.spec, detail=detail, prompt_writer=parcel.brief.submitted_by)
-        if self.signer is None:
-            return labelled
-        ingredients = list(_ingredients(parcel, store))
-        said = make_definition(parcel, from_picture=any(one.relationship == "parentOf" for one in ingredients))
-        return self.signer.sign(labelled, media_type=parcel.image.media_type, definition=said, ingredients=ingredients)
+        return relabel(data, parcel.spec, detail=detail, prompt_writer=parcel.brief.submitted_by)
 
-    def is_own(self, data: bytes, parcel: Parcel, store: Store) -> bool:
-        """Whether these bytes are what an earlier run delivered for this image, signed or not."""
-        if self.signer is None:
-            if hashlib.sha256(data).hexdigest() == parcel.image.sha256:
-                return True
-            try:
-                return data == self.finished(store.get(parcel.image.object_key), parcel, store)
-            except DailiesError:  # it is that image's failure when it leaves
-                return False
-        read = read_credentials(data, media_type=parcel.image.media_type, authority=self.signer.authority)
-        return read is not None and read.is_sound and read.image.get("approved_sha256") == parcel.image.sha256
+    def sign(self, data: bytes, media_type: str, parcel: Parcel, store: Store, *, kind: str = "") -> bytes:
+        """`kind`: of a map, which one. Raises ProvenanceError."""
+        assert self.signer is not None
+        ingredients = [] if kind else list(_ingredients(parcel, store))
+        said = make_definition(
+            parcel, kind=kind, from_picture=any(one.relationship == "parentOf" for one in ingredients)
+        )
+        return self.signer.sign(data, media_type=media_type, definition=said, ingredients=ingredients)
+
+    def is_own(self, data: bytes, media_type: str, parcel: Parcel, *, kind: str = "") -> bool:
+        """Whether these bytes are what an earlier run signed for this image (or for this map of it)."""
+        assert self.signer is not None
+        read = read_credentials(data, media_type=media_type, authority=self.signer.authority)
+        if read is None or not read.is_sound:
+            return False
+        return (read.image.get("approved_sha256"), read.image.get("kind", "")) == (parcel.image.sha256, kind)
 
 
-def make_definition(parcel: Parcel, *, from_picture: bool) -> dict[str, Any]:
-    """C2PA's manifest definition: what was done, and by which models. `from_picture`: an ingredient was edited."""
+def make_definition(parcel: Parcel, *, kind: str, from_picture: bool) -> dict[str, Any]:
+    """C2PA's manifest definition: what was done, and by which models. `kind`: of a derived map. `from_picture`: an
+    ingredient was edited."""
     spec, image = parcel.spec, parcel.image
     agent = {"softwareAgent": {"name": "Dailies engine", "version": str(spec.engine_version)}}
     source = {"digitalSourceType": find_digital_source(spec), **agent}
     if not from_picture:
         actions: list[dict[str, Any]] = [{"action": "c2pa.created", **source}]
+        if kind:
+            actions[0]["description"] = f"{kind} map, derived from the colours of the image by an algorithm"
     else:
         opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["picture-0"]}}
         actions = [opened, {"action": "c2pa.edited", **source}]
-    record: dict[str, Any] = {"approved_sha256": image.sha256}
+    record: dict[str, Any] = {"approved_sha256": image.sha256, **({"kind": kind} if kind else {})}
     if parcel.manifest.delivery.metadata != "none":
         record |= {"digest": spec.digest, "models": image.models, "licence": parcel.manifest.delivery.licence}
         record |= {"task": spec.task.value, "pictures": sorted(spec.digests_needed())}

@@ -5,12 +5,15 @@ Nothing of somebody else is replaced, and no link is followed out of the folder.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 import secrets
 import stat
 from pathlib import Path
 
 from schemas.errors import NameCollision, StoreError
+from storage.failpoint import failpoint
 
 
 def read_file(folder: Path, name: str) -> bytes | None:
@@ -34,17 +37,36 @@ def write_file(folder: Path, name: str, data: bytes) -> None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unborn = path.with_name(f".{os.getpid()}-{secrets.token_hex(8)}.part")
+        unborn = path.with_name(f"{_part_prefix(path)}{os.getpid()}-{secrets.token_hex(4)}.part")
         try:
             with unborn.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            failpoint("target.before_replace")
             os.replace(unborn, path)
         finally:
             unborn.unlink(missing_ok=True)
+        _remove_parts(path)
+        failpoint("target.after_replace")
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror or type(error).__name__}") from error
+
+
+def _part_prefix(path: Path) -> str:
+    host = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+    return f".{hashlib.sha256(path.name.encode()).hexdigest()[:12]}-{host}-"
+
+
+def _remove_parts(path: Path) -> None:
+    """What a run on this machine left half written under this name when it was killed."""
+    for part in path.parent.glob(f"{_part_prefix(path)}*.part"):
+        try:
+            os.kill(int(part.name.split("-")[2]), 0)
+        except ProcessLookupError:
+            part.unlink(missing_ok=True)
+        except (OSError, ValueError, IndexError):
+            continue
 
 
 def _lies_there(folder: Path, name: str) -> bool:

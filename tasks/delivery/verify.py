@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 
 from schemas.errors import InputError
 from storage.ledger import Ledger
 from storage.objects import Store
-from storage.pictures import PNG_HEADER
+from storage.pictures import JXL_HEADER, PNG_HEADER
 from storage.provenance import Credentials, read_credentials
+from tasks.delivery.index import make_index
 
-MEDIA = {PNG_HEADER[:4]: "image/png", b"RIFF": "image/webp", b"II*\0": "image/tiff", b"MM\0*": "image/tiff"}
+MEDIA = {
+    PNG_HEADER[:4]: "image/png", b"RIFF": "image/webp", b"II*\0": "image/tiff", b"MM\0*": "image/tiff",
+    JXL_HEADER[:4]: "image/jxl",
+}  # fmt: skip
 """First four bytes -> media type, of the files that can be signed."""
 
 
@@ -46,16 +49,20 @@ class Verified:
 def verify_file(data: bytes, *, file_name: str, ledger: Ledger, store: Store, authority: bytes | None) -> Verified:
     """By its own manifest, and by the record that its bytes, its manifest or its name lead to. Raises InputError."""
     media_type = MEDIA.get(data[:4])
-    if media_type is None and data[4:8] != b"JXL ":
+    if media_type is None:
         raise InputError(f"{file_name}: it is no PNG, WebP, TIFF or JPEG XL file; a delivered image is allowed")
-    credentials = read_credentials(data, media_type=media_type, authority=authority) if media_type else None
+    credentials = read_credentials(data, media_type=media_type, authority=authority)
     sha256 = hashlib.sha256(data).hexdigest()
     approved = credentials.image.get("approved_sha256") if credentials else None
+    kind = credentials.image.get("kind", "") if credentials else ""
     changed: Verified | None = None
-    for row in ledger.deliveries():
-        body = json.loads(store.get(row.sidecar))
-        if (body.get("delivered") or {}).get("sha256", body["sha256"]) == sha256:
-            return Verified(credentials, row.image, row.name, True)
-        if body["sha256"] == approved or row.name.rsplit("/", 1)[-1] == file_name:
-            changed = Verified(credentials, row.image, row.name, False)
+    for project in sorted({row.project for row in ledger.deliveries()}):
+        for image in make_index(project, ledger=ledger, store=store)["images"]:
+            for file in image["files"]:
+                if file.get("sha256") == sha256:
+                    return Verified(credentials, image["image"], file["name"], True)
+                if (image["approved_sha256"], file.get("kind", "")) == (approved, kind) or file["name"].rsplit("/", 1)[
+                    -1
+                ] == file_name:
+                    changed = Verified(credentials, image["image"], file["name"], False)
     return changed or Verified(credentials, str(credentials.image.get("digest", "")) if credentials else "")

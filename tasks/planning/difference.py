@@ -13,7 +13,7 @@ from schemas.errors import InputError, LedgerError
 from schemas.manifest import FrozenFile, Manifest
 from schemas.settings import Settings
 from schemas.spec import ImageSpec
-from tasks.delivery.parcel import delivery_path
+from tasks.delivery.names import make_delivery_path
 from tasks.planning.lookup import look_up_models
 from tasks.planning.order_changes import compare_terms, describe_change
 from tasks.planning.plan import expand_manifest
@@ -140,7 +140,8 @@ def _place(spec: ImageSpec) -> tuple[str, str, str]:
 
 
 def _file_name(manifest: Manifest, spec: ImageSpec, ending: str) -> str:
-    return delivery_path(spec, manifest.delivery_name_of(manifest.asset(spec.asset)), ending=ending)
+    template = manifest.delivery_name_of(manifest.asset(spec.asset))
+    return make_delivery_path(spec, template, ending=ending, is_ascii=manifest.delivery.ascii)
 
 
 def _terms(old: Manifest, new: Manifest, asset: str) -> Iterable[str]:

@@ -26,6 +26,7 @@ def read_terms(manifest: Manifest, asset: AnyAsset) -> dict[str, Any]:
     review = manifest.review
     return {
         "delivery name": manifest.delivery_name_of(asset),
+        "rules of delivery": manifest.delivery.model_copy(update={"name": None, "licence": ""}),
         "licence": manifest.delivery.licence,
         "brand rules": manifest.brand,
         "words to be read": manifest.text_request(asset),
@@ -111,7 +112,7 @@ def _images(many: int) -> str:
 
 def describe_change(name: str, old: Any, new: Any) -> str:
     """ "the licence changes from A to B"."""
-    if name in ("brand rules", "words to be read", "proposals for retakes", "promotion"):
+    if name in ("brand rules", "words to be read", "proposals for retakes", "promotion", "rules of delivery"):
         return f"the {name} {'changes' if name == 'promotion' else 'change'}"
     verb = "change" if name in ("criteria", "maps") else "changes"
     return f"the {name} {verb} from {_spoken(old)} to {_spoken(new)}"

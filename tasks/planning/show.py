@@ -101,7 +101,7 @@ class Show:
         return [self._asset(asset, by_name[asset.name]) for asset in self.manifest.assets]
 
     def _asset(self, asset: AnyAsset, row: EstimateRow) -> Shown:
-        from tasks.delivery.parcel import delivery_path
+        from tasks.delivery.names import make_delivery_path
 
         firsts: dict[str, Combination] = {}
         for combination in Matrix(self.manifest, asset):
@@ -123,7 +123,9 @@ class Show:
             weights=tuple((text.strip(), weight) for text, weight in weighted(spec.prompt) if weight != 1),
             tokens=tuple(self._count(spec)),
             settings=tuple(self._settings(asset, firsts)),
-            file_name=delivery_path(spec, template, ending=self.settings.image_format),
+            file_name=make_delivery_path(
+                spec, template, ending=self.settings.image_format, is_ascii=self.manifest.delivery.ascii
+            ),
             gpu_seconds=row.gpu_seconds,
             guessed=row.guessed,
             money=row.gpu_seconds / 3600 * self.settings.gpu_hour_price,

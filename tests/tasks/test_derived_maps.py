@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.delivery.derived_maps import SUFFIX, derive_maps, estimate_heights
+from tasks.delivery.derived_maps import METHOD, derive_maps, estimate_heights
 
 DIGEST = "3" * 64
 RAMP = np.linspace(0, 2 * np.pi, 64, endpoint=False)
@@ -27,7 +27,7 @@ def opened(data: bytes) -> tuple[np.ndarray, dict]:
         return np.asarray(picture), dict(picture.info)
 
 
-@pytest.mark.parametrize("kind", list(SUFFIX))
+@pytest.mark.parametrize("kind", list(METHOD))
 def test_every_map_is_a_png_that_says_it_is_derived(kind: str) -> None:
     made = derive_maps(waves(along=0), kind, seamless="xy", digest=DIGEST)  # type: ignore[arg-type]
     pixels, info = opened(made)

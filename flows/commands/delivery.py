@@ -1,0 +1,73 @@
+"""The commands on what leaves: deliver, disclosure.
+
+As in flows/__main__.py, each imports what it needs in its own body.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def deliver(
+    project: Annotated[str | None, typer.Option(help="of this project only")] = None,
+    template: Annotated[
+        str | None, typer.Option(help="instead of the manifests', to get out of a collision: {Asset}_{digest}.png")
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="deliver anew what a newer order gave another name; the old files stay")
+    ] = False,
+    to: Annotated[Path | None, typer.Option(help="copy everything that left, now and before, into this folder")] = None,
+) -> None:
+    """Deliver what was approved, under its names. Doing it again changes nothing."""
+    from flows.__main__ import settings
+    from schemas.errors import InputError
+    from schemas.fields import check_delivery_name
+    from tasks.delivery.copying import copy_delivered
+    from tasks.delivery.deliver import deliver
+    from tasks.delivery.signing import Signing
+    from tasks.parts import open_parts
+
+    parts = open_parts(settings())
+    try:
+        template = template and check_delivery_name(template)
+    except ValueError as wrong:
+        raise InputError(f"--template: {wrong}") from None
+    done = deliver(
+        parts.ledger, parts.store,
+        project=project, folder=parts.settings.delivery_folder, template=template, again=again,
+        signing=Signing.from_settings(parts.settings), catalogue=parts.catalogue,
+    )  # fmt: skip
+    print(done)
+    code = done.exit_code
+    if to is not None:
+        copied = copy_delivered(to, ledger=parts.ledger, store=parts.store, project=project)
+        print(copied)
+        code = max(code, int(bool(copied.problems)))
+    raise typer.Exit(code)
+
+
+def disclosure(
+    project: Annotated[str, typer.Argument(help="a project of which something was delivered", show_default=False)],
+    out: Annotated[Path, typer.Option(help="folder for the two files")] = Path(),
+) -> None:
+    """Write what stores ask for of a project's delivered images: AI or composite, models, licences, where used."""
+    from flows.__main__ import settings
+    from tasks.delivery.disclosure import list_disclosure, write_csv, write_markdown
+    from tasks.delivery.names import make_safe_name
+    from tasks.parts import open_parts
+
+    parts = open_parts(settings())
+    rows = list_disclosure(project, ledger=parts.ledger, catalogue=parts.catalogue)
+    out.mkdir(parents=True, exist_ok=True)
+    for ending, data in (("csv", write_csv(rows)), ("md", write_markdown(project, rows))):
+        path = out / f"{make_safe_name(project)}-disclosure.{ending}"
+        path.write_bytes(data)
+        print(path)
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(deliver)
+    app.command()(disclosure)
