@@ -61,6 +61,10 @@ def build(folder: Path, shapes: Shapes) -> dict[str, Any]:
         shipped = load_shipped("sdxl")
         for name in ("tokenizer", "tokenizer_2"):
             tokenizer(shipped[name]).save_pretrained(base / name)
+        for name in ("text_encoder", "text_encoder_2"):
+            file = base / name / "config.json"
+            marks = {key: shipped[name][key] for key in ("bos_token_id", "eos_token_id", "pad_token_id")}
+            file.write_text(json.dumps(json.loads(file.read_text()) | marks, indent=2))
     write_single_file(base, folder / "file.safetensors")
     write_lora(base / "unet", folder / "lora.safetensors")
     entries: dict[str, dict[str, Any]] = {
