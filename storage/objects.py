@@ -206,7 +206,10 @@ class FolderStore:
             for name in names:
                 if name.startswith(".") and name.endswith(".part"):
                     path = Path(where) / name
-                    about = path.stat()
+                    try:
+                        about = path.stat()
+                    except FileNotFoundError:  # its process has finished it meanwhile
+                        continue
                     changed_at = datetime.fromtimestamp(about.st_mtime, UTC)
                     if changed_at < before:
                         yield StoredObject(path.relative_to(self.root).as_posix(), about.st_size, changed_at)
