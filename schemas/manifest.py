@@ -23,6 +23,7 @@ from schemas.fields import (
     Colour,
     Day,
     DeliveryName,
+    Flag,
     Name,
     Number,
     Part,
@@ -200,7 +201,7 @@ class Background(Section):
         "key", description="key: the flat ground that the style asked for is keyed out; model: by a matting model"
     )
     model: Alias | None = Field(None, description="matting model, by its alias", examples=["studio/birefnet"])
-    holes: bool = Field(True, description="key: enclosed places of the ground's colour are transparent too")
+    holes: Flag = Field(True, description="key: enclosed places of the ground's colour are transparent too")
 
 
 def _background(value: Any) -> Any:
@@ -336,7 +337,7 @@ class TextureVariants(FromPictures):
     seamless: Several[Literal["none", "x", "y", "both"]] = Field(
         ("none",), description="which edges meet when the texture is tiled"
     )
-    keep_colour: bool = Field(False, description="move the result's colours back to the source's")
+    keep_colour: Flag = Field(False, description="move the result's colours back to the source's")
     seam_repair: SeamPass | None = Field(None, description="a second pass over the edges, so that they meet")
     maps: tuple[Literal["height", "normal_gl", "normal_dx", "roughness"], ...] = Field(
         (), max_length=4, description="derived from the approved image and delivered beside it, labelled as derived"
@@ -406,7 +407,7 @@ class RetakeDefault(Section):
         None, description="the scale of reference pictures, times this"
     )
     seamless: Literal["x", "y", "both"] | None = Field(None, description="tile it")
-    keep_colour: bool | None = Field(None, description="move the colours back to the source's")
+    keep_colour: Flag | None = Field(None, description="move the colours back to the source's")
 
 
 class Review(Section):
@@ -462,8 +463,8 @@ class DeliverySettings(Section):
         examples=["{project}/{asset}.png"],
     )
     preset: PresetName | None = Field(None, description="names as this engine's users have them", examples=["unreal"])
-    ascii: bool = Field(False, description="names in ASCII alone: other scripts are transliterated")
-    non_commercial: bool = Field(
+    ascii: Flag = Field(False, description="names in ASCII alone: other scripts are transliterated")
+    non_commercial: Flag = Field(
         False, description="what is delivered is not sold, so models under non-commercial licences may have made it"
     )
     licence: Text = Field("", description="put into the sidecar", examples=["all rights reserved, Potion Shop Ltd"])
