@@ -78,8 +78,8 @@ def write_sheet(path: Path, groups: Sequence[Group], *, title: str, side: int) -
 
 
 def draw_pages(groups: Iterable[Group], *, title: str, side: int) -> Iterator[Image.Image]:
-    """RGB pages of PAGE px, pictures of about `side` px: as many as fill a row. A group that fits into the rest of a row
-    stands there, else it begins the next one; each has its title, again on a new page. At least one page."""
+    """RGB pages of PAGE px, pictures of about `side` px: as many as fill a row. A group that fits into the rest of a
+    row stands there, else it begins the next one; each has its title, again on a new page. At least one page."""
     columns = max(1, round((PAGE[0] - 2 * MARGIN + GAP) / (side + GAP)))
     side = (PAGE[0] - 2 * MARGIN + GAP) // columns - GAP
     page, draw, top = _page(title, 1)
