@@ -49,78 +49,107 @@ def check_brand(
             return _check_logos(pixels, logos)
         sentence = "not compared: the manifest's brand guide has no palette"
         return Finding(check=Criterion.BRAND, result=Result.NOT_CHECKED, sentence=sentence)
-    # 1. The subject, on the grid
-    picked = _sample_pixels(pixels)
-    colours = to_lab(picked)
-    subject = find_subject(colours)
-    whole = bool(subject.all())
-    thing = "picture" if whole else "subject"
-    main = group_colours(picked[subject], colours[subject])
-    data: dict[str, object] = {"subject_share": round(float(subject.mean()), 3), "tolerance": guide.tolerance}
-    if not whole:
-        data["ground"] = _hex(np.median(picked[~subject], axis=0).astype(np.uint8))
-    phrases: list[str] = []
-    regions: tuple[Region, ...] = ()
-    score = 0.0
-
-    # 2. Forbidden colours
-    forbidden = np.zeros(subject.shape, bool)
-    shares = {}
-    for colour, one in zip(guide.forbidden_colours, _parse(guide.forbidden_colours), strict=True):
-        near = (measure_distances(one, colours) <= guide.tolerance) & subject
-        share = float(near.sum() / subject.sum())
-        if share >= NAMED_SHARE:
-            shares[colour] = round(share, 3)
-            forbidden |= near
-    if guide.forbidden_colours:
-        data["forbidden_colours"] = shares
-    if shares:
-        named = ", ".join(f"{colour} ({share:.0%})" for colour, share in shares.items())
-        phrases.append(f"forbidden colour in the {thing}: {named}")
-        regions, score = _largest(forbidden, label="forbidden colour"), 1.0
-
-    # 3. The palette
-    within = f"no forbidden colour in the {thing}"
-    if guide.palette:
-        palette = _parse(guide.palette)
-        distance = np.stack([measure_distances(one, colours) for one in palette], axis=-1).min(-1)
-        off = (distance > guide.tolerance) & subject
-        off_share = float(off.sum() / subject.sum())
-        dominant = []
-        for centre, share in main:
-            far = measure_distances(to_lab(centre[None])[0], palette)
-            best = int(far.argmin())
-            dominant.append(Dominant(_hex(centre), share, guide.palette[best], float(far[best])))
-        data |= {
-            "on_palette_share": round(1 - off_share, 3),
-            "mean_distance": round(float(distance[subject].mean()), 2),
-            "dominant": [
-                {"colour": d.colour, "share": round(d.share, 3), "nearest": d.nearest, "distance": round(d.distance, 1)}
-                for d in dominant
-            ],
-        }
-        within = f"{1 - off_share:.0%} of the {thing} is within {guide.tolerance:g} of the palette"
-        score = max(score, off_share)
-        if off_share >= OFF_SHARE:
-            strangers = [one for one in dominant if one.distance > guide.tolerance and one.share >= NAMED_SHARE]
-            names = ", ".join(f"{d.colour} ({d.share:.0%}, {d.distance:.0f} from {d.nearest})" for d in strangers[:4])
-            phrases.append(f"only {within}; off it: {names or 'many small areas'}")
-            regions = (*regions, *_largest(off, label="off palette"))
-    # 4. Logos
-    if logos is not None:
-        said = _check_logos(pixels, logos)
-        data |= said.data
-        regions, score = (*regions, *said.regions), max(score, said.score)
-        if said.result is Result.FLAG:
-            phrases.append(said.sentence)
-        elif said.regions:
-            within = f"{within}; {said.sentence}"
+    subject = _Subject.find(pixels)
+    colours = [_find_forbidden(subject, guide)] if guide.forbidden_colours else []
+    colours += [_compare_palette(subject, guide)] if guide.palette else []
+    logo = _check_logos(pixels, logos) if logos is not None else None
+    looks = [*colours, *([logo] if logo is not None else [])]
+    flagged = [look for look in looks if look.result is Result.FLAG]
+    passed = [colours[-1], *([logo] if logo is not None and logo.regions else [])]
+    data: dict[str, object] = {"subject_share": round(float(subject.mask.mean()), 3), "tolerance": guide.tolerance}
+    if not subject.is_whole:
+        data["ground"] = _hex(np.median(subject.picked[~subject.mask], axis=0).astype(np.uint8))
+    for look in looks:
+        data |= look.data
     return Finding(
         check=Criterion.BRAND,
-        result=Result.FLAG if phrases else Result.PASS,
-        score=score,
-        sentence="; ".join(phrases) or within,
-        regions=regions,
+        result=Result.FLAG if flagged else Result.PASS,
+        score=max(look.score for look in looks),
+        sentence="; ".join(look.sentence for look in flagged or passed),
+        regions=tuple(region for look in looks for region in look.regions),
+        data=data,
+    )
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """Pixels on the grid, [height, width, 3] as sRGB and as CIELAB, and which of them are not the ground."""
+
+    picked: NDArray[np.uint8]
+    lab: NDArray[np.float64]
+    mask: NDArray[np.bool_]
+
+    @classmethod
+    def find(cls, pixels: NDArray[np.uint8]) -> _Subject:
+        picked = _sample_pixels(pixels)
+        lab = to_lab(picked)
+        return cls(picked, lab, find_subject(lab))
+
+    @property
+    def is_whole(self) -> bool:
+        return bool(self.mask.all())
+
+    @property
+    def name(self) -> str:
+        return "picture" if self.is_whole else "subject"
+
+    def measure_share(self, of: NDArray[np.bool_]) -> float:
+        return float((of & self.mask).sum() / self.mask.sum())
+
+
+def _find_forbidden(subject: _Subject, guide: BrandGuide) -> Finding:
+    forbidden = np.zeros(subject.mask.shape, bool)
+    shares = {}
+    for colour, lab in zip(guide.forbidden_colours, _parse(guide.forbidden_colours), strict=True):
+        near = measure_distances(lab, subject.lab) <= guide.tolerance
+        share = subject.measure_share(near)
+        if share >= NAMED_SHARE:
+            shares[colour] = round(share, 3)
+            forbidden |= near & subject.mask
+    data: dict[str, object] = {"forbidden_colours": shares}
+    if not shares:
+        sentence = f"no forbidden colour in the {subject.name}"
+        return Finding(check=Criterion.BRAND, result=Result.PASS, sentence=sentence, data=data)
+    named = ", ".join(f"{colour} ({share:.0%})" for colour, share in shares.items())
+    return Finding(
+        check=Criterion.BRAND,
+        result=Result.FLAG,
+        score=1.0,
+        sentence=f"forbidden colour in the {subject.name}: {named}",
+        regions=_largest(forbidden, label="forbidden colour"),
+        data=data,
+    )
+
+
+def _compare_palette(subject: _Subject, guide: BrandGuide) -> Finding:
+    palette = _parse(guide.palette)
+    distance = np.stack([measure_distances(lab, subject.lab) for lab in palette], axis=-1).min(-1)
+    off = (distance > guide.tolerance) & subject.mask
+    share = subject.measure_share(off)
+    dominant = []
+    for centre, part in group_colours(subject.picked[subject.mask], subject.lab[subject.mask]):
+        far = measure_distances(to_lab(centre[None])[0], palette)
+        best = int(far.argmin())
+        dominant.append(Dominant(_hex(centre), part, guide.palette[best], float(far[best])))
+    data: dict[str, object] = {
+        "on_palette_share": round(1 - share, 3),
+        "mean_distance": round(float(distance[subject.mask].mean()), 2),
+        "dominant": [
+            {"colour": d.colour, "share": round(d.share, 3), "nearest": d.nearest, "distance": round(d.distance, 1)}
+            for d in dominant
+        ],
+    }
+    within = f"{1 - share:.0%} of the {subject.name} is within {guide.tolerance:g} of the palette"
+    if share < OFF_SHARE:
+        return Finding(check=Criterion.BRAND, result=Result.PASS, score=share, sentence=within, data=data)
+    strangers = [one for one in dominant if one.distance > guide.tolerance and one.share >= NAMED_SHARE]
+    names = ", ".join(f"{d.colour} ({d.share:.0%}, {d.distance:.0f} from {d.nearest})" for d in strangers[:4])
+    return Finding(
+        check=Criterion.BRAND,
+        result=Result.FLAG,
+        score=share,
+        sentence=f"only {within}; off it: {names or 'many small areas'}",
+        regions=_largest(off, label="off palette"),
         data=data,
     )
 

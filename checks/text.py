@@ -33,27 +33,14 @@ def check_text(
     except ModuleNotFoundError as missing:
         words = f"not looked for: {missing.name} is not installed (it comes with the [generate] install)"
         return Finding(check=Criterion.TEXT, result=Result.NOT_CHECKED, sentence=words)
-    # 1. What must be read: other sizes and turns of the picture are tried until it is there
-    spelling = compare(request.must_read, lines) if request else None
-    if (spelling and spelling.distance) or (not spelling and any(line.is_unread_mark for line in lines)):
-        for again in _read_again(pixels):
-            if request and (other := compare(request.must_read, again)).distance < spelling.distance:  # type: ignore[union-attr]
-                lines, spelling = again, other
-            elif not request and _unread(again) < _unread(lines) and any(line.counts for line in again):
-                lines = again
-            if not (spelling.distance if spelling else _unread(lines)):
-                break
-
-    # 2. What may be read
+    lines, spelling = _read_best(pixels, lines, request)
     expected = spelling.lines if spelling else ()
     forbidden = [line for line in lines if _holds(line.words, guide.forbidden_words)]
-    unwanted = [
-        line
-        for line in lines
-        if line.counts and line not in forbidden and line not in expected and not _may_be(line, guide)
-    ]
-    marks = [line for line in lines if line.is_unread_mark and line not in forbidden and line not in expected]
+    known = (*forbidden, *expected)
+    unwanted = [line for line in lines if line.counts and line not in known and not _may_be(line, guide)]
+    marks = [line for line in lines if line.is_unread_mark and line not in known]
     unsure = sum(not line.counts and line not in marks for line in lines if line.text)
+    aside = f"; {unsure} more {'reading was' if unsure == 1 else 'readings were'} too unsure to count" if unsure else ""
     data: dict[str, object] = {
         "lines": [
             {"text": line.text, "confidence": round(line.sure, 3), "counts": line.counts,
@@ -70,39 +57,73 @@ def check_text(
             "expected": spelling.expected, "reading": spelling.reading, "distance": spelling.distance,
             "letters": list(spelling.differences),
         }  # fmt: skip
-    aside = f"; {unsure} more {'reading was' if unsure == 1 else 'readings were'} too unsure to count" if unsure else ""
-
-    # 3. The sentence
     where = f" on {request.where}" if request and request.where else ""
-    phrases = []
-    if spelling and spelling.distance:
-        phrases.append(f"must read {spelling.expected!r}{where}: {_differ(spelling)}")
-    if forbidden:
-        phrases.append(f"forbidden: {_quoted(line.text for line in forbidden)}")
-    if unwanted:
-        why = "not among the allowed words" if guide.text_expected == "allowed" else "no other text is expected"
-        phrases.append(
-            f"read {_quoted(line.text for line in unwanted)}: {why if request else why.replace(' other', '')}"
-        )
-    if marks:
-        nearest = [line.text for line in marks if line.text]
-        phrases.append(f"{_count(len(marks))}" + (f", nearest to {_quoted(nearest)}" if nearest else ""))
+    misspelt = spelling if spelling and spelling.distance else None
+    phrases = _describe_faults(
+        guide, misspelt=misspelt, where=where, forbidden=forbidden, unwanted=unwanted, marks=marks, request=request
+    )
     if not phrases:
         seen = [line.text for line in lines if line.counts or line in expected]
         allowed = f"{_quoted(seen)}{where}, as it must be" if spelling else f"{_quoted(seen)}, which the guide allows"
         sentence = f"read {allowed}" if seen else "no text"
         return Finding(check=Criterion.TEXT, result=Result.PASS, sentence=sentence + aside, data=data)
-    misspelt = 0.5 + 0.5 * spelling.error if spelling and spelling.distance else 0.0
+    scores = [max(line.sure, line.detector) for line in (*unwanted, *marks)]
+    scores += [0.5 + 0.5 * misspelt.error if misspelt else 0.0, 1.0 if forbidden else 0.0]
     return Finding(
         check=Criterion.TEXT,
         result=Result.FLAG,
-        score=max(
-            1.0 if forbidden else 0.0, misspelt, *(max(line.sure, line.detector) for line in [*unwanted, *marks])
-        ),
+        score=max(scores),
         sentence="; ".join(phrases) + aside,
         regions=tuple(line.box for line in [*forbidden, *unwanted, *marks, *(expected if misspelt else ())]),
         data=data,
     )
+
+
+def _read_best(
+    pixels: NDArray[np.uint8], lines: list[Line], request: TextRequest | None
+) -> tuple[list[Line], Spelling | None]:
+    """Where what must be read is not there, or a mark stays unread, other sizes and turns of the picture are tried."""
+    if request is None:
+        if any(line.is_unread_mark for line in lines):
+            for again in _read_again(pixels):
+                if _unread(again) < _unread(lines) and any(line.counts for line in again):
+                    lines = again
+                if not _unread(lines):
+                    break
+        return lines, None
+    spelling = compare(request.must_read, lines)
+    if spelling.distance:
+        for again in _read_again(pixels):
+            if (other := compare(request.must_read, again)).distance < spelling.distance:
+                lines, spelling = again, other
+            if not spelling.distance:
+                break
+    return lines, spelling
+
+
+def _describe_faults(
+    guide: BrandGuide,
+    *,
+    misspelt: Spelling | None,
+    where: str,
+    forbidden: Sequence[Line],
+    unwanted: Sequence[Line],
+    marks: Sequence[Line],
+    request: TextRequest | None,
+) -> list[str]:
+    phrases = []
+    if misspelt is not None:
+        phrases.append(f"must read {misspelt.expected!r}{where}: {_differ(misspelt)}")
+    if forbidden:
+        phrases.append(f"forbidden: {_quoted(line.text for line in forbidden)}")
+    if unwanted:
+        why = "not among the allowed words" if guide.text_expected == "allowed" else "no other text is expected"
+        why = why if request else why.replace(" other", "")
+        phrases.append(f"read {_quoted(line.text for line in unwanted)}: {why}")
+    if marks:
+        nearest = [line.text for line in marks if line.text]
+        phrases.append(f"{_count(len(marks))}" + (f", nearest to {_quoted(nearest)}" if nearest else ""))
+    return phrases
 
 
 def _read_again(pixels: NDArray[np.uint8]) -> Iterator[list[Line]]:

@@ -234,36 +234,7 @@ class Engine:
         )
         windows = denoise_in_windows(pipe.unet, tile=tile, factor=pipe.vae_scale_factor, axes=spec.seamless)
         with use_circular_padding(networks, spec.seamless), use_circular_padding([pipe.unet], inner), windows:
-            # 1. what every task shares
-            call = make_shared_arguments(spec, rows, progress)
-            # 2. sources and masks
-            if spec.task is not Task.TXT2IMG:
-                call |= {"strength": spec.strength}
-                with clock("source"):
-                    call["image"] = self._start(pipe, rows, generators)
-            if spec.task is Task.INPAINT:
-                masks = torch.stack([torch.from_numpy(row.mask)[None].float() / 255 for row in rows])
-                call |= {"mask_image": masks, "height": spec.height, "width": spec.width}
-            if spec.task is Task.TXT2IMG:
-                call |= {"height": spec.height, "width": spec.width}
-            # 3. conditions: one tensor a ControlNet, one row a picture
-            if spec.controlnets:
-                numbers = [n for n in range(len(spec.controls)) if n not in _list_adapters(spec)]
-                stacks = [to_tensor([row.conditions[n] for row in rows], device=self.device) for n in numbers]
-                call["image" if spec.task is Task.TXT2IMG else "control_image"] = stacks
-                call |= {
-                    "controlnet_conditioning_scale": [c.controlnet_conditioning_scale for c in spec.controlnets],
-                    "control_guidance_start": [c.control_guidance_start for c in spec.controlnets],
-                    "control_guidance_end": [c.control_guidance_end for c in spec.controlnets],
-                }
-            # 4. references
-            if spec.references:
-                with clock("encode"):
-                    seen = [row.references for row in rows]
-                    shown = self.models.references.embeddings(pipe, seen, guided=spec.guidance_scale > 1)
-                call["ip_adapter_image_embeds"] = shown
-                pipe.prepare_ip_adapter_image_embeds = lambda *_, **__: shown  # a row's own, already one a row
-            # 5. denoise
+            call = self._make_arguments(pipe, rows, generators, clock=clock, progress=progress)
             followed = [[row.conditions[n] for n in _list_adapters(spec)] for row in rows]
             with (
                 clock("denoise"),
@@ -277,7 +248,6 @@ class Engine:
                 words = self._refiner_words(refiner, rows)
                 with clock("refine"), use_attention(self.attention):
                     latents = refine(refiner, spec, latents, words, generators)
-            # 6. decode, row by row finite or not
             policy, placed = self.models.placed.policy, self.models.placed
             changed = bool(spec.seamless) or spec.width * spec.height > policy.tiled_pixels
             placed.rest("denoiser")
@@ -285,36 +255,73 @@ class Engine:
                 pictures = decode_latents(pipe.vae, latents, policy)[:wanted]
             placed.rest("vae")
         self.models.forget_conditions()
-        # 7. outside a mask the source stays as it was
-        out = []
-        for number, (row, picture) in enumerate(zip(rows[:wanted], pictures, strict=True)):
-            if isinstance(picture, RenderError):
-                out.append(replace(self._failed(row, picture), batch_size=len(rows), row=number, timings=clock.shares))
-                continue
-            if row.spec.keep_colour and row.source is not None and row.mask is None:
-                picture = match_colours(picture, row.source)
-            if row.whole is not None:
-                source, mask, box = row.whole
-                picture = paste_region(put_back(picture, source, box), source, mask)
-            elif row.mask is not None and row.source is not None:
-                picture = paste_region(picture, row.source, row.mask)
-            notes = row.notes + (("nearly one colour",) if near_constant(picture) else ())
-            out.append(
-                Rendered(
-                    digest=row.spec.digest,
-                    pixels=picture,
-                    error=None,
-                    timings=dict(clock.shares),
-                    batch_size=len(rows),
-                    row=number,
-                    models=_list_models(row.spec),
-                    device=self.device_name,
-                    dtype=str(self.dtype).removeprefix("torch."),
-                    notes=notes,
-                    levers=self._levers(),
-                )
-            )
-        return out
+        return [
+            self._finish(row, picture, number=number, size=len(rows), shares=clock.shares)
+            for number, (row, picture) in enumerate(zip(rows[:wanted], pictures, strict=True))
+        ]
+
+    def _make_arguments(
+        self,
+        pipe: Any,
+        rows: list[BatchRow],
+        generators: list[torch.Generator],
+        *,
+        clock: _Clock,
+        progress: Progress | None,
+    ) -> dict[str, Any]:
+        """What the pipeline is called with: its prompts, sources, masks, conditions and references, one a row."""
+        spec = rows[0].spec
+        call = make_shared_arguments(spec, rows, progress)
+        if spec.task is Task.TXT2IMG:
+            call |= {"height": spec.height, "width": spec.width}
+        else:
+            call |= {"strength": spec.strength}
+            with clock("source"):
+                call["image"] = self._start(pipe, rows, generators)
+        if spec.task is Task.INPAINT:
+            masks = torch.stack([torch.from_numpy(row.mask)[None].float() / 255 for row in rows])
+            call |= {"mask_image": masks, "height": spec.height, "width": spec.width}
+        if spec.controlnets:
+            numbers = [n for n in range(len(spec.controls)) if n not in _list_adapters(spec)]
+            stacks = [to_tensor([row.conditions[n] for row in rows], device=self.device) for n in numbers]
+            call["image" if spec.task is Task.TXT2IMG else "control_image"] = stacks
+            call |= {
+                "controlnet_conditioning_scale": [c.controlnet_conditioning_scale for c in spec.controlnets],
+                "control_guidance_start": [c.control_guidance_start for c in spec.controlnets],
+                "control_guidance_end": [c.control_guidance_end for c in spec.controlnets],
+            }
+        if spec.references:
+            with clock("encode"):
+                seen = [row.references for row in rows]
+                shown = self.models.references.embeddings(pipe, seen, guided=spec.guidance_scale > 1)
+            call["ip_adapter_image_embeds"] = shown
+            pipe.prepare_ip_adapter_image_embeds = lambda *_, **__: shown  # a row's own, already one a row
+        return call
+
+    def _finish(self, row: BatchRow, picture: Any, *, number: int, size: int, shares: Mapping[str, float]) -> Rendered:
+        """The row's result: outside a mask its source stays as it was. `picture`: pixels, or why there are none."""
+        if isinstance(picture, RenderError):
+            return replace(self._failed(row, picture), batch_size=size, row=number, timings=dict(shares))
+        if row.spec.keep_colour and row.source is not None and row.mask is None:
+            picture = match_colours(picture, row.source)
+        if row.whole is not None:
+            source, mask, box = row.whole
+            picture = paste_region(put_back(picture, source, box), source, mask)
+        elif row.mask is not None and row.source is not None:
+            picture = paste_region(picture, row.source, row.mask)
+        return Rendered(
+            digest=row.spec.digest,
+            pixels=picture,
+            error=None,
+            timings=dict(shares),
+            batch_size=size,
+            row=number,
+            models=_list_models(row.spec),
+            device=self.device_name,
+            dtype=str(self.dtype).removeprefix("torch."),
+            notes=row.notes + (("nearly one colour",) if near_constant(picture) else ()),
+            levers=self._levers(),
+        )
 
     def _refiner_words(self, refiner: Any, rows: list[BatchRow]) -> list[Words]:
         """The rows' prompts as the refiner's encoder reads them, in as many chunks as the base's."""

@@ -46,70 +46,81 @@ def main() -> None:
 
     left, right = st.columns([3, 2], gap="large")
     with left:
-        table = compute_rates(judged, ASPECTS[name])
-        st.subheader(f"Approved, by {name.lower()}", anchor=False)
-        st.dataframe(
-            [
-                {
-                    name: r.name,
-                    "Approved": 100 * r.rate,
-                    "Judged": r.judged,
-                    "Likely": f"{r.low:.0%} to {r.high:.0%}",
-                }
-                for r in table
-            ],
-            hide_index=True,
-            column_config={"Approved": st.column_config.ProgressColumn(format="%.0f%%", min_value=0, max_value=100)},
-        )
-        st.subheader("Why images came back, by day", anchor=False)
-        reasons = Counter((one.decided_at.date(), reason) for one in judged for reason in one.reasons)
-        if reasons:
-            rows = [{"Day": day, "Reason": reason, "Images": count} for (day, reason), count in sorted(reasons.items())]
-            if len({row["Day"] for row in rows}) > 1:
-                st.bar_chart(rows, x="Day", y="Images", color="Reason", height=260)
-            else:  # a single day would be one thin bar
-                st.bar_chart(rows, x="Reason", y="Images", horizontal=True, height=60 + 40 * len(rows))
-        else:
-            st.caption("No reasons were given.")
+        show_rates(judged, name)
+        show_reasons(judged)
     with right:
-        st.subheader("Worth trying", anchor=False)
-        found = list_suggestions(judged)
-        for sentence in found:
-            st.markdown(f"- {escape_markdown(sentence)}")
-        if not found:
-            st.caption("No setting is better than another beyond chance yet.")
-        st.subheader("What the checks would have told", anchor=False)
-        st.dataframe(
-            [
-                {
-                    "Check": str(row.check),
-                    "Flagged": row.flagged,
-                    "Precision": share(row.precision),
-                    "Recall": share(row.recall),
-                    "Not checked": row.unchecked,
-                }
-                for row in compute_foresight(judged)
-            ],
-            hide_index=True,
-            column_config={
-                "Precision": st.column_config.Column(help="Of the flagged, not approved"),
-                "Recall": st.column_config.Column(help="Of the not approved, flagged"),
-            },
-        )
-        st.subheader("Reviewers", anchor=False)
-        st.dataframe(
-            [
-                {"Reviewer": who, "Images": n, "Seconds an image": "–" if s is None else f"{s:.1f}", "Approved": p}
-                for who, n, s, p in compute_paces(judged)
-            ],
-            hide_index=True,
-            column_config={
-                "Approved": st.column_config.NumberColumn(format="percent"),
-            },
-        )
-        agreement = compute_kappa(pairs)
-        if agreement is not None:
-            st.metric("Agreement of two reviewers (Cohen's kappa)", f"{agreement:.2f}", help=f"{len(pairs)} images")
+        show_suggestions(judged)
+        show_foresight(judged)
+        show_reviewers(judged, pairs)
+
+
+def show_rates(judged: list[Judged], name: str) -> None:
+    st.subheader(f"Approved, by {name.lower()}", anchor=False)
+    st.dataframe(
+        [
+            {name: r.name, "Approved": 100 * r.rate, "Judged": r.judged, "Likely": f"{r.low:.0%} to {r.high:.0%}"}
+            for r in compute_rates(judged, ASPECTS[name])
+        ],
+        hide_index=True,
+        column_config={"Approved": st.column_config.ProgressColumn(format="%.0f%%", min_value=0, max_value=100)},
+    )
+
+
+def show_reasons(judged: list[Judged]) -> None:
+    st.subheader("Why images came back, by day", anchor=False)
+    reasons = Counter((one.decided_at.date(), reason) for one in judged for reason in one.reasons)
+    rows = [{"Day": day, "Reason": reason, "Images": count} for (day, reason), count in sorted(reasons.items())]
+    if not rows:
+        st.caption("No reasons were given.")
+    elif len({row["Day"] for row in rows}) > 1:
+        st.bar_chart(rows, x="Day", y="Images", color="Reason", height=260)
+    else:  # a single day would be one thin bar
+        st.bar_chart(rows, x="Reason", y="Images", horizontal=True, height=60 + 40 * len(rows))
+
+
+def show_suggestions(judged: list[Judged]) -> None:
+    st.subheader("Worth trying", anchor=False)
+    sentences = list_suggestions(judged)
+    for sentence in sentences:
+        st.markdown(f"- {escape_markdown(sentence)}")
+    if not sentences:
+        st.caption("No setting is better than another beyond chance yet.")
+
+
+def show_foresight(judged: list[Judged]) -> None:
+    st.subheader("What the checks would have told", anchor=False)
+    st.dataframe(
+        [
+            {
+                "Check": str(row.check),
+                "Flagged": row.flagged,
+                "Precision": share(row.precision),
+                "Recall": share(row.recall),
+                "Not checked": row.unchecked,
+            }
+            for row in compute_foresight(judged)
+        ],
+        hide_index=True,
+        column_config={
+            "Precision": st.column_config.Column(help="Of the flagged, not approved"),
+            "Recall": st.column_config.Column(help="Of the not approved, flagged"),
+        },
+    )
+
+
+def show_reviewers(judged: list[Judged], pairs: list[tuple[Verdict, Verdict]]) -> None:
+    st.subheader("Reviewers", anchor=False)
+    st.dataframe(
+        [
+            {"Reviewer": who, "Images": n, "Seconds an image": "–" if s is None else f"{s:.1f}", "Approved": p}
+            for who, n, s, p in compute_paces(judged)
+        ],
+        hide_index=True,
+        column_config={"Approved": st.column_config.NumberColumn(format="percent")},
+    )
+    agreement = compute_kappa(pairs)
+    if agreement is not None:
+        st.metric("Agreement of two reviewers (Cohen's kappa)", f"{agreement:.2f}", help=f"{len(pairs)} images")
 
 
 main()

@@ -157,7 +157,15 @@ function showPreview(view, preview) {
     ...preview.whole.flatMap(([name, text, changed]) => [make("dt", { text: name }), make("dd", { cls: changed ? "new" : "", text })]),
   );
   asking.refusal = preview.wrong;
-  parts["ask-wrong"].textContent = preview.wrong;
+  parts["ask-wrong"].textContent = explainRange(view) || preview.wrong;
+}
+
+/** Which number of the panel is out of its range, in the words of its label; empty when none is. The server refuses it
+ * too, in the names of the schema, and its answer may come before or after. */
+function explainRange(view) {
+  const fields = [...view.parts.ask.querySelectorAll("input[type=number]")];
+  const unfit = fields.find((field) => field.offsetParent && (field.validity.rangeOverflow || field.validity.rangeUnderflow));
+  return unfit ? `${unfit.closest("label").firstChild.textContent}: ${unfit.validationMessage}` : "";
 }
 
 /** schemas.review.Changes of what the panel says; only what differs from the parent. */
@@ -193,9 +201,8 @@ function answer(view) {
     return;
   }
   const changes = asking.verdict === "retake" ? changesOf(view) : null;
-  if (changes && asking.refusal) return void (parts["ask-wrong"].textContent = asking.refusal);
-  const unfit = changes && [...parts.ask.querySelectorAll("input[type=number]")].find((field) => field.offsetParent && (field.validity.rangeOverflow || field.validity.rangeUnderflow));
-  if (unfit) return void (parts["ask-wrong"].textContent = `${unfit.closest("label").firstChild.textContent}: ${unfit.validationMessage}`);
+  const refusal = changes && (explainRange(view) || asking.refusal);
+  if (refusal) return void (parts["ask-wrong"].textContent = refusal);
   close(view);
   decide(view, asking.verdict, { reasons, changes });
 }

@@ -96,109 +96,141 @@ def expand_asset(
     combinations: Iterable[Combination] | None = None,
 ) -> Iterator[ImageSpec]:
     """The images of one asset, in the order of its matrix; or only those of some of its combinations."""
-    plain = Style()
-    refs = {alias: models.ref(alias) for alias in models.digests}
-    at_tier = {resolved.tier: resolved for resolved in resolve_tiers(manifest, asset)}
-    for combination in Matrix(manifest, asset) if combinations is None else combinations:
-        at = combination.at
-        tier, model = at["tier"], at["model"]
-        resolved = at_tier[tier]
-        style = manifest.styles.get(at["style"], plain)
+    plan = _AssetPlan(
+        manifest=manifest,
+        asset=asset,
+        files=files,
+        models=models,
+        refs={alias: models.ref(alias) for alias in models.digests},
+        at_tier={resolved.tier: resolved for resolved in resolve_tiers(manifest, asset)},
+    )
+    return map(plan.make_spec, Matrix(manifest, asset) if combinations is None else combinations)
 
-        # 1. Words
+
+@dataclass(frozen=True)
+class _AssetPlan:
+    """What all images of one asset are planned from."""
+
+    manifest: Manifest
+    asset: AnyAsset
+    files: Mapping[str, FrozenFile]
+    models: PlannedModels
+    refs: Mapping[str, ModelRef]
+    at_tier: Mapping[Tier, Resolved]
+
+    def make_spec(self, combination: Combination) -> ImageSpec:
+        at = combination.at
+        resolved = self.at_tier[at["tier"]]
+        loras = resolved.loras(at, self.models)
+        texts = self._fill_texts(resolved, at)
+        settings = self._resolve_sampling(resolved, at, loras) | self._resolve_passes(resolved)
+        return ImageSpec(
+            project=self.manifest.project,
+            asset=self.asset.name,
+            variant=combination.variant,
+            kind=self.asset.kind,
+            tier=at["tier"],
+            **texts,
+            seed=at["seeds"],
+            model=self.refs[at["model"]],
+            vae=self.refs[at["vae"]] if "vae" in at else None,
+            loras=_lora_refs(loras, self.models),
+            embeddings=self._find_embeddings(resolved, texts),
+            **(settings | self._find_pictures(resolved, at)),
+        )
+
+    def _fill_texts(self, resolved: Resolved, at: Mapping[str, Any]) -> dict[str, str | None]:
+        style = self.manifest.styles.get(at["style"], Style())
         words = resolved.words(at)
         asked = _filled(at["prompt"], words)
         avoided = [_filled(style.negative_prompt, words), _filled(at.get("negative_prompt", ""), words)]
-
-        # 2. Sampling
-        loras = resolved.loras(at, models)
-        settings = {name: resolved.setting(name, at, models, loras=loras).value for name in _STEPS_AND_GUIDANCE}
-        scheduler, scheduler_options = _scheduler(resolved, at, models, loras)
-        settings |= {name: at[name] for name in _AS_SAID if name in at}
-        if settings.get("pag_scale"):
-            settings["pag_applied_layers"] = tuple(resolved.setting("pag_applied_layers", at, models).value)
-        width, height = count_pixels(resolved.setting("size", at, models).value)
-        settings["storage_dtype"] = resolved.get("storage_dtype") or ""
-        if (hires := resolved.get("hires")) is not None:
-            first = count_pixels(hires.first_size)
-            settings["hires"] = Hires(
-                width=first[0],
-                height=first[1],
-                strength=hires.strength,
-                num_inference_steps=hires.num_inference_steps,
-                upscaler=refs[hires.upscaler] if hires.upscaler else None,
-                tile=hires.tile,
-            )
-        if (refiner := resolved.get("refiner")) is not None:
-            settings["refiner"] = Refiner(
-                model=refs[refiner.model],
-                denoising_start=refiner.denoising_start,
-                aesthetic_score=refiner.aesthetic_score,
-                negative_aesthetic_score=refiner.negative_aesthetic_score,
-            )
-
-        if (background := resolved.get("background")) is not None and background.by != "none":
-            settings["background"] = CutOut(
-                model=refs[background.model] if background.model else None, holes=background.holes
-            )
-
-        # 3. Pictures
-        if isinstance(asset, FromPictures):
-            source = files[at["sources"]]
-            settings |= {"source": source.digest, "strength": resolved.setting("strength", at, models).value}
-        if isinstance(asset, TextureVariants):
-            settings |= {"seamless": _SEAMLESS[at["seamless"]], "keep_colour": asset.keep_colour}
-            if asset.seam_repair is not None:
-                axes = _SEAMLESS[asset.seam_repair.axes]
-                settings["seam_repair"] = SeamRepair(axes=axes, strength=asset.seam_repair.strength)
-        if isinstance(asset, Repair):
-            recipe = RECIPES[asset.recipe]
-            width, height = source.width, source.height
-            mask = find_mask_file(files, at["mask"] if asset.region is None else name_mask(asset.region, source))
-            context = recipe.padding_mask_crop if asset.padding_mask_crop is None else asset.padding_mask_crop
-            settings |= {"mask": mask.digest, "padding_mask_crop": context}
+        if isinstance(self.asset, Repair):
+            recipe = RECIPES[self.asset.recipe]
             asked = ", ".join(text for text in (recipe.prompt, asked) if text)
             avoided = [recipe.negative_prompt, *avoided]
-        settings["controls"] = _controls(asset, at, files, models, refs)
-
-        settings["references"] = tuple(
-            ReferenceSpec(
-                image=files[at[f"references.{index}.image"]].digest,
-                model=refs[reference.model],
-                scale=at[f"references.{index}.scale"],
-            )
-            for index, reference in enumerate(asset.references)
-        )
-
         texts = {
             "prompt": _filled(style.template, {**words, "prompt": asked}),
             "negative_prompt": ", ".join(text for text in avoided if text),
             "prompt_2": _filled(at["prompt_2"], words) if "prompt_2" in at else None,
             "negative_prompt_2": _filled(at["negative_prompt_2"], words) if "negative_prompt_2" in at else None,
         }
-        texts = {name: text and unescape(text) for name, text in texts.items()}
-        yield ImageSpec(
-            project=manifest.project,
-            asset=asset.name,
-            variant=combination.variant,
-            kind=asset.kind,
-            tier=tier,
-            **texts,
-            seed=at["seeds"],
-            width=width,
-            height=height,
-            scheduler=scheduler,
-            scheduler_options=scheduler_options,
-            model=refs[model],
-            vae=refs[at["vae"]] if "vae" in at else None,
-            loras=_lora_refs(loras, models),
-            embeddings=tuple(
-                EmbeddingRef(alias=alias, digest=models.digests[alias], token=models.tokens[alias])
-                for alias in sorted(resolved.get("embeddings") or ())
-                if any(find_words(models.tokens[alias], text) for text in texts.values() if text)
-            ),
-            **settings,
+        return {name: text and unescape(text) for name, text in texts.items()}
+
+    def _find_embeddings(self, resolved: Resolved, texts: Mapping[str, str | None]) -> tuple[EmbeddingRef, ...]:
+        """Those whose word is in one of the texts."""
+        tokens = self.models.tokens
+        return tuple(
+            EmbeddingRef(alias=alias, digest=self.models.digests[alias], token=tokens[alias])
+            for alias in sorted(resolved.get("embeddings") or ())
+            if any(find_words(tokens[alias], text) for text in texts.values() if text)
         )
+
+    def _resolve_sampling(
+        self, resolved: Resolved, at: Mapping[str, Any], loras: Mapping[str, float]
+    ) -> dict[str, Any]:
+        models = self.models
+        settings = {name: resolved.setting(name, at, models, loras=loras).value for name in _STEPS_AND_GUIDANCE}
+        settings["scheduler"], settings["scheduler_options"] = _scheduler(resolved, at, models, loras)
+        settings |= {name: at[name] for name in _AS_SAID if name in at}
+        if settings.get("pag_scale"):
+            settings["pag_applied_layers"] = tuple(resolved.setting("pag_applied_layers", at, models).value)
+        settings["width"], settings["height"] = count_pixels(resolved.setting("size", at, models).value)
+        settings["storage_dtype"] = resolved.get("storage_dtype") or ""
+        return settings
+
+    def _resolve_passes(self, resolved: Resolved) -> dict[str, Any]:
+        """What is done beside or after the one pass of every image: hires, refiner, cut-out."""
+        passes: dict[str, Any] = {}
+        if (hires := resolved.get("hires")) is not None:
+            width, height = count_pixels(hires.first_size)
+            passes["hires"] = Hires(
+                width=width,
+                height=height,
+                strength=hires.strength,
+                num_inference_steps=hires.num_inference_steps,
+                upscaler=self.refs[hires.upscaler] if hires.upscaler else None,
+                tile=hires.tile,
+            )
+        if (refiner := resolved.get("refiner")) is not None:
+            passes["refiner"] = Refiner(
+                model=self.refs[refiner.model],
+                denoising_start=refiner.denoising_start,
+                aesthetic_score=refiner.aesthetic_score,
+                negative_aesthetic_score=refiner.negative_aesthetic_score,
+            )
+        if (background := resolved.get("background")) is not None and background.by != "none":
+            model = self.refs[background.model] if background.model else None
+            passes["background"] = CutOut(model=model, holes=background.holes)
+        return passes
+
+    def _find_pictures(self, resolved: Resolved, at: Mapping[str, Any]) -> dict[str, Any]:
+        """Source, mask, conditions and references, with what the asset's kind says of them."""
+        asset, files = self.asset, self.files
+        pictures: dict[str, Any] = {"controls": _controls(asset, at, files, self.models, self.refs)}
+        if isinstance(asset, FromPictures):
+            source = files[at["sources"]]
+            strength = resolved.setting("strength", at, self.models).value
+            pictures |= {"source": source.digest, "strength": strength}
+        if isinstance(asset, TextureVariants):
+            pictures |= {"seamless": _SEAMLESS[at["seamless"]], "keep_colour": asset.keep_colour}
+            if asset.seam_repair is not None:
+                axes = _SEAMLESS[asset.seam_repair.axes]
+                pictures["seam_repair"] = SeamRepair(axes=axes, strength=asset.seam_repair.strength)
+        if isinstance(asset, Repair):
+            recipe = RECIPES[asset.recipe]
+            mask = find_mask_file(files, at["mask"] if asset.region is None else name_mask(asset.region, source))
+            context = recipe.padding_mask_crop if asset.padding_mask_crop is None else asset.padding_mask_crop
+            pictures |= {"width": source.width, "height": source.height}
+            pictures |= {"mask": mask.digest, "padding_mask_crop": context}
+        pictures["references"] = tuple(
+            ReferenceSpec(
+                image=files[at[f"references.{index}.image"]].digest,
+                model=self.refs[reference.model],
+                scale=at[f"references.{index}.scale"],
+            )
+            for index, reference in enumerate(asset.references)
+        )
+        return pictures
 
 
 def promote(

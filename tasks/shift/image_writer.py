@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from schemas.errors import ModelError, RenderError, UnfitWeights
 from schemas.records import Image
@@ -187,12 +187,7 @@ class ImageWriter:
             self._put(kind, data, "webp", "image/webp")
             for kind, data in zip(("previews", "thumbs"), previews, strict=True)
         )
-        timings = {
-            **done.timings,
-            "files": encoded - began,
-            "checks": checked - encoded,
-            "put": time.perf_counter() - checked,
-        }
+        spent = {"files": encoded - began, "checks": checked - encoded, "put": time.perf_counter() - checked}
         return NewImage(
             image=Image(
                 digest=spec.digest,
@@ -207,19 +202,9 @@ class ImageWriter:
                 width=done.pixels.shape[1],
                 height=done.pixels.shape[0],
                 conditions=[control.condition_key(spec.width, spec.height) for control in spec.controls],
-                models=done.models | matting_model(spec),
-                versions=read_versions(),
-                device=done.device,
-                dtype=done.dtype,
-                batch={"size": done.batch_size, "row": done.row, "notes": list(done.notes), **done.levers},
-                timings={stage: round(seconds, 4) for stage, seconds in timings.items()},
-                gpu_seconds=split_gpu_seconds(done),
                 phash=said.phash,
                 colours=said.colours,
-                night=self._night,
-                flow_run=self._flow_run,
-                worker=self._parts.worker,
-                made_at=datetime.now(UTC),
+                **self._trace(spec, done, spent),
             ),
             findings=findings,
             criteria=criteria,
@@ -227,6 +212,22 @@ class ImageWriter:
             rank=rank_in_inbox(brief.priority, findings),
             submission=brief.submission,
         )
+
+    def _trace(self, spec: ImageSpec, done: Rendered, spent: Mapping[str, float]) -> dict[str, Any]:
+        """How, when and by whom it was made: columns of its record. `spent`: seconds after rendering, by stage."""
+        return {
+            "models": done.models | matting_model(spec),
+            "versions": read_versions(),
+            "device": done.device,
+            "dtype": done.dtype,
+            "batch": {"size": done.batch_size, "row": done.row, "notes": list(done.notes), **done.levers},
+            "timings": {stage: round(seconds, 4) for stage, seconds in {**done.timings, **spent}.items()},
+            "gpu_seconds": split_gpu_seconds(done),
+            "night": self._night,
+            "flow_run": self._flow_run,
+            "worker": self._parts.worker,
+            "made_at": datetime.now(UTC),
+        }
 
     def _put(self, kind: str, data: bytes, extension: str, media_type: str) -> str:
         failpoint(f"keep.before_{kind}")

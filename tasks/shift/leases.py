@@ -120,7 +120,8 @@ def file_lock(file: Path) -> Iterator[bool]:
 
 
 def _try_lock(file: IO[str]) -> bool:
-    """Held until the file is closed or its process is gone, however it went."""
+    """Held until the file is closed or its process is gone, however it went. The lock is on a file that this module
+    has open, since the file says who holds it; filelock's `FileLock` opens and empties the file that it locks."""
     try:
         import fcntl
     except ImportError:  # Windows
