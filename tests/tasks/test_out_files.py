@@ -1,4 +1,4 @@
-"""What engines eat: each format read by another library gives the approved pixels, with its label, signed where it can."""
+"""What engines eat: each format, read by another library, has the approved pixels, its label and, if it can, a mark."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ WALL = {
     "name": "brick", "kind": "texture", "prompt": "x", "sources": "a.png", "seamless": "both",
     "maps": ["height", "normal_dx", "ao"], "metallic": 0.25,
 }  # fmt: skip
-SOURCE = b"trainedAlgorithmicMedia"
+SOURCE = b"rainedAlgorithmicMedia"
+"""Ends both of IPTC's source types: made by a model, and composed with what one made."""
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +48,9 @@ def leave(stack: Stack, folder: Path, signing: Signing | None = None, **rules: A
     """A texture, delivered by these rules; its files by name without the project's folder."""
     said = manifest(assets=[WALL], delivery=rules)
     approved(stack.ledger, stack.store, [wall_spec()], said)
-    done = deliver(stack.ledger, stack.store, folder=folder, signing=signing)
+    done = deliver(stack.ledger, stack.store, folder=folder / "out", signing=signing)
     assert done.failures == () and done.problems == ()
-    return {name.partition("/")[2]: data for name, data in files(folder).items()}
+    return {name.partition("/")[2]: data for name, data in files(folder / "out").items()}
 
 
 @pytest.mark.parametrize("form", ["png", "webp", "jxl", "tiff", "tga", "exr"])
@@ -94,9 +95,9 @@ def test_what_cannot_be_signed_stays_where_signing_is_required(
 ) -> None:
     approved(local_stack.ledger, local_stack.store, [spec()], manifest("red potion", delivery={"format": "tga"}))
     signing = Signing(signer.signer, is_required=True)
-    (failure,) = deliver(local_stack.ledger, local_stack.store, folder=tmp_path, signing=signing).failures
+    (failure,) = deliver(local_stack.ledger, local_stack.store, folder=tmp_path / "out", signing=signing).failures
     assert isinstance(failure.error, ProvenanceError) and "image/x-tga cannot be signed" in str(failure)
-    assert not [name for name in files(tmp_path) if name.endswith(".tga")]
+    assert not [name for name in files(tmp_path / "out") if name.endswith(".tga")]
 
 
 @pytest.mark.parametrize("form", ["png", "png16", "tga", "exr"])
@@ -127,7 +128,7 @@ def read_map(data: bytes, form: str) -> np.ndarray:
         import cv2
 
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        assert pixels.dtype == np.uint16
+        assert pixels is not None and pixels.dtype == np.uint16
         order = [2, 1, 0, 3][: pixels.shape[2]]
         return pixels[..., order] / 65535
     with Image.open(io.BytesIO(data)) as picture:
