@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands import delivery, lists, models, ordering, provenance, upkeep
+from flows.commands import copies, delivery, lists, models, ordering, provenance, upkeep
 from schemas.errors import DailiesError
 
 if TYPE_CHECKING:
@@ -319,6 +319,7 @@ def worker(
 
 delivery.add_to(app)
 upkeep.add_to(app)
+copies.add_to(app)
 provenance.add_to(app)
 models.add_to(app)
 

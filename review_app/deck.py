@@ -31,7 +31,7 @@ def make_item(
     second review.
     """
     image, spec = picture.image, picture.spec
-    standing = picture.standing
+    standing, is_removed = picture.standing, picture.entry.removed_at is not None
     decisions = picture.shown_to(blind_to)
     return {
         "id": image.digest,
@@ -45,7 +45,7 @@ def make_item(
         "height": image.height,
         "preview": link(image.preview_key),
         "cut": spec.background is not None,
-        "original": link(image.object_key if image.media_type != "image/jxl" else image.preview_key),
+        "original": link(image.preview_key if is_removed or image.media_type == "image/jxl" else image.object_key),
         "thumb": link(image.thumb_key),
         "beside": _beside(image, spec, link=link, sources=sources, parent=parent),
         "findings": [finding.model_dump(mode="json", exclude={"data"}) for finding in picture.findings],

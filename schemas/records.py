@@ -329,6 +329,9 @@ class InboxEntry(Row):
     outdated: Mapped[bool] = mapped_column(
         default=False, server_default=false(), comment="another order may count since: tasks/planning/renew.py looks"
     )
+    removed_at: Mapped[datetime | None] = mapped_column(
+        comment="its bytes were removed, long after a rejection (tasks/gc.py): no decision can be taken any more"
+    )
 
 
 class Decision(Row):

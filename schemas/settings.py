@@ -51,6 +51,22 @@ class Limits(BaseModel):
     image_side: int = Field(4096, ge=1, description="px, longest side of an image to be made")
 
 
+class Retention(BaseModel):
+    """After how many days `dailies gc` removes what. Nothing that is approved, delivered or waiting ever goes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rejected_days: float | None = Field(90, ge=0, description="rejected images, their record stays; none: never")
+    conditions_days: float | None = Field(
+        30, ge=0, description="conditions that no image used since; they are computed again when needed; none: never"
+    )
+    previews_days: float | None = Field(
+        None, ge=0, description="large previews of what was decided, thumbnails stay; none: never"
+    )
+    unreferenced_days: float = Field(7, ge=1, description="objects that no record names; killed workers leave some")
+    trash_days: float = Field(7, ge=1, description="how long everything that was removed can still be put back")
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="DAILIES_", env_nested_delimiter="__", toml_file="dailies.toml", extra="forbid"
@@ -127,6 +143,7 @@ class Settings(BaseSettings):
     role_claim: str = Field("", description="claim of the identity token that holds the role; empty: `roles` only")
     allowed_s3_prefixes: tuple[str, ...] = Field((), description="s3:// prefixes manifests may read pictures from")
     limits: Limits = Field(default_factory=Limits)
+    retention: Retention = Field(default_factory=Retention)
 
     @property
     def database(self) -> str:

@@ -1,8 +1,8 @@
 """Bytes by key, written once: in a folder, or in any S3. The only boto3 of the house.
 
 Both stores keep the same promises. An object appears whole or not at all, is never changed, and putting it again with
-the same bytes is harmless while other bytes are an `ObjectConflict`. What is read back is what was put. There is no
-delete. Nothing here logs a URL or a credential.
+the same bytes is harmless while other bytes are an `ObjectConflict`. What is read back is what was put. Only
+tasks/gc.py moves and deletes. Nothing here logs a URL or a credential.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import secrets
 import stat
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -46,6 +48,19 @@ KINDS = (
     "delivery",
     "indexes",
 )
+
+
+TRASH = "trash/"
+"""Before a key that `dailies gc` removed: its bytes wait there for some days, and can be put back."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object as a listing names it. `changed_at`: when it was put, or moved here."""
+
+    key: str
+    bytes: int
+    changed_at: datetime
 
 
 def content_key(kind: str, data: bytes, *, extension: str) -> str:
@@ -149,6 +164,10 @@ class FolderStore:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Keys that start with `prefix`."""
+        return (found.key for found in self.listing(prefix))
+
+    def listing(self, prefix: str) -> Iterator[StoredObject]:
+        """Objects whose keys start with `prefix`."""
         within = prefix.rpartition("/")[0]
         folder = self.root / (checked_key(within) if within else "")
         for where, folders, names in os.walk(folder):
@@ -156,8 +175,47 @@ class FolderStore:
             at = Path(where).relative_to(self.root).as_posix()
             for name in sorted(names):
                 key = name if at == "." else f"{at}/{name}"
-                if not name.startswith(".") and key.startswith(prefix):
-                    yield key
+                if name.startswith(".") or not key.startswith(prefix):
+                    continue
+                with contextlib.suppress(FileNotFoundError):  # moved meanwhile
+                    about = (Path(where) / name).stat()
+                    yield StoredObject(key, about.st_size, datetime.fromtimestamp(about.st_mtime, UTC))
+
+    def move(self, key: str, to: str) -> bool:
+        """Under another key, in place of what is there. False when there is nothing to move."""
+        source, target = self.path(key), self.path(to)
+        with self._translated(key):
+            _make_folder(target.parent)
+            try:
+                os.utime(source)
+                os.replace(source, target)
+            except FileNotFoundError:
+                return False
+            _sync_folder(target.parent)
+            _sync_folder(source.parent)
+        return True
+
+    def delete(self, key: str) -> None:
+        """For ever; nothing happens when it is gone already."""
+        with self._translated(key):
+            self.path(key).unlink(missing_ok=True)
+
+    def unfinished(self, before: datetime) -> Iterator[StoredObject]:
+        """What killed processes left of objects that they were putting. `key` is for `delete_unfinished`."""
+        for where, _, names in os.walk(self.root):
+            for name in names:
+                if name.startswith(".") and name.endswith(".part"):
+                    path = Path(where) / name
+                    try:
+                        about = path.stat()
+                    except FileNotFoundError:  # its process has finished it meanwhile
+                        continue
+                    changed_at = datetime.fromtimestamp(about.st_mtime, UTC)
+                    if changed_at < before:
+                        yield StoredObject(path.relative_to(self.root).as_posix(), about.st_size, changed_at)
+
+    def delete_unfinished(self, key: str) -> None:
+        (self.root / key).unlink(missing_ok=True)
 
     def url(self, key: str, *, seconds: int = 3600) -> str:
         """A path on this machine; whoever serves pages must serve the file."""
@@ -250,12 +308,43 @@ class S3Store:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Keys that start with `prefix`."""
+        return (found.key for found in self.listing(prefix))
+
+    def listing(self, prefix: str) -> Iterator[StoredObject]:
+        """Objects whose keys start with `prefix`."""
         under = f"{self.prefix}/" if self.prefix else ""
         with self._translated(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=under + prefix)
             for page in pages:
                 for found in page.get("Contents", ()):
-                    yield found["Key"].removeprefix(under)
+                    yield StoredObject(found["Key"].removeprefix(under), found["Size"], found["LastModified"])
+
+    def move(self, key: str, to: str) -> bool:
+        """Under another key, in place of what is there. False when there is nothing to move."""
+        try:
+            size = self.size(key)
+        except ObjectMissing:
+            return False
+        with self._translated(key):
+            self._client.copy_object(
+                Bucket=self.bucket, Key=self._name(to), CopySource={"Bucket": self.bucket, "Key": self._name(key)}
+            )
+        if self.size(to) != size:
+            raise StoreUnavailable(f"{key}: the server's copy has {self.size(to)} bytes and not {size}")
+        self.delete(key)
+        return True
+
+    def delete(self, key: str) -> None:
+        """For ever; nothing happens when it is gone already."""
+        with self._translated(key):
+            self._client.delete_object(Bucket=self.bucket, Key=self._name(key))
+
+    def unfinished(self, before: datetime) -> Iterator[StoredObject]:
+        """None: an object of S3 is there whole or not at all."""
+        return iter(())
+
+    def delete_unfinished(self, key: str) -> None:
+        raise StoreError(f"{key}: S3 keeps nothing unfinished")
 
     def url(self, key: str, *, seconds: int = 3600) -> str:
         """A presigned URL (SigV4): whoever has it can read this one object until it expires. Not to be logged."""

@@ -9,6 +9,7 @@ no damage: a killed worker leaves some.
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 import tempfile
 from collections import Counter
@@ -21,11 +22,15 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import ObjectDamaged, ObjectMissing
+from schemas.settings import Limits
 from storage.ledger import Ledger
 from storage.ledger.upkeep import Reference
-from storage.objects import CONTENT_KEY, KINDS, Store
+from storage.objects import CONTENT_KEY, KINDS, TRASH, Store
+from tasks.gc import put_back
 
 READERS = 4
+PAGE, A_TASK = 2_000, 50
+"""References in memory, and how many of them a thread takes at once: to hand over each alone costs more than a look."""
 NIGHT_HOURS, LEASE_HOURS = 24.0, 1.0
 
 
@@ -89,6 +94,7 @@ class Fsck:
             ("no job", "no worker can take it", ledger.specs_without_job(), ledger.open_job),
             ("lease without holder", "it ran out", ledger.stale_leases(hours=LEASE_HOURS), ledger.free_lease),
             ("night open", "it never ended", iter(ledger.stale_nights(hours=NIGHT_HOURS)), ledger.close_night),
+            ("removed in error", "it is not rejected", ledger.removed_in_error(), self._put_back),
             ("inbox differs", "not what its decisions say", ledger.contradicted_entries(), ledger.set_entry),
         )
         for kind, detail, subjects, mend in checks:
@@ -100,15 +106,16 @@ class Fsck:
     # 2. Records against objects, through a file of keys: a million of them need no memory.
     def _objects(self, file: Path) -> Iterator[Trouble]:
         with closing(sqlite3.connect(file)) as keys, ThreadPoolExecutor(READERS) as readers:
-            keys.execute("CREATE TABLE keys (key TEXT PRIMARY KEY, used INTEGER DEFAULT 0) WITHOUT ROWID")
+            keys.executescript(_KEYS)
             for kind in dict.fromkeys(KINDS):
                 listed = ((key,) for key in self.store.keys(f"{kind}/"))
                 keys.executemany("INSERT OR IGNORE INTO keys (key) VALUES (?)", listed)
             self.counts["objects"] = keys.execute("SELECT count(*) FROM keys").fetchone()[0]
             references = self.ledger.references()
-            while page := list(islice(references, 500)):
+            while page := list(islice(references, PAGE)):
                 fresh = [reference for reference in page if self._is_first(keys, reference)]
-                for troubles in readers.map(self._compare, fresh):
+                parts = [fresh[start : start + A_TASK] for start in range(0, len(fresh), A_TASK)]
+                for troubles in readers.map(self._compare_all, parts):
                     yield from troubles
             for (key,) in keys.execute("SELECT key FROM keys WHERE used = 0 ORDER BY key"):
                 if not key.startswith(("masks/", "shifts/", "conditions/", "sources/", "delivery/")):
@@ -117,11 +124,14 @@ class Fsck:
     def _is_first(self, keys: sqlite3.Connection, reference: Reference) -> bool:
         """Marks the key as used. Objects that many records share are read once; one that disagrees with its own key is
         always compared."""
-        before = keys.execute("SELECT used FROM keys WHERE key = ?", (reference.key,)).fetchone()
-        keys.execute("UPDATE keys SET used = 1 WHERE key = ?", (reference.key,))
+        mark = "INSERT INTO keys (key, used) VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET used = 1 WHERE used = 0"
+        if keys.execute(mark, (reference.key,)).rowcount:
+            return True
         named = CONTENT_KEY.fullmatch(reference.key)
-        differs = named is not None and reference.sha256 not in (None, named[1])
-        return before is None or not before[0] or differs
+        return named is not None and reference.sha256 not in (None, named[1])
+
+    def _compare_all(self, references: list[Reference]) -> list[Trouble]:
+        return [trouble for reference in references for trouble in self._compare(reference)]
 
     def _compare(self, reference: Reference) -> list[Trouble]:
         named = CONTENT_KEY.fullmatch(reference.key)
@@ -139,10 +149,40 @@ class Fsck:
         except ObjectDamaged as damaged:
             return [Trouble("object damaged", reference.key, f"{damaged}; {reference.owner} needs it")]
         if missing:
-            return [Trouble("object missing", reference.key, f"{reference.owner} needs it")]
-        if actual != expected:
+            return [self._missing(reference)]
+        if actual != expected and actual != self._signed(reference):
             return [Trouble("object damaged", reference.key, f"its bytes are {actual}; {reference.owner} needs it")]
         return []
+
+    def _missing(self, reference: Reference) -> Trouble:
+        kind, key = "object missing", reference.key
+        if self.store.exists(TRASH + key):
+            repaired = self.repair and self.store.move(TRASH + key, key)
+            return Trouble(kind, key, f"{reference.owner} needs it; it is in the trash", repaired=repaired)
+        if key.startswith("conditions/"):
+            detail = f"{reference.owner} was made from it; it is computed again when somebody needs it"
+            return Trouble(kind, key, detail, note=True)
+        return Trouble(kind, key, f"{reference.owner} needs it")
+
+    def _signed(self, reference: Reference) -> str | None:
+        """SHA-256 of what left, as its sidecar has it."""
+        if not reference.sidecar:
+            return None
+        try:
+            sha256 = json.loads(self.store.get(reference.sidecar))["delivered"]["sha256"]
+        except (ObjectMissing, ValueError, LookupError, TypeError):
+            return None
+        return sha256 if isinstance(sha256, str) else None
+
+    def _put_back(self, image: str) -> None:
+        put_back(self.ledger, self.store, image, Limits())
+
+
+_KEYS = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+CREATE TABLE keys (key TEXT PRIMARY KEY, used INTEGER DEFAULT 0) WITHOUT ROWID;
+"""
 
 
 def as_json(trouble: Trouble) -> dict[str, Any]:

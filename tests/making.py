@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from schemas.records import Image, Submission
 from schemas.review import Choice, Criterion, Finding, Result, Verdict
 from schemas.spec import ImageSpec, ModelRef
@@ -131,3 +134,8 @@ def overwrite(store: Store, key: str, data: bytes | None) -> None:
     store._client.delete_object(Bucket=store.bucket, Key=name)
     if data is not None:
         store._client.put_object(Bucket=store.bucket, Key=name, Body=data)
+
+
+def picture_of(spec: ImageSpec) -> NDArray[np.uint8]:
+    """[height, width, 3], of one colour that its seed chooses."""
+    return np.full((spec.height, spec.width, 3), (spec.seed * 37 % 256, spec.seed % 256, 128), np.uint8)

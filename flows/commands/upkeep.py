@@ -1,4 +1,4 @@
-"""The commands of whoever runs a studio: fsck, doctor, metrics, migrate."""
+"""The commands of whoever runs a studio: fsck, gc, doctor, metrics, migrate."""
 
 from __future__ import annotations
 
@@ -29,6 +29,40 @@ def fsck(
         looked_at = ", ".join(f"{count} {what}" for what, count in summary["looked_at"].items())
         print(f"{check.wrong} wrong, {check.repaired} repaired; looked at {looked_at}")
     raise typer.Exit(0 if check.clean else 1)
+
+
+def gc(
+    remove: Annotated[bool, typer.Option("--remove", help="really remove; else only say what would go")] = False,
+    put_back: Annotated[
+        list[str] | None,
+        typer.Option("--put-back", help="an image out of the trash, by its digest; say it again for several"),
+    ] = None,
+    lines: Annotated[bool, typer.Option("--json", help="a JSON object a line; the last one is the summary")] = False,
+) -> None:
+    """Make room: rejected images, unreferenced objects, conditions, by the days in `retention`. Looks only."""
+    from dataclasses import asdict
+
+    from flows.__main__ import settings
+    from tasks import gc
+    from tasks.parts import open_parts
+    from tasks.reproduce import find_image
+
+    parts = open_parts(settings())
+    if put_back:
+        for start in put_back:
+            image = find_image(parts.ledger, start).image.digest
+            gc.put_back(parts.ledger, parts.store, image, parts.settings.limits)
+            print(f"{image[:12]}: is back")
+        return
+    collection = gc.GarbageCollection(parts.ledger, parts.store, parts.settings.retention, remove=remove)
+    for removal in collection:
+        print(json.dumps(asdict(removal)) if lines else removal, flush=True)
+    if lines:
+        print(json.dumps({"removed": remove, "objects": dict(collection.counts), "bytes": dict(collection.bytes)}))
+        return
+    for kind, count in sorted(collection.counts.items()):
+        print(f"{kind}: {count:,}, {collection.bytes[kind] / 2**20:,.1f} MiB")
+    print("moved to the trash" if remove else "nothing was removed; `dailies gc --remove` does")
 
 
 def doctor(
@@ -72,5 +106,5 @@ def migrate() -> None:
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (fsck, doctor, metrics, migrate):
+    for command in (fsck, gc, doctor, metrics, migrate):
         app.command()(command)

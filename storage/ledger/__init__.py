@@ -5,7 +5,7 @@ is appended; states follow from it. By room:
 `submissions` (sent in, planned), `work` (leases, failures), `keeping` (images), `review` (inbox, conflicts),
 `decisions`, `watching` (who has what in hand, the reviewers' pace), `images` (everything about one), `history`
 (assets, the trail), `outcomes` (retakes, deliveries), `nights`, `evidence`, `library`, `upkeep` (contradictions),
-`gauges` (figures for monitoring), `shifts` (how their flow runs ended).
+`retention` (what may go), `gauges` (figures for monitoring), `shifts` (how their flow runs ended).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from storage.ledger.model_use import ModelUse, ModelUses
 from storage.ledger.new_images import NewImage, NewImages
 from storage.ledger.nights import AssetMade, FailureCause, Nights, NightSummary, PaceKey, make_pace_key
 from storage.ledger.outcomes import Outcomes
+from storage.ledger.retention import Retention
 from storage.ledger.review import Conflict, InboxCount, InboxItem, Review
 from storage.ledger.reviewers import InHand, Reviewers
 from storage.ledger.shifts import Shifts
 from storage.ledger.submissions import Brief, PlanCount, Submissions
-from storage.ledger.upkeep import Upkeep
 
 __all__ = [
     "AssetCount",
@@ -85,7 +85,7 @@ class Ledger(
     Evidence,
     Library,
     Images,
-    Upkeep,
+    Retention,
     Gauges,
     ModelUses,
 ):

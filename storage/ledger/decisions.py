@@ -38,7 +38,12 @@ def _decided(session: Session, choice: Choice, reviewer: str, role: str) -> int:
     before = _of(session, choice.image) if choice.revision or guarded is None else []
     if guarded is None:
         raise StaleDecision(_what_came_between(choice, before, session.get(InboxEntry, choice.image)))
-    wanted, project = guarded
+    wanted, project, removed_at = guarded
+    if removed_at is not None:
+        raise NotAllowed(
+            f"{choice.image[:12]} was rejected, and its bytes were removed at {removed_at:%Y-%m-%d %H:%M} UTC; "
+            f"`dailies gc --put-back {choice.image[:12]}` brings them back while they are in the trash"
+        )
     # 2. Whether this person may.
     holds = find_standing(before, wanted=wanted)
     if choice.verdict is Verdict.UNDO:
@@ -76,7 +81,7 @@ _GUARD = (
     update(_INBOX)
     .where(_INBOX.c.image == bindparam("of"), _INBOX.c.revision == bindparam("seen"))
     .values(revision=_INBOX.c.revision + 1)
-    .returning(_INBOX.c.reviews_wanted, _INBOX.c.project)
+    .returning(_INBOX.c.reviews_wanted, _INBOX.c.project, _INBOX.c.removed_at)
 )
 _MOVE = (
     update(_INBOX)

@@ -81,3 +81,14 @@ class Gauges(Transactions):
                 batch_size=sum(sizes) / len(sizes) if sizes else 0.0,
                 open_nights=count(Night, Night.ended_at.is_(None)),
             )
+
+    def work_in_hand(self) -> str:
+        """Who is at work, for a person; empty when nobody is."""
+        at = now()
+        with self.reading() as session:
+            night = session.scalar(select(Night.id).where(Night.ended_at.is_(None), Night.held_until > at).limit(1))
+            leased = select(func.count()).select_from(Job).where(Job.leased_by.is_not(None), Job.leased_until >= at)
+            specs = session.scalar(leased) or 0
+        if night is not None:
+            return f"night {night} is at work"
+        return f"{specs} specs are in a worker's hands" if specs else ""

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, exists, func, or_, select, update
 
 from schemas.records import Decision, Delivery, FindingRow, Image, InboxEntry, Job, Night, Spec, Submission
-from schemas.review import Criterion, Result
+from schemas.review import Criterion, Result, Verdict
 from schemas.spec import ImageSpec
 from storage.ledger.standing import find_standing
 from storage.ledger.transaction import Transactions, now
@@ -32,14 +32,33 @@ class Reference:
     """Which record says so, for a person."""
     sha256: str | None = None
     """Of its bytes, where the record knows it."""
+    sidecar: str = ""
+    """Key of the file that says what left, where that may be signed and so have other bytes than the image."""
+
+
+@dataclass(frozen=True)
+class ImageObjects:
+    """The keys that an image's record names. `removed_at`: its own bytes were removed; the rest is as ever."""
+
+    digest: str
+    project: str
+    asset: str
+    sha256: str
+    object_key: str
+    preview_key: str
+    thumb_key: str
+    conditions: list[str]
+    made_at: datetime
+    removed_at: datetime | None
 
 
 class Upkeep(Transactions):
     def references(self) -> Iterator[Reference]:
         """Every object key in every record; a key that several records name comes several times."""
-        for image in self.rows(Image, Image.digest):
+        for image in self.image_objects():
             name = f"image {image.digest[:12]} ({image.project} / {image.asset})"
-            yield Reference(image.object_key, name, image.sha256)
+            if image.removed_at is None:
+                yield Reference(image.object_key, name, image.sha256)
             for key in (image.preview_key, image.thumb_key, *image.conditions):
                 yield Reference(key, name)
         for sent in self.rows(Submission, Submission.digest):
@@ -48,25 +67,48 @@ class Upkeep(Transactions):
             for file in sent.files.values():
                 if file.get("key"):
                     yield Reference(file["key"], name, file.get("digest"))
-        for left in self.rows(Delivery, Delivery.image):
-            name = f"delivery {left.name} ({left.project})"
-            with self.reading() as session:
-                sha256 = session.scalar(select(Image.sha256).where(Image.digest == left.image))
-            yield Reference(f"delivery/{left.name}", name, sha256)
-            yield Reference(left.sidecar, name)
+        left = select(Delivery.image, Delivery.name, Delivery.project, Delivery.sidecar, Image.sha256)
+        for _, path, project, sidecar, sha256 in self._columns(left.join(Image), Delivery.image):
+            name = f"delivery {path} ({project})"
+            yield Reference(f"delivery/{path}", name, sha256, sidecar)
+            yield Reference(sidecar, name)
         for night in self.rows(Night, Night.id):
             if night.report_key:
                 yield Reference(night.report_key, f"night {night.id}")
 
+    def image_objects(self) -> Iterator[ImageObjects]:
+        """The objects of every image, by digest."""
+        query = select(
+            Image.digest,
+            Image.project,
+            Image.asset,
+            Image.sha256,
+            Image.object_key,
+            Image.preview_key,
+            Image.thumb_key,
+            Image.conditions,
+            Image.made_at,
+            InboxEntry.removed_at,
+        ).outerjoin(InboxEntry, InboxEntry.image == Image.digest)
+        return (ImageObjects(*row) for row in self._columns(query, Image.digest))
+
+    def removed_in_error(self) -> Iterator[str]:
+        """Images whose bytes were removed although nothing says any more that they are rejected."""
+        yield from self._digests(
+            InboxEntry.image,
+            InboxEntry.removed_at.is_not(None),
+            or_(InboxEntry.waiting, InboxEntry.verdict != Verdict.REJECT.value),
+        )
+
     def changed_specs(self) -> Iterator[str]:
         """Specs whose body is not what their digest stands for."""
-        for spec in self.rows(Spec, Spec.digest):
+        for digest, body in self._columns(select(Spec.digest, Spec.body), Spec.digest):
             try:
-                same = ImageSpec.model_validate(spec.body).digest == spec.digest
+                same = ImageSpec.model_validate(body).digest == digest
             except ValidationError:
                 same = False
             if not same:
-                yield spec.digest
+                yield digest
 
     def images_without_entry(self) -> Iterator[str]:
         """Images that no inbox knows: nobody would ever look at them."""
@@ -99,16 +141,17 @@ class Upkeep(Transactions):
 
     def contradicted_entries(self) -> Iterator[str]:
         """Inbox entries that do not say what the decisions on their image say."""
-        for entries in self._pages(InboxEntry, InboxEntry.image):
-            with self.reading() as session:
-                listed = self.listed(entry.image for entry in entries)
+        entry = (InboxEntry.image, InboxEntry.reviews_wanted, *(getattr(InboxEntry, name) for name in _FOLLOWS))
+        for images in self._pages(InboxEntry.image, InboxEntry.image):
+            with self.reading() as session:  # an entry and its decisions of one moment
+                within = (images[0], images[-1])
                 decided: dict[str, list[Decision]] = {}
-                for decision in session.scalars(select(Decision).where(Decision.image.in_(listed))):
+                for decision in session.scalars(select(Decision).where(Decision.image.between(*within))):
                     decided.setdefault(decision.image, []).append(decision)
-                current = {e.image: e for e in session.scalars(select(InboxEntry).where(InboxEntry.image.in_(listed)))}
-            for image, entry in current.items():
-                values = _entry_values(decided.get(image, []), entry.reviews_wanted)
-                if any(getattr(entry, name) != value for name, value in values.items()):
+                current = session.execute(select(*entry).where(InboxEntry.image.between(*within))).all()
+            for image, wanted, *actual in current:
+                values = _entry_values(decided.get(image, []), wanted)
+                if actual != [values[name] for name in _FOLLOWS]:
                     yield image
 
     # --- repairs: each writes only what follows from other rows -----------------------------------------------------
@@ -172,6 +215,19 @@ class Upkeep(Transactions):
         for page in self._pages(table, key, *where):
             yield from page
 
+    def _columns(self, query: Select[Any], key: Any) -> Iterator[Row[Any]]:
+        """All rows of a query of columns, of which the first is the key, a page in memory at a time."""
+        after: Any = None
+        while True:
+            with self.reading() as session:
+                page = session.execute(
+                    (query if after is None else query.where(key > after)).order_by(key).limit(PAGE)
+                ).all()
+            if not page:
+                return
+            after = page[-1][0]
+            yield from page
+
     def _pages(self, table: Any, key: Any, *where: ColumnElement[bool]) -> Iterator[list[Any]]:
         after: Any = None
         while True:
@@ -203,6 +259,10 @@ class Upkeep(Transactions):
         query = select(Spec.priority, func.count()).join(Job, Job.spec == Spec.digest).where(*waits)
         with self.reading() as session:
             return {row[0]: row[1] for row in session.execute(query.group_by(Spec.priority))}
+
+
+_FOLLOWS = ("revision", "waiting", "decision", "verdict")
+"""What of an inbox entry follows from the decisions on its image."""
 
 
 def _entry_values(decisions: Any, wanted: int) -> dict[str, Any]:
