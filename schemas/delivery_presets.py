@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from schemas.delivery_files import MapKind
+
 PresetName = Literal["unreal", "unity", "godot"]
-MapKind = Literal["height", "normal_gl", "normal_dx", "roughness", "ao", "metallic"]
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,8 @@ def _said(value: Any) -> Any:
 
 Spoken = Annotated[Text, BeforeValidator(_said), WithJsonSchema({"type": ["string", "number"]})]
 """Text; a number is the text that it is written as."""
+Flag = Annotated[bool, Field(strict=True)]
+"""true or false; 'yes' and 1 are refused."""
 Whole = Annotated[int, Field(strict=True)]
 Number = Annotated[Real, Field(strict=True)]
 Part = Annotated[Number, Field(ge=0.0, le=1.0)]
@@ -125,7 +127,8 @@ def _seeds(value: Any) -> int | tuple[int, ...]:
                 )
                 raise make_refusal("came -1, by which other tools mean a random seed", allowed)
             raise make_refusal(
-                f"came {seed!r}", "how many (4), or a list of the seeds themselves ([11, 12]), 0 to 2^63 - 1"
+                f"came {str(seed).lower() if isinstance(seed, bool) else repr(seed)}",
+                "how many (4), or a list of the seeds themselves ([11, 12]), 0 to 2^63 - 1",
             )
     if listed == [] or value == 0:
         raise make_refusal("came none", "how many (4), or a list of the seeds themselves ([11, 12])")

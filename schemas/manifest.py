@@ -17,12 +17,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, GetJsonSchemaHandler, Tag
 from pydantic_core import CoreSchema
 
+from schemas.delivery_files import AlphaKind, Channels, Fit, MapFormat, MapKind, PackName, PictureFormat, Sides
 from schemas.delivery_presets import PresetName, find_preset
 from schemas.fields import (
     Alias,
     Colour,
     Day,
     DeliveryName,
+    Flag,
     Name,
     Number,
     Part,
@@ -200,7 +202,7 @@ class Background(Section):
         "key", description="key: the flat ground that the style asked for is keyed out; model: by a matting model"
     )
     model: Alias | None = Field(None, description="matting model, by its alias", examples=["studio/birefnet"])
-    holes: bool = Field(True, description="key: enclosed places of the ground's colour are transparent too")
+    holes: Flag = Field(True, description="key: enclosed places of the ground's colour are transparent too")
 
 
 def _background(value: Any) -> Any:
@@ -336,11 +338,17 @@ class TextureVariants(FromPictures):
     seamless: Several[Literal["none", "x", "y", "both"]] = Field(
         ("none",), description="which edges meet when the texture is tiled"
     )
-    keep_colour: bool = Field(False, description="move the result's colours back to the source's")
+    keep_colour: Flag = Field(False, description="move the result's colours back to the source's")
     seam_repair: SeamPass | None = Field(None, description="a second pass over the edges, so that they meet")
-    maps: tuple[Literal["height", "normal_gl", "normal_dx", "roughness"], ...] = Field(
-        (), max_length=4, description="derived from the approved image and delivered beside it, labelled as derived"
+    maps: tuple[MapKind, ...] = Field(
+        (), max_length=6, description="derived from the approved image and delivered beside it, labelled as derived"
     )
+    metallic: Part = Field(0.0, description="of the metallic map: 0 for none, 1 for bare metal")
+    metallic_mask: Picture | None = Field(None, description="instead of `metallic`: a picture, white where metal is")
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        return (*super().pictures, *((self.metallic_mask,) if self.metallic_mask else ()))
 
 
 class RepairPlace(Section):
@@ -406,7 +414,7 @@ class RetakeDefault(Section):
         None, description="the scale of reference pictures, times this"
     )
     seamless: Literal["x", "y", "both"] | None = Field(None, description="tile it")
-    keep_colour: bool | None = Field(None, description="move the colours back to the source's")
+    keep_colour: Flag | None = Field(None, description="move the colours back to the source's")
 
 
 class Review(Section):
@@ -462,8 +470,21 @@ class DeliverySettings(Section):
         examples=["{project}/{asset}.png"],
     )
     preset: PresetName | None = Field(None, description="names as this engine's users have them", examples=["unreal"])
-    ascii: bool = Field(False, description="names in ASCII alone: other scripts are transliterated")
-    non_commercial: bool = Field(
+    ascii: Flag = Field(False, description="names in ASCII alone: other scripts are transliterated")
+    format: PictureFormat = Field(
+        "as_made", description="of the pictures; tga and exr have no signature, exr is linear light in half floats"
+    )
+    map_format: MapFormat = Field("png", description="of derived maps; png: 16 bits for heights, 8 for the others")
+    packing: dict[PackName, Channels] = Field(
+        default_factory=dict,
+        max_length=8,
+        description="files of every texture that hold one map in each channel, R G B and perhaps A",
+        examples=[{"ORM": ["ao", "roughness", "metallic"], "MaskMap": ["metallic", "ao", "black", "smoothness"]}],
+    )
+    sides: Sides = Field("as_made", description="sides in pixels that the engine wants")
+    fit: Fit = Field("pad", description="how a picture gets them: pad (up, evenly) or resize (to the nearest)")
+    alpha: AlphaKind = Field("straight", description="of cut-out pictures; OpenEXR is always premultiplied")
+    non_commercial: Flag = Field(
         False, description="what is delivered is not sold, so models under non-commercial licences may have made it"
     )
     licence: Text = Field("", description="put into the sidecar", examples=["all rights reserved, Potion Shop Ltd"])

@@ -48,6 +48,13 @@ TABLES = {
 """Ending of a table -> ending and media type in the store."""
 
 
+MASKS: dict[tuple[str | int, ...], str] = {
+    ("mask",): "white where to paint",
+    ("metallic_mask",): "white where metal is",
+}
+"""Fields of an asset that hold a mask, and what it is to show."""
+
+
 class Files(Protocol):
     """Where the files that a manifest names are."""
 
@@ -125,7 +132,7 @@ def inspect_pictures(data: bytes, name: str, files: Files, settings: Settings, c
     roles: dict[str, set[bool]] = {}
     named = list(looked.reading.pictures())
     for at, text in named:
-        roles.setdefault(text, set()).add(at[2:3] == ("mask",))
+        roles.setdefault(text, set()).add(at[2:3] in MASKS)
     for at, text in named:
         try:
             path = check_picture_path(text)
@@ -136,7 +143,7 @@ def inspect_pictures(data: bytes, name: str, files: Files, settings: Settings, c
                 source = _Buckets(settings) if path.startswith("s3://") else files
                 picture = source.read(path, limits.source_bytes)
                 doubts = _convert(looked, path, picture, roles=roles[text], limits=limits)
-                looked.reading.warn([(at, f"came {text!r}: {doubt}", "white where to paint") for doubt in doubts])
+                looked.reading.warn([(at, f"came {text!r}: {doubt}", MASKS.get(at[2:3], "")) for doubt in doubts])
             except InputError as wrong:
                 refused[path] = str(wrong)
         if path in refused:

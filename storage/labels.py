@@ -19,7 +19,7 @@ _EXIF_FLAG, _XMP_FLAG = 0x08, 0x04
 
 def relabel(data: bytes, spec: ImageSpec, *, detail: Detail, prompt_writer: str = "") -> bytes:
     """The same picture with other text in it. Raises InputError for another format."""
-    full, architecture = detail == "full", _find_architecture(data, spec)
+    full, architecture = detail == "full", find_architecture(data, spec)
     xmp = make_xmp_packet(spec, with_spec=full, detail=detail, prompt_writer=prompt_writer)
     if data[:8] == PNG_HEADER:
         texts = (
@@ -41,7 +41,7 @@ def relabel(data: bytes, spec: ImageSpec, *, detail: Detail, prompt_writer: str 
     raise InputError("its metadata cannot be rewritten; PNG, WebP and JPEG XL files that Dailies wrote can")
 
 
-def _find_architecture(data: bytes, spec: ImageSpec) -> str:
+def find_architecture(data: bytes, spec: ImageSpec) -> str:
     """As the file was written: its own A1111 text counts `Clip skip` for SD 1.5 or for SDXL."""
     if spec.clip_skip is None:
         return "sdxl"

@@ -82,7 +82,7 @@ def encode(
             "image/webp",
             "webp",
         )
-    codecs = _imagecodecs()
+    codecs = import_imagecodecs()
     if image_format == "jxl":
         if codecs is None:
             raise SettingsError("image_format jxl needs imagecodecs, which the [generate] install brings")
@@ -134,7 +134,7 @@ def decode_kept(data: bytes, *, limits: Limits) -> Picture:
     """uint8 [height, width, 3], or 4 with straight alpha, of a file that `encode` wrote. Raises InputError."""
     if len(data) > limits.source_bytes:
         raise InputError(f"a picture of {len(data)} bytes came; allowed are {limits.source_bytes}")
-    if data[:12] == JXL_HEADER and (codecs := _imagecodecs()) is not None:
+    if data[:12] == JXL_HEADER and (codecs := import_imagecodecs()) is not None:
         _hold(_jxl_size(data), limits)
         pixels = np.asarray(codecs.jpegxl_decode(data, index=0, numthreads=1))
         return np.ascontiguousarray(pixels)
@@ -192,7 +192,7 @@ def _saved(pixels: Picture, form: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
-def _imagecodecs() -> Any:
+def import_imagecodecs() -> Any:
     """None in the light install."""
     try:
         return importlib.import_module("imagecodecs")
@@ -284,7 +284,7 @@ def jxl_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _decode_jxl(data: bytes, limits: Limits) -> Picture:
-    codecs = _imagecodecs()
+    codecs = import_imagecodecs()
     if codecs is None:
         raise InputError("a JPEG XL picture came; reading one needs imagecodecs, which the [generate] install brings")
     try:

@@ -23,18 +23,29 @@ ENDINGS = (".png", ".pdf")
 @dataclass(frozen=True)
 class Tile:
     """`picture`: None where there is none, or a function that opens it when its page is drawn; `lines` stand under it,
-    `warning` in red."""
+    `warning` in red; `frame` is a colour."""
 
     picture: Image.Image | Callable[[], Image.Image | None] | None
     name: str
     lines: tuple[str, ...] = ()
     warning: str = ""
+    frame: str = ""
 
 
 @dataclass(frozen=True)
 class Group:
     title: str
     tiles: Sequence[Tile]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Tiles of a group that stand in one row, from `column` on."""
+
+    group: Group
+    tiles: Sequence[Tile]
+    column: int
+    first: bool
 
 
 def check_ending(path: Path) -> None:
@@ -67,34 +78,62 @@ def write_sheet(path: Path, groups: Sequence[Group], *, title: str, side: int) -
 
 
 def draw_pages(groups: Iterable[Group], *, title: str, side: int) -> Iterator[Image.Image]:
-    """RGB pages of PAGE px, pictures of about `side` px: as many as fill a row. A group begins on a new row, with its
-    title; at least one page."""
+    """RGB pages of PAGE px, pictures of about `side` px: as many as fill a row. A group that fits into the rest of a
+    row stands there, else it begins the next one; each has its title, again on a new page. At least one page."""
     columns = max(1, round((PAGE[0] - 2 * MARGIN + GAP) / (side + GAP)))
     side = (PAGE[0] - 2 * MARGIN + GAP) // columns - GAP
-    page, draw, top = _page(title)
-    for group in groups:
-        rows = [group.tiles[start : start + columns] for start in range(0, len(group.tiles), columns)]
-        for number, row in enumerate(rows):
-            texts = [_text(tile, side) for tile in row]
-            heading = LINE * 2 if number == 0 and group.title else 0
-            tall = side + LINE * max(len(lines) for lines in texts) + GAP
-            if top + heading + tall > PAGE[1] - MARGIN and top > MARGIN + 3 * LINE:
-                yield page
-                page, draw, top = _page(title)
-                heading = LINE * 2 if group.title else 0
-            if heading:
-                draw.text((MARGIN, top), group.title, INK, _font(18))
-                top += heading
-            for column, (tile, lines) in enumerate(zip(row, texts, strict=True)):
+    page, draw, top = _page(title, 1)
+    number = 1
+    for row in _rows(groups, columns):
+        texts = [[_text(tile, side) for tile in block.tiles] for block in row]
+        titles = [block.group.title if block.first else "" for block in row]
+        tall = side + LINE * max(len(lines) for some in texts for lines in some) + GAP
+        if top + (LINE * 2 if any(titles) else 0) + tall > PAGE[1] - MARGIN and top > MARGIN + 3 * LINE:
+            yield page
+            number += 1
+            page, draw, top = _page(title, number)
+            titles = [block.group.title for block in row]
+        for block, heading in zip(row, titles, strict=True):
+            wide = len(block.tiles) * (side + GAP) - GAP
+            draw.text((MARGIN + block.column * (side + GAP), top), _shorten(draw, heading, wide), INK, _font(18))
+        top += LINE * 2 if any(titles) else 0
+        for block, some in zip(row, texts, strict=True):
+            for column, (tile, lines) in enumerate(zip(block.tiles, some, strict=True), block.column):
                 _draw_tile(page, draw, tile, lines, left=MARGIN + column * (side + GAP), top=top, side=side)
-            top += tall
+        top += tall
     yield page
 
 
-def _page(title: str) -> tuple[Image.Image, ImageDraw.ImageDraw, int]:
+def _rows(groups: Iterable[Group], columns: int) -> Iterator[list[_Block]]:
+    row: list[_Block] = []
+    used = 0
+    for group in groups:
+        if row and used + len(group.tiles) > columns:
+            yield row
+            row, used = [], 0
+        for start in range(0, len(group.tiles), columns):
+            if used == columns:
+                yield row
+                row, used = [], 0
+            tiles = group.tiles[start : start + columns]
+            row.append(_Block(group, tiles, used, first=start == 0))
+            used += len(tiles)
+    if row:
+        yield row
+
+
+def _shorten(draw: ImageDraw.ImageDraw, text: str, wide: int) -> str:
+    while text and draw.textlength(text, _font(18)) > wide:
+        text = text[:-2].rstrip() + "…"
+    return text
+
+
+def _page(title: str, number: int) -> tuple[Image.Image, ImageDraw.ImageDraw, int]:
     page = Image.new("RGB", PAGE, BACKGROUND)
     draw = ImageDraw.Draw(page)
     draw.text((MARGIN, MARGIN - 12), title, INK, _font(24))
+    if number > 1:
+        draw.text((PAGE[0] - MARGIN, MARGIN - 6), f"page {number}", FAINT, _font(16), anchor="ra")
     return page, draw, MARGIN + 2 * LINE
 
 
@@ -115,6 +154,8 @@ def _draw_tile(
     else:
         picture = _fit(opened, side)
         page.paste(picture, (left, top + side - picture.height))
+    if tile.frame:
+        draw.rectangle((left - 4, top - 4, left + side + 3, top + side + 3), outline=tile.frame, width=4)
     for number, (line, colour) in enumerate(lines):
         draw.text((left, top + side + 4 + number * LINE), line, colour, _font(13))
 

@@ -14,6 +14,7 @@ from storage.ledger import Ledger
 from storage.objects import Store
 from tasks.contact_sheet import Group, Tile
 
+FRAMES = {Verdict.APPROVE: "#2e7d32", Verdict.REJECT: "#c1121f", Verdict.RETAKE: "#e09f3e"}
 STATES = {None: "to be reviewed", "approve": "approved", "reject": "rejected", "retake": "sent back"}
 
 
@@ -39,7 +40,14 @@ def list_groups(
                 continue
             take = f", take {frame.take}" if frame.take > 1 else ""
             state = STATES.get(frame.verdict, str(frame.verdict))
-            tiles.append(Tile(partial(_open, store, frame.thumb_key), frame.variant, (f"{frame.tier}{take}, {state}",)))
+            tiles.append(
+                Tile(
+                    partial(_open, store, frame.thumb_key),
+                    frame.variant,
+                    (f"{frame.tier}{take}, {state}",),
+                    frame=FRAMES.get(frame.verdict, "") if frame.verdict else "",
+                )
+            )
         if tiles:
             groups.append(Group(asset, tiles))
     if not groups:

@@ -17,7 +17,7 @@ from storage.failpoint import failpoint
 from storage.ledger.jobs import SetAside, Waiting
 from storage.ledger.nights import NightSummary
 from tasks.parts import Parts, current_parts
-from tasks.report_page import make_page
+from tasks.report_page import ASSETS_TABLE, make_page
 from tasks.webhook import notify
 
 log = logging.getLogger(__name__)
@@ -183,7 +183,7 @@ def to_markdown(
     lines += _list("Recovered from", morning.recovered)
     lines += _list("Notes", [f"{note} ({count} images)" for note, count in morning.notes.items()])
     if summary.by_asset:
-        lines += ["## Made", ""]
+        lines += [f"## {ASSETS_TABLE}", ""]
         lines += _table(
             ("project", "asset", "made", "flagged", "GPU seconds"),
             [(a.project, a.asset, a.made, a.flagged, f"{a.gpu_seconds:.1f}") for a in summary.by_asset],

@@ -29,6 +29,8 @@ SHOWN = 300
 """Thumbnails in one file: about 2 MB."""
 EACH = 12
 """Of one asset at most."""
+ASSETS_TABLE = "Made"
+"""The section of the Markdown report that the page leaves out: it says the same under "By asset"."""
 SIDE, QUALITY = 160, 70
 """px and JPEG quality of a thumbnail: JPEG, which every mail program shows."""
 STYLE = """
@@ -37,8 +39,10 @@ body { font: 15px/1.45 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; colo
 h1 { font-size: 24px; } h2 { font-size: 19px; margin-top: 32px; } h3 { font-size: 16px; margin: 20px 0 6px; }
 table { border-collapse: collapse; } th, td { border: 1px solid #d0d5dd; padding: 3px 9px; text-align: left; }
 a { color: #1d4ed8; } .faint { color: #667085; }
-.flagged { border-left: 4px solid #c1121f; padding: 2px 12px; margin: 12px 0; overflow: hidden; }
-.flagged img { float: left; margin-right: 14px; }
+.first { display: grid; grid-template-columns: repeat(auto-fill, minmax(420px, 1fr)); gap: 14px; }
+.flagged { border-left: 4px solid #c1121f; padding: 2px 12px; overflow: hidden; font-size: 13px; }
+.flagged img { float: left; margin: 0 14px 4px 0; } .flagged a { font-size: 15px; }
+h3 .faint { font-size: 14px; font-weight: normal; margin-left: 6px; }
 .tiles a { display: inline-block; margin: 0 8px 10px 0; font-size: 12px; width: 160px; vertical-align: top;
            text-decoration: none; color: #667085; overflow-wrap: anywhere; }
 img { display: block; max-width: 160px; max-height: 160px; }
@@ -61,7 +65,8 @@ def draw_page(
     """Pure. `thumbs`: JPEG bytes by image digest."""
     links = _Links(settings.review_url)
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    head, _, rest = text.partition("\n## ")
+    head, *sections = text.split("\n## ")
+    rest = "\n".join(f"## {section}" for section in sections if not section.startswith(f"{ASSETS_TABLE}\n"))
     title = f"Night {summary.night.id}: {summary.night.outcome or 'open'}"
     parts = [
         "<!doctype html>",
@@ -70,7 +75,7 @@ def draw_page(
         markdown.render(head),
         f'<p>Review: <a href="{links.inbox()}">the inbox</a></p>',
         *_flagged(summary, images, thumbs, links),
-        markdown.render(f"## {rest}") if rest else "",
+        markdown.render(rest) if rest else "",
         *_assets(summary, images, thumbs, links, settings),
         "</body></html>",
     ]
@@ -93,12 +98,13 @@ def _flagged(
     flagged = [image for image in images if image.flags]
     if not summary.flagged:
         return
-    yield f"<h2>Look here first: {_images(summary.flagged)} flagged</h2>"
+    yield f'<h2>Look here first: {_images(summary.flagged)} flagged</h2><div class="first">'
     for image in flagged:
         sentences = "".join(f"<br>{escape(check)}: {escape(sentence)}" for check, sentence in image.flags)
         name = escape(f"{image.project} / {image.asset} {image.variant}")
         link = f'<a href="{links.inbox(image=image.digest)}">{name}</a>'
         yield f'<div class="flagged">{_picture(image, thumbs)}{link}{sentences}</div>'
+    yield "</div>"
     if more := summary.flagged - len(flagged):
         yield f'<p class="faint">and {more} more: <a href="{links.inbox()}">the inbox</a> shows them first</p>'
 

@@ -145,6 +145,7 @@ def sheet(
 ) -> None:
     """Make a contact sheet of a project's images, asset by asset: PNG and PDF."""
     from flows.__main__ import settings
+    from flows.commands.tables import count_nouns
     from tasks.contact_sheet import check_ending, write_sheet
     from tasks.delivery.names import make_safe_name
     from tasks.parts import open_parts
@@ -155,8 +156,9 @@ def sheet(
     parts = open_parts(settings())
     groups = list_groups(parts.ledger, parts.store, project, assets=assets, approved=approved)
     stem = make_safe_name(project)
+    title = f"{project}: {count_nouns(sum(len(group.tiles) for group in groups), 'image')}"
     for path in [out] if out is not None else [Path(f"{stem}.png"), Path(f"{stem}.pdf")]:
-        for file in write_sheet(path, groups, title=project, side=side):
+        for file in write_sheet(path, groups, title=title, side=side):
             print(file)
 
 

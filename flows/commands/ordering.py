@@ -1,4 +1,4 @@
-"""The commands of whoever orders images: check, diff, preview, submit, plan.
+"""The commands of whoever orders images: template, check, diff, preview, submit, plan.
 
 As in flows/__main__.py, each imports what it needs in its own body.
 """
@@ -172,6 +172,28 @@ def plan() -> None:
         print(problem, file=sys.stderr)
 
 
+def template(
+    as_csv: Annotated[bool, typer.Option("--csv", help="assets.csv, a table as text")] = False,
+    as_xlsx: Annotated[bool, typer.Option("--xlsx", help="assets.xlsx, a workbook that explains its columns")] = False,
+    out: Annotated[Path | None, typer.Option(help="another name; the manifest beside it ends in .yaml")] = None,
+) -> None:
+    """Write a spreadsheet of assets to start from, and the small manifest that names it."""
+    from schemas.errors import InputError
+    from schemas.published import SCHEMA_FILE
+    from tasks.planning.template import write_template
+
+    if as_csv + as_xlsx + (out is not None) == 0 or (as_csv and as_xlsx):
+        raise InputError(f"got {'both --csv and --xlsx' if as_csv else 'no format'}; expected --csv or --xlsx")
+    ending = ".csv" if as_csv else ".xlsx"
+    if out is None:
+        out = Path(f"assets{ending}")
+    elif (as_csv or as_xlsx) and out.suffix != ending:
+        raise InputError(f"--out: got {str(out)!r}; expected a file that ends in {ending}")
+    table, manifest = write_template(out, schema=SCHEMA_FILE.as_uri())
+    print(f"{table}: the assets, one a row")
+    print(f"{manifest}: what they share; next: dailies check {manifest}")
+
+
 def add_to(app: typer.Typer) -> None:
-    for command in (check, diff, preview, submit, plan):
+    for command in (template, check, diff, preview, submit, plan):
         app.command()(command)

@@ -14,11 +14,12 @@ import streamlit as st
 
 from review_app.appearance import count_noun, escape_markdown, format_age, show_figure, show_figures
 from review_app.auth import current_user
+from review_app.earlier_orders import list_order_changes
 from review_app.resources import open_resources
-from schemas.errors import ManifestError, SettingsError, Warned
+from schemas.errors import InputError, ManifestError, SettingsError, Warned
 from schemas.manifest import Manifest
 from schemas.matrix import Matrix
-from storage.intake import Inspection, Upload, ingest, inspect_pictures
+from storage.intake import Inspection, Upload, compute_submission_digest, ingest, inspect_pictures
 
 EXAMPLE = """\
 project: Potion Shop
@@ -60,7 +61,7 @@ def main() -> None:
         except SettingsError as wrong:
             st.error(f"Nothing can be submitted: {escape_markdown(str(wrong))}", icon=":material/error:")
         else:
-            _plan(manifest, looked)
+            _plan(manifest, looked, Upload(named))
     history()
 
 
@@ -87,7 +88,7 @@ def _complaints(wrong: ManifestError, text: str) -> None:
         st.caption(f"and {all_of_them - 50:,} more")
 
 
-def _plan(manifest: Manifest, looked: Inspection) -> None:
+def _plan(manifest: Manifest, looked: Inspection, files: Upload) -> None:
     rows = [
         {
             "Asset": asset.name,
@@ -102,6 +103,7 @@ def _plan(manifest: Manifest, looked: Inspection) -> None:
         f"Sound: {count_noun(images, 'image')} of {count_noun(len(rows), 'asset')}.", icon=":material/check_circle:"
     )
     _warnings([str(warning).removeprefix(f"{warning.file}:") for warning in looked.reading.warnings])
+    _order_changes(manifest, looked, files)
     known = show_figures()
     with known:
         show_figure("Images", images)
@@ -142,6 +144,29 @@ def _warnings(sentences: list[str]) -> None:
         many = count_noun(len(sentences), "warning")
         st.warning(f"{many}. Allowed, and often not meant:", icon=":material/warning:")
         st.text("\n".join(sentences[:50]))
+
+
+def _order_changes(manifest: Manifest, looked: Inspection, files: Upload) -> None:
+    """The `changes:` lines of `dailies check`, where the project was ordered before."""
+    earlier = at.ledger.submissions(project=manifest.project, limit=50)
+    if not earlier:
+        return
+    state = tuple((one.digest, one.submitted_at, one.planned_at, one.cancelled_at) for one in earlier)
+    try:
+        with st.spinner("Comparing with earlier orders"):
+            sentences = _cached_changes(compute_submission_digest(looked), state, looked, files)
+    except InputError as wrong:
+        st.warning(f"What this changes for images ordered before is not known: {escape_markdown(str(wrong))}")
+        return
+    if sentences:
+        st.info("Changes for images that were ordered before:", icon=":material/published_with_changes:")
+        st.text("\n".join(f"changes: {sentence}" for sentence in sentences))
+
+
+@st.cache_data(ttl=60, max_entries=50, show_spinner=False)
+def _cached_changes(digest: str, state: object, _looked: Inspection, _files: Upload) -> list[str]:
+    """`digest` and `state` tell one question from another; a minute later images may exist that did not."""
+    return list_order_changes(_looked, _files, at.settings)
 
 
 def _why_not_now() -> dict[str, Any]:

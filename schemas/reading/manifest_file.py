@@ -131,7 +131,7 @@ class Reading:
         assets = data.get("assets")
         for index, asset in enumerate(assets if isinstance(assets, list) else []):
             at = ("assets", index)
-            yield from _texts(asset, at, ("sources", "mask"))
+            yield from _texts(asset, at, ("sources", "mask", "metallic_mask"))
             for part in ("controls", "references"):
                 listed = asset.get(part) if isinstance(asset, dict) else None
                 for number, item in enumerate(listed if isinstance(listed, list) else []):

@@ -94,9 +94,11 @@ def describe_error(error: ErrorDetails, tree: Tree, place: SourcePosition, there
     else:
         wanted = _WANTED.get(kind) or error["msg"].replace("Input should be ", "").replace("Value should", "it should")
         if kind == "string_type" and isinstance(error["input"], bool | int | float):
-            wanted += f" (in quotes: '{error['input']}')"
+            wanted += f" (in quotes: '{_as_written(error['input'])}')"
         elif error["input"] is None and (hidden := _hidden(place, tree)):
             came, wanted = f"came nothing, for # begins a comment: {hidden}", f'it in quotes: "{hidden}"'
+        elif kind == "bool_type" and (truth := _TRUTHS.get(str(error["input"]).casefold())):
+            wanted += f": {path[-1]}: {truth}"
         elif meant := _number(error["input"], kind, path):
             wanted += f": {meant}"
         return make_problem(place, there, came, wanted)
@@ -145,6 +147,10 @@ def _value_at(data: Any, path: Path) -> Any:
     return data
 
 
+def _as_written(value: bool | int | float) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _hidden(place: SourcePosition, tree: Tree) -> str:
     """What stands behind the # where a value should be."""
     lines = tree.text.split("\n") if tree.text else []
@@ -163,11 +169,17 @@ def _number(value: Any, kind: str, path: Path) -> str:
             return f"{text.replace(',', '.')}, with a point"
         if re.fullmatch(r"[-+]?\d+(\.\d+)?", text):
             return f"{text}, without quotes"
+    elif kind in ("int_type", "int_from_float") and isinstance(value, float) and value.is_integer():
+        return f"{value:.0f}"
     elif kind == "less_than_equal" and parts and isinstance(value, int | float) and 1 < value <= 100:
         return f"{value / 100:g} for {value:g}%"
     return ""
 
 
+_TRUTHS = dict.fromkeys(("yes", "y", "on", "1", "true"), "true") | dict.fromkeys(
+    ("no", "n", "off", "0", "false"), "false"
+)
+"""How other tools, and YAML before 1.2, say true and false."""
 _PARTS = (
     "strength", "guidance_start", "guidance_end", "control_guidance_start", "control_guidance_end", "double_share",
     "guidance_rescale", "denoising_start",

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from schemas.delivery_presets import find_preset
 from schemas.fields import count_pixels, find_placeholders, to_pascal_case, to_snake_case
 from schemas.manifest import (
     CONTROL_TYPES,
@@ -40,6 +41,7 @@ def find_conflicts(
     yield from find_contradictions(manifest)
     yield from _names(manifest)
     yield from _licences(manifest)
+    yield from _packing(manifest)
     styles = {**dict.fromkeys(manifest.styles), NO_STYLE: None}.keys()
     if looks:
         yield from _styles(styles, manifest.defaults.style, ("defaults", "style"))
@@ -60,6 +62,27 @@ def _licences(manifest: Manifest) -> Iterator[Broken]:
     for path in manifest.pictures.licences:
         if path not in named:
             yield ("pictures", "licences", path), f"came {path!r}, which nothing names", OneOf(path, named)
+
+
+def _packing(manifest: Manifest) -> Iterator[Broken]:
+    """A packed file has a name of its own beside the maps; what tiles is not padded."""
+    delivery = manifest.delivery
+    preset = find_preset(delivery.preset)
+    taken = {word.casefold(): word for word in (preset.base, *preset.suffixes.values())}
+    for name in delivery.packing:
+        if name.casefold() in taken:
+            yield (
+                ("delivery", "packing", name),
+                f"came {name!r}, which ends the names of other files",
+                f"another word than {', '.join(sorted(taken.values()))}",
+            )
+        taken[name.casefold()] = name
+    if delivery.sides != "as_made" and delivery.fit == "pad":
+        for asset in manifest.assets:
+            if isinstance(asset, TextureVariants) and set(asset.seamless) != {"none"}:
+                came = f"came sides {delivery.sides} by pad, and {asset.name!r} tiles"
+                yield ("delivery", "sides"), came, "fit: resize, because padding would break the seams"
+                break
 
 
 def _names(manifest: Manifest) -> Iterator[Broken]:

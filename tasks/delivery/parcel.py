@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from schemas.delivery_presets import MapKind, find_preset
+from schemas.delivery_files import Channel, MapKind
+from schemas.delivery_presets import find_preset
 from schemas.errors import InputError, NameCollision
-from schemas.manifest import Manifest, TextureVariants
+from schemas.manifest import AnyAsset, Manifest, TextureVariants
 from schemas.records import Decision, Delivery, Image
 from schemas.spec import ImageSpec
+from storage.image_metadata import find_digital_source
 from storage.ledger import Brief
 from tasks.delivery.licences import Licence
 from tasks.delivery.names import fold_name, make_delivery_path
@@ -33,11 +35,33 @@ class Parcel:
     """The name under which it left before."""
 
     @property
-    def map_names(self) -> dict[MapKind, str]:
-        """T_Brick_BC.png -> T_Brick_N.png; where the name has no BC the map's letters are put behind it."""
+    def asset(self) -> AnyAsset:
+        return self.manifest.asset(self.spec.asset)
+
+    @property
+    def packing(self) -> Mapping[str, tuple[Channel, ...]]:
+        """Of a texture: a packed map's name -> what its channels hold."""
+        return self.manifest.delivery.packing if isinstance(self.asset, TextureVariants) else {}
+
+    @property
+    def map_names(self) -> dict[str, str]:
+        """T_Brick_BC.png -> T_Brick_N.png; where the name has no BC the map's letters are put behind it. By kind, or
+        by a packed map's name."""
         preset = find_preset(self.manifest.delivery.preset)
         stem = preset.map_stem(self.name.rpartition(".")[0])
-        return {kind: f"{stem}_{preset.suffixes[kind]}.png" for kind in self.maps}
+        ending = self.manifest.delivery.map_format.removesuffix("16")
+        words: dict[str, str] = {kind: preset.suffixes[kind] for kind in self.maps}
+        words |= {name: preset.packed_suffix(name) for name in self.packing}
+        return {kind: f"{stem}_{word}.{ending}" for kind, word in words.items()}
+
+    @property
+    def kept_ending(self) -> str:
+        return ENDINGS[self.image.media_type]
+
+    @property
+    def digital_source(self) -> str:
+        """IPTC's word: trainedAlgorithmicMedia or compositeWithTrainedAlgorithmicMedia."""
+        return find_digital_source(self.spec).rpartition("/")[2]
 
     @property
     def sidecar_name(self) -> str:
@@ -69,6 +93,8 @@ def pack_parcel(
     ending = ENDINGS.get(image.media_type)
     if ending is None:
         raise InputError(f"{spec.asset} {spec.variant}: came {image.media_type}; allowed are {', '.join(ENDINGS)}")
+    if manifest.delivery.format != "as_made":
+        ending = manifest.delivery.format
     template = template or manifest.delivery_name_of(asset)
     name = make_delivery_path(spec, template, ending=ending, is_ascii=manifest.delivery.ascii)
     return Parcel(image, spec, decision, brief, manifest, name, maps, licences, formerly)

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
-from storage.image_metadata import find_digital_source
-from tasks.delivery.contents import OutFile
 from tasks.delivery.derived_maps import METHOD
+from tasks.delivery.out_files import OutFile
 from tasks.delivery.parcel import Parcel
 
 PROMPTS = {"prompt", "negative_prompt", "spec", "seed"}
@@ -56,10 +55,10 @@ def make_sidecar(parcel: Parcel, files: Sequence[OutFile]) -> bytes:
             "versions": image.versions,
         },
         "maps": [
-            {"name": name, "kind": kind, "derived": True, "method": METHOD[kind]}
+            {"name": name, "kind": kind, "derived": True, **_describe_map(kind, parcel)}
             for kind, name in parcel.map_names.items()
         ],
-        "digital_source_type": find_digital_source(spec).rpartition("/")[2],
+        "digital_source_type": parcel.digital_source,
         "delivered": {"sha256": files[0].dump()["sha256"], "signed": files[0].is_signed},
         "files": [file.dump() for file in files],
         "spec": spec.body(),
@@ -67,6 +66,12 @@ def make_sidecar(parcel: Parcel, files: Sequence[OutFile]) -> bytes:
     kept = {"full": set(body), "label": set(body) - PROMPTS, "none": LEAST}[parcel.manifest.delivery.metadata]
     body = {name: value for name, value in body.items() if name in kept}
     return (json.dumps(body, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
+
+
+def _describe_map(kind: str, parcel: Parcel) -> dict[str, Any]:
+    if kind in parcel.packing:
+        return {"channels": list(parcel.packing[kind])}
+    return {"method": next(text for name, text in METHOD.items() if name == kind)}
 
 
 def is_own_sidecar(data: bytes, parcel: Parcel) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from schemas.settings import Settings
@@ -10,6 +11,7 @@ from storage.image_metadata import find_digital_source
 from storage.labels import relabel
 from storage.objects import Store
 from storage.provenance import ASSERTION, Ingredient, Signer, open_signer, read_credentials
+from tasks.delivery.out_files import OutFile
 from tasks.delivery.parcel import Parcel
 from tasks.shift.gather import make_picture_key
 
@@ -38,27 +40,26 @@ class Signing:
             return data
         return relabel(data, parcel.spec, detail=detail, prompt_writer=parcel.brief.submitted_by)
 
-    def sign(self, data: bytes, media_type: str, parcel: Parcel, store: Store, *, kind: str = "") -> bytes:
-        """`kind`: of a map, which one. Raises ProvenanceError."""
+    def sign(self, file: OutFile, parcel: Parcel, store: Store) -> bytes:
+        """Raises ProvenanceError."""
         assert self.signer is not None
-        ingredients = [] if kind else list(_ingredients(parcel, store))
-        said = make_definition(
-            parcel, kind=kind, from_picture=any(one.relationship == "parentOf" for one in ingredients)
-        )
-        return self.signer.sign(data, media_type=media_type, definition=said, ingredients=ingredients)
+        ingredients = [] if file.kind else list(_ingredients(parcel, store))
+        from_picture = any(one.relationship == "parentOf" for one in ingredients)
+        said = make_definition(parcel, kind=file.kind, changes=file.changes, from_picture=from_picture)
+        return self.signer.sign(file.data, media_type=file.media_type, definition=said, ingredients=ingredients)
 
-    def is_own(self, data: bytes, media_type: str, parcel: Parcel, *, kind: str = "") -> bool:
+    def is_own(self, data: bytes, file: OutFile, parcel: Parcel) -> bool:
         """Whether these bytes are what an earlier run signed for this image (or for this map of it)."""
         assert self.signer is not None
-        read = read_credentials(data, media_type=media_type, authority=self.signer.authority)
+        read = read_credentials(data, media_type=file.media_type, authority=self.signer.authority)
         if read is None or not read.is_sound:
             return False
-        return (read.image.get("approved_sha256"), read.image.get("kind", "")) == (parcel.image.sha256, kind)
+        return (read.image.get("approved_sha256"), read.image.get("kind", "")) == (parcel.image.sha256, file.kind)
 
 
-def make_definition(parcel: Parcel, *, kind: str, from_picture: bool) -> dict[str, Any]:
-    """C2PA's manifest definition: what was done, and by which models. `kind`: of a derived map. `from_picture`: an
-    ingredient was edited."""
+def make_definition(parcel: Parcel, *, kind: str, changes: Mapping[str, Any], from_picture: bool) -> dict[str, Any]:
+    """C2PA's manifest definition: what was done, and by which models. `kind`: of a derived map. `changes`: what was
+    done to the approved pixels, by action. `from_picture`: an ingredient was edited."""
     spec, image = parcel.spec, parcel.image
     agent = {"softwareAgent": {"name": "Dailies engine", "version": str(spec.engine_version)}}
     source = {"digitalSourceType": find_digital_source(spec), **agent}
@@ -69,6 +70,7 @@ def make_definition(parcel: Parcel, *, kind: str, from_picture: bool) -> dict[st
     else:
         opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["picture-0"]}}
         actions = [opened, {"action": "c2pa.edited", **source}]
+    actions += [{"action": action, "description": json.dumps(what)} for action, what in changes.items()]
     record: dict[str, Any] = {"approved_sha256": image.sha256, **({"kind": kind} if kind else {})}
     if parcel.manifest.delivery.metadata != "none":
         record |= {"digest": spec.digest, "models": image.models, "licence": parcel.manifest.delivery.licence}

@@ -49,9 +49,7 @@ class Verified:
 def verify_file(data: bytes, *, file_name: str, ledger: Ledger, store: Store, authority: bytes | None) -> Verified:
     """By its own manifest, and by the record that its bytes, its manifest or its name lead to. Raises InputError."""
     media_type = MEDIA.get(data[:4])
-    if media_type is None:
-        raise InputError(f"{file_name}: it is no PNG, WebP, TIFF or JPEG XL file; a delivered image is allowed")
-    credentials = read_credentials(data, media_type=media_type, authority=authority)
+    credentials = read_credentials(data, media_type=media_type, authority=authority) if media_type else None
     sha256 = hashlib.sha256(data).hexdigest()
     approved = credentials.image.get("approved_sha256") if credentials else None
     kind = credentials.image.get("kind", "") if credentials else ""
@@ -65,4 +63,8 @@ def verify_file(data: bytes, *, file_name: str, ledger: Ledger, store: Store, au
                     -1
                 ] == file_name:
                     changed = Verified(credentials, image["image"], file["name"], False)
+    if changed is None and media_type is None:
+        raise InputError(
+            f"{file_name}: it is no delivered file, and no PNG, WebP, TIFF or JPEG XL; one of these is read"
+        )
     return changed or Verified(credentials, str(credentials.image.get("digest", "")) if credentials else "")

@@ -36,6 +36,7 @@ def read_terms(manifest: Manifest, asset: AnyAsset) -> dict[str, Any]:
         "proposals for retakes": review.retakes,
         "promotion": manifest.promotion,
         "maps": getattr(asset, "maps", ()),
+        "metal": (getattr(asset, "metallic", 0.0), getattr(asset, "metallic_mask", None)),
         "priority": manifest.priority,
         "due date": manifest.due,
     }
@@ -112,8 +113,8 @@ def _images(many: int) -> str:
 
 def describe_change(name: str, old: Any, new: Any) -> str:
     """ "the licence changes from A to B"."""
-    if name in ("brand rules", "words to be read", "proposals for retakes", "promotion", "rules of delivery"):
-        return f"the {name} {'changes' if name == 'promotion' else 'change'}"
+    if name in ("brand rules", "words to be read", "proposals for retakes", "promotion", "rules of delivery", "metal"):
+        return f"the {name} {'changes' if name in ('promotion', 'metal') else 'change'}"
     verb = "change" if name in ("criteria", "maps") else "changes"
     return f"the {name} {verb} from {_spoken(old)} to {_spoken(new)}"
 

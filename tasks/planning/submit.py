@@ -132,7 +132,8 @@ def make_report(
     rows = make_table(specs, pace=pace, made=made, batch_size=settings.batch_size, counts=counts)
     if any(row.guessed for row in rows):
         notes.append("GPU times marked ~ are guesses: the ledger has no images of that kind yet")
-    maps = {asset.name: len(asset.maps) for asset in manifest.assets if isinstance(asset, TextureVariants)}
+    packed = len(manifest.delivery.packing)
+    maps = {asset.name: len(asset.maps) + packed for asset in manifest.assets if isinstance(asset, TextureVariants)}
     if any(maps.values()):
         files_of = sum(matrix.count() * maps.get(matrix.asset.name, 0) for matrix in matrices)
         notes.append(f"up to {files_of} map files are derived when everything is approved and delivered")

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from engine.model_files import open_model_files
 from review_app import resources as studios
+from review_app.earlier_orders import list_order_changes
 from schemas.errors import ManifestError
 from schemas.settings import ROOT, Settings
-from tasks.planning.submit import read_sound_manifest
+from storage.intake import Folder, Upload, ingest, inspect_pictures
+from tasks.planning.submit import check_manifest, plan_submission, read_sound_manifest
 
 START = "project: Shop\nmodel: {model}\ndefaults: {{size: 128}}\n"
 ASSET = "assets:\n  - {{name: Potion, prompt: a potion{more}}}\n"
@@ -55,3 +58,31 @@ def test_the_page_says_what_the_night_says(settings: Settings, tmp_path: Path) -
         assert not page.exception
         assert [text.value for text in page.text] == expected, name
         assert any("Sound" in success.value for success in page.success) == (not expected), name
+
+
+def test_what_an_order_changes_is_said_as_the_command_line_says_it(settings: Settings, tmp_path: Path) -> None:
+    picture = tmp_path / "pictures" / "brick.png"
+    picture.parent.mkdir()
+    Image.new("RGB", (128, 128), "#a05030").save(picture)
+    brick = "  - {name: Brick, kind: texture, prompt: brick, sources: pictures/brick.png}\n"
+    first = (START + ASSET).format(model="studio-tiny", more="") + brick
+    second = first + "delivery: {licence: CC0}\nreview: {criteria: technical}\n"
+    resources = studios.open_resources()
+    looked = inspect_pictures(first.encode(), "a.yaml", Folder(tmp_path), settings, resources.catalogue)
+    submission, _ = ingest(looked, store=resources.store, ledger=resources.ledger, submitted_by="mia")
+    plan_submission(resources.ledger, open_model_files(settings), submission.digest)
+    (tmp_path / "b.yaml").write_text(second)
+    said = check_manifest(tmp_path / "b.yaml", settings).changes
+    assert len(said) == 2 and "the licence changes from none to CC0" in said[0]
+
+    upload = Upload({"brick.png": picture.read_bytes()})  # a browser sends no folders
+    sound = inspect_pictures(second.encode(), "b.yaml", upload, settings, resources.catalogue)
+    assert list_order_changes(sound, upload, settings) == said
+
+    page = AppTest.from_file(str(ROOT / "review_app" / "screens" / "submit.py"), default_timeout=60).run()
+    page.text_area[0].set_value(second.replace(brick, "")).run()
+    assert not page.exception
+    shown = [text.value for text in page.text if text.value.startswith("changes: ")]
+    assert shown == ["\n".join(f"changes: {one.replace('2 images', '1 image').replace('are', 'is')}" for one in said)]
+    page.text_area[0].set_value(first.replace(brick, "")).run()
+    assert not [text for text in page.text if text.value.startswith("changes: ")]

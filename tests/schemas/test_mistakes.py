@@ -51,6 +51,9 @@ MISTAKES: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "came an empty file"),
     "a list": ("- a\n", "came a list of 1; a mapping that begins with `project:`"),
     # numbers
+    "yes for true": (f"{HEAD}delivery: {{ascii: yes}}\n{ASSET}", "delivery.ascii: came 'yes'; true or false: ascii: true"),
+    "1 for true": (f"{HEAD}delivery: {{ascii: 1}}\n{ASSET}", "delivery.ascii: came 1; true or false: ascii: true"),
+    "whole with a point": (asset("num_inference_steps: 20.0"), "came 20.0; a whole number: 20"),
     "percent": (asset("guidance_rescale: 80%"), "came '80%'; a number: 0.8 for 80%"),
     "decimal comma": (asset("guidance_rescale: '0,8'"), "a number: 0.8, with a point"),
     "number in quotes": (asset("num_inference_steps: '20'"), "a whole number: 20, without quotes"),
