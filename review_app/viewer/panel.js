@@ -92,7 +92,17 @@ function showMarks(view, item, draft) {
   const advisory = others.map((check) =>
     make("div", { cls: "criterion" }, make("span", { cls: "mark only", text: capital(check) }), sentence(findings.get(check)), ...evidence(view, item, findings.get(check))),
   );
-  view.parts.marks.replaceChildren(...rows, ...advisory);
+  replaceInFocus(view.parts.marks, [...rows, ...advisory]);
+}
+
+/** New children in place of the old; the button in focus stays in focus, where there is one of the same data. */
+function replaceInFocus(parent, children) {
+  const before = parent.getRootNode().activeElement;
+  const data = before && parent.contains(before) ? JSON.stringify(before.dataset) : "";
+  parent.replaceChildren(...children);
+  if (!data) return;
+  const after = [...parent.querySelectorAll("button")].find((button) => JSON.stringify(button.dataset) === data);
+  after?.focus({ preventScroll: true });
 }
 
 function sentence(finding) {
@@ -114,7 +124,7 @@ function showBeside(view, item) {
       make("span", { text: other.label }),
     );
   });
-  view.parts.beside.replaceChildren(...buttons);
+  replaceInFocus(view.parts.beside, buttons);
   view.parts.compare.hidden = !buttons.length;
 }
 

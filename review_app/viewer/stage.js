@@ -36,7 +36,7 @@ function listWanted(view) {
   const near = [...deck.order.slice(deck.at, deck.at + AHEAD + 1), ...deck.order.slice(Math.max(0, deck.at - BEHIND), deck.at)];
   const items = near.map((id) => deck.items.get(id)).filter(Boolean);
   const wanted = [here.thumb, here.preview];
-  if (look.zoom || look.inspects) wanted.push(here.original);
+  if (look.zoom || look.inspects || view.coloured) wanted.push(here.original);
   wanted.push(...items.map((item) => item.preview));
   if (look.zoom) wanted.push(...items.slice(1, 3).map((item) => item.original));
   wanted.push(...here.beside.slice(0, BESIDE).map((other) => other.url));

@@ -101,6 +101,8 @@ def test_a_finding_shows_swatches_letters_and_close_ups(house: House, stocked, i
     expect(page.locator(f".colours[data-shows='{found['dominant'][0]['colour']}']")).to_be_visible()
     uncovered = float((layer(page)[..., 3] == 0).mean())
     assert uncovered == pytest.approx(found["dominant"][0]["share"] * found["subject_share"], abs=0.1)
+    page.keyboard.press("Enter")  # the button stays in focus although the panel was drawn anew
+    expect(page.locator(".colours")).to_be_hidden()
     assert violations(page) == []
 
     # 3. All that is off the palette, and the distance under the pointer
