@@ -129,7 +129,7 @@ def test_fingers_scroll_zoom_and_draw_and_a_phone_decides(house: House, stocked,
     page.wait_for_timeout(600)  # the scrolling runs out
     page.evaluate("scrollTo(0, 0)")
     page.wait_for_function("scrollY === 0")
-    send("touchStart", (x - 30, y), (x + 30, y))  # both at once: on a slow machine one alone would rest long enough to draw
+    send("touchStart", (x - 30, y), (x + 30, y))  # at once: where all is slow, one alone would rest until it draws
     for step in range(1, 6):
         send("touchMove", (x - 30 - 10 * step, y), (x + 30 + 10 * step, y))
     send("touchEnd")
