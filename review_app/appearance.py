@@ -12,7 +12,7 @@ import streamlit as st
 STYLE = """
 <style>
   .stMainBlockContainer { padding: 4rem 1.6rem 1rem; }
-  .st-key-remember, .stElementContainer:has(> .stHtml > style) { position: absolute; }
+  .st-key-remember, .stElementContainer:has(> .stHtml > style) { position: absolute; width: 1px; overflow: hidden; }
   .stAppDeployButton, footer { display: none; }
   [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
   [data-testid="stMetricValue"], [data-testid="stMetricLabel"] * { text-overflow: clip; overflow: visible; }
