@@ -59,7 +59,7 @@ def main() -> None:
     given = arguments.parse_args()
     names = given.only.split(",")
     if unknown := [name for name in names if name not in SECTIONS]:
-        arguments.error(f"--only: {', '.join(unknown)} came; allowed are {', '.join(SECTIONS)}")
+        arguments.error(f"--only: got {', '.join(unknown)}; expected {', '.join(SECTIONS)}")
     if not given.tiny and not torch.cuda.is_available():
         arguments.error("no CUDA device is here; --tiny rehearses on the CPU")
     device = torch.device("cpu" if given.tiny else "cuda")

@@ -107,7 +107,7 @@ class OnnxBoxes:
         blob = cv2.dnn.blobFromImage(square, 1 / 255)
         (out,) = self._session.run(None, {self._input: blob})
         if out.ndim != 3 or out.shape[1] != 4 + len(self._names):
-            raise ValueError(f"{self.name} gave {list(out.shape)}; allowed is [1, {4 + len(self._names)}, boxes]")
+            raise ValueError(f"{self.name} gave {list(out.shape)}; expected [1, {4 + len(self._names)}, boxes]")
         boxes, scores = out[0, :4].T, out[0, 4:]
         labels = [self._names[int(index)] for index in scores.argmax(0)]
         return _suppress_overlaps(boxes, scores.max(0), labels, pixels.shape, scale, start)

@@ -193,7 +193,7 @@ def open_detector(path: Path | None) -> Finder | None:
         return Palms(path)
     if path.suffix == ".onnx":
         return OnnxBoxes(path)
-    raise ModelMissing(f"hand_model {path}: came {path.suffix or 'no ending'}; allowed are .onnx and .tflite")
+    raise ModelMissing(f"hand_model {path}: got {path.suffix or 'no ending'}; expected .onnx and .tflite")
 
 
 @cache

@@ -56,7 +56,9 @@ def _features(adapter: Any, condition: Tensor, alias: str) -> list[Tensor]:
     height, width = condition.shape[-2:]
     step = adapter.total_downscale_factor
     if height % step or width % step:
-        raise RenderError(f"{width}x{height} came with the T2I-Adapter {alias}; its sides must be multiples of {step}")
+        raise RenderError(
+            f"got {width}x{height} with the T2I-Adapter {alias}; expected sides that are multiples of {step}"
+        )
     if adapter.config.in_channels == 1:
         condition = condition.mean(dim=1, keepdim=True)
     return [feature.to(adapter.dtype) for feature in adapter(condition.to(adapter.dtype))]

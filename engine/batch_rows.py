@@ -41,7 +41,7 @@ def make_row(
 ) -> BatchRow:
     """Raises RenderError naming what is missing; ConditionError for a control."""
     if spec.width % 8 or spec.height % 8:
-        raise RenderError(f"{spec.asset}: {spec.width}x{spec.height} came; sides must be multiples of 8")
+        raise RenderError(f"{spec.asset}: got {spec.width}x{spec.height}; expected sides that are multiples of 8")
     row = BatchRow(spec)
     size = {"width": spec.width, "height": spec.height}
     if spec.source is not None:
@@ -64,7 +64,7 @@ def make_row(
         if condition.shape != (spec.height, spec.width, 3):
             raise ConditionError(
                 f"{spec.asset}: the condition of its control {control.type!r} is {condition.shape[1]}x"
-                f"{condition.shape[0]}; {spec.width}x{spec.height} with 3 channels is allowed"
+                f"{condition.shape[0]}; expected {spec.width}x{spec.height} with 3 channels"
             )
         row.conditions.append(condition)
     if spec.padding_mask_crop is not None and row.source is not None and row.mask is not None:

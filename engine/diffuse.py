@@ -98,7 +98,7 @@ class Engine:
         DeviceLost when the process must end, ValueError when the specs do not share a batch key.
         """
         if len({spec.batch_key for spec in specs}) > 1:
-            raise ValueError("specs of several batch keys came; render takes the specs of one")
+            raise ValueError("got specs of several batch keys; expected those of one")
         if not specs:
             return []
         if specs[0].seam_repair is not None:

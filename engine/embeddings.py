@@ -41,7 +41,7 @@ def read_inversion(path: Path, *, token: str, digest: str, asker: str) -> Invers
     if all(side is None for side in vectors):
         raise ModelError(
             f"{asker} asks for the embedding {path}, which is none: it holds {', '.join(sorted(held)) or 'nothing'}; "
-            f"one of {', '.join(name for names in SIDES for name in names)} is allowed"
+            f"expected one of {', '.join(name for names in SIDES for name in names)}"
         )
     return Inversion(token, digest, vectors)
 

@@ -416,7 +416,7 @@ def _one_file(path: Path, alias: str, asker: str) -> Path:
         return path
     files = sorted(path.glob("*.safetensors"))
     if len(files) != 1:
-        raise ModelMissing(f"{asker} asks for {alias}: {path} holds {len(files)} safetensors files; one is needed")
+        raise ModelMissing(f"{asker} asks for {alias}: {path} holds {len(files)} safetensors files; expected one")
     return files[0]
 
 

@@ -65,7 +65,5 @@ def list_ays_timesteps(scheduler: Any, steps: int, architecture: str = "sdxl") -
     for n in range(1, steps):
         found[n] = min(found[n], found[n - 1] - 1)
     if found[-1] < 0:
-        raise RenderError(
-            f"AYS came with {steps} steps, more than there are places from {ten[0]} down; fewer are allowed"
-        )
+        raise RenderError(f"got AYS with {steps} steps, more than there are places from {ten[0]} down; expected fewer")
     return [int(step) for step in found]

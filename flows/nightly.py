@@ -21,6 +21,7 @@ from flows import dispatch
 from flows.on_workers import on_workers
 from flows.server import ServerAway, is_cancel_requested
 from schemas.errors import DeviceLost, LedgerUnavailable, NightRunning, StoreUnavailable
+from schemas.logs import about
 from storage.failpoint import failpoint
 from tasks.night import look_ahead, plan_asked_again, plan_submitted
 from tasks.night_lease import NightLease
@@ -48,6 +49,7 @@ def nightly(by: str = "schedule", windowed: bool = True, night: int | None = Non
             lease = stack.enter_context(NightLease(parts, by=by, flow_run=flow_run.id, night=night))
         except NightRunning as running:
             return {"night": None, "outcome": "running", "trouble": [str(running)]}
+        stack.enter_context(about(night=lease.night))
         return _run(parts, lease, windowed=windowed)
 
 

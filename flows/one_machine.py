@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from flows.embedded import hide_server_output, start_orchestration
 from schemas.errors import DeviceLost
+from schemas.logs import start_logs
 from schemas.settings import Settings
 from tasks.parts import Parts, open_parts, use_parts
 from tasks.planning.retake import list_unanswered
@@ -82,11 +83,8 @@ def _respawn(parts: Parts, lost: DeviceLost, console: Console) -> None:
 @contextmanager
 def _watching(parts: Parts, console: Console) -> Iterator[None]:
     """A bar for the night's images, with the step of the batch that is on the device; nothing without a terminal."""
-    logging.basicConfig(
-        level=logging.WARNING,
-        handlers=[RichHandler(console=console, show_time=False, show_path=False)],
-        format="%(message)s",
-    )
+    lines = RichHandler(console=console, show_time=False, show_path=False)
+    start_logs(parts.settings.log_format, text=lines, level=logging.WARNING)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         images = bar.add_task("images", total=None)

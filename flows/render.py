@@ -11,6 +11,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from schemas.errors import DeviceLost, LedgerError, LedgerUnavailable, StoreUnavailable
+from schemas.logs import about
 from tasks.parts import Parts, get_parts
 from tasks.retry import retry
 from tasks.shift.failure_breaker import ShiftStopped
@@ -29,7 +30,7 @@ def render(shift: str, night: int, until: datetime | None = None) -> dict[str, A
     shift ended. Raises ShiftStopped when spec after spec fails alike, DeviceLost when this process must end,
     StoreUnavailable or LedgerUnavailable when an edge stayed away.
     """
-    with get_parts() as parts:
+    with get_parts() as parts, about(night=night, shift=shift):
         work = Shift.load(retry(lambda: parts.store.get(shift)))
         at_work = ShiftAtWork(parts, night=night, flow_run=flow_run.id)
         outcome, message = "failed", ""

@@ -20,6 +20,7 @@ from typing import Any
 
 from flows.on_workers import GPU_POOL, NIGHT_POOL
 from schemas.errors import DailiesError, SettingsError
+from schemas.logs import PREFECT_AS_JSON, start_logs
 from schemas.records import Night
 from schemas.settings import Settings
 from tasks.parts import Parts, open_parts
@@ -41,8 +42,7 @@ def work(settings: Settings, *, gpu: str | None, name: str = "") -> int:
     """Takes work from the pool of shifts, on this GPU, or from the pool of nights. Returns when it is told to end."""
     if not os.environ.get("PREFECT_API_URL"):
         raise SettingsError("PREFECT_API_URL is not set; a worker takes its work from a Prefect server")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    start_logs(settings.log_format)
     kind = "nights" if gpu is None else f"gpu{gpu}"
     arguments = ["worker", "start", "--pool", NIGHT_POOL if gpu is None else GPU_POOL, "--type", "process"]
     arguments += ["--name", name or f"{socket.gethostname()} {kind}"]
@@ -52,6 +52,7 @@ def work(settings: Settings, *, gpu: str | None, name: str = "") -> int:
         "DAILIES_FOLDER": os.getcwd(),
         "PREFECT_WORKER_ENABLE_CANCELLATION": "true",
         "DO_NOT_TRACK": "1",
+        **(PREFECT_AS_JSON if settings.log_format == "json" else {}),
     }
     if gpu is not None:
         environment["CUDA_VISIBLE_DEVICES"] = gpu

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from review_app.health import healthz, readyz
 from review_app.links import answer_picture
 from review_app.resources import open_resources
 from schemas.errors import SettingsError
+from schemas.logs import start_logs
 from schemas.settings import Settings
 
 HERE = Path(__file__).resolve().parent
@@ -43,7 +45,9 @@ def serve(*, port: int = 8501, address: str = "127.0.0.1") -> None:
     SettingsError when other machines could reach it although nobody signs in and no name was allowed.
     """
     sys.argv = [str(HERE / "__main__.py")]
-    hosts = allowed_hosts(Settings(), address=address, sign_in=sign_in_is_configured())
+    settings = Settings()
+    start_logs(settings.log_format, level=logging.WARNING)
+    hosts = allowed_hosts(settings, address=address, sign_in=sign_in_is_configured())
     if warning := open_warning(address=address, sign_in=sign_in_is_configured()):
         print(warning, file=sys.stderr, flush=True)
     app = App(HERE / "start.py", routes=ROUTES, middleware=[Middleware(Gate, hosts=hosts)])

@@ -48,7 +48,7 @@ from typing import Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from schemas.errors import ModelMissing, SettingsError
+from schemas.errors import ControlMissing, ModelMissing, SettingsError
 from schemas.fewstep import FAMILIES, FamilyName, FewStep
 from schemas.spec import Tier
 
@@ -145,13 +145,13 @@ class Entry(BaseModel):
     def _few_steps(self) -> Entry:
         if self.few_step is None:
             if self.steps:
-                raise ValueError("steps came without few_step; they are for few-step weights")
+                raise ValueError("got steps without few_step; they are for few-step weights")
             return self
         if self.kind not in ("checkpoint", "lora"):
-            raise ValueError(f"few_step came for a {self.kind}; it is for checkpoints and LoRAs")
+            raise ValueError(f"got few_step for a {self.kind}; it is for checkpoints and LoRAs")
         least, most, _ = FAMILIES[self.few_step].steps
         if any(not least <= steps <= most for steps in self.steps):
-            raise ValueError(f"came steps {', '.join(map(str, self.steps))}; {self.few_step} has {least} to {most}")
+            raise ValueError(f"got steps {', '.join(map(str, self.steps))}; {self.few_step} has {least} to {most}")
         return self
 
 
@@ -192,9 +192,9 @@ class Catalogue:
         except (yaml.YAMLError, ValueError) as wrong:
             raise SettingsError(f"{name}: not YAML: {wrong}") from None
         except RecursionError:
-            raise SettingsError(f"{name}: came nesting without end; a mapping of alias to entry is allowed") from None
+            raise SettingsError(f"{name}: got nesting without end; expected a mapping of alias to entry") from None
         if not isinstance(body, dict):
-            raise SettingsError(f"{name}: {type(body).__name__} came; a mapping of alias to entry is allowed")
+            raise SettingsError(f"{name}: got {type(body).__name__}; expected a mapping of alias to entry")
         entries = {}
         for alias, fields in body.items():
             try:
@@ -233,7 +233,9 @@ class Catalogue:
             if control in entry.serves:
                 return entry
         there = ", ".join(sorted({control for entry in able for control in entry.serves})) or "none"
-        raise ModelMissing(f"{asker} asks for control {control!r}; {checkpoint} has a ControlNet for: {there}")
+        raise ControlMissing(
+            f"{asker} asks for control {control!r}", f"one that {checkpoint} has a ControlNet for: {there}"
+        )
 
     def local(self, alias: str) -> Path | None:
         """The folder or file of an alias, where it is on this machine; a hub's cache is asked by the engine alone."""
@@ -255,10 +257,10 @@ def _read_file(path: Path) -> bytes:
         about = os.fstat(opened)
         if not stat.S_ISREG(about.st_mode):
             raise SettingsError(
-                f"{path}: came {_KIND.get(stat.S_IFMT(about.st_mode), 'a device')}; a YAML file is needed"
+                f"{path}: got {_KIND.get(stat.S_IFMT(about.st_mode), 'a device')}; expected a YAML file"
             )
         if about.st_size > MOST_BYTES:
-            raise SettingsError(f"{path}: came {about.st_size:,} bytes; a catalogue has at most {MOST_BYTES:,}")
+            raise SettingsError(f"{path}: got {about.st_size:,} bytes; a catalogue has at most {MOST_BYTES:,}")
         return os.read(opened, MOST_BYTES)
     finally:
         os.close(opened)

@@ -20,7 +20,7 @@ Channel = Literal["height", "roughness", "smoothness", "ao", "metallic", "black"
 
 def _three_or_four(value: tuple[Channel, ...]) -> tuple[Channel, ...]:
     if len(value) not in (3, 4):
-        raise make_refusal(f"came {len(value)} channels", "3 for R, G, B or 4 with A; black or white where nothing is")
+        raise make_refusal(f"got {len(value)} channels", "3 for R, G, B or 4 with A; black or white where nothing is")
     return value
 
 

@@ -53,7 +53,7 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}: {f'cell {self.cell}: ' if self.cell else ''}{self.field}"
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.came}; {self.allowed}"
+        return f"{self.where}: {join_refusal(self.came, self.allowed)}"
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -66,11 +66,16 @@ class Problem:
         }
 
 
+def join_refusal(came: str, allowed: str) -> str:
+    """`got X; expected Y`; a question, as "did you mean 'size'?", is asked and not expected."""
+    return f"{came}; {allowed}" if allowed.endswith("?") else f"{came}; expected {allowed}"
+
+
 class Warned(Problem):
     """What may well be meant, and often is not: said, kept with the submission, and no obstacle."""
 
     def __str__(self) -> str:
-        return f"{self.where}: warning: {self.came}; {self.allowed}"
+        return f"{self.where}: warning: {join_refusal(self.came, self.allowed)}"
 
 
 class DailiesError(Exception):
@@ -118,6 +123,17 @@ class ModelError(DailiesError):
 
 class ModelMissing(ModelError):
     pass
+
+
+class ControlMissing(ModelMissing):
+    """No ControlNet or adapter of a checkpoint serves a control; `allowed` names those that it has."""
+
+    def __init__(self, came: str, allowed: str) -> None:
+        super().__init__(came, allowed)
+        self.came, self.allowed = came, allowed
+
+    def __str__(self) -> str:
+        return join_refusal(self.came, self.allowed)
 
 
 class ModelChanged(ModelError):

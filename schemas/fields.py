@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from schemas.schedulers import resolve_scheduler
+from schemas.schedulers import SchedulerError, resolve_scheduler
 from schemas.spec import ImageSpec, Real
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 def make_refusal(came: str, allowed: str) -> PydanticCustomError:
     """An error in the shape that schemas/reading/manifest_file.py turns into a Problem."""
-    return PydanticCustomError("refused", "{came}; {allowed}", {"came": came, "allowed": allowed})
+    return PydanticCustomError("refused", "{came}; expected {allowed}", {"came": came, "allowed": allowed})
 
 
 def _listed(value: Any) -> Any:
@@ -36,7 +36,7 @@ def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
     seen: set[str] = set()
     for value in values:
         if repr(value) in seen:
-            raise make_refusal(f"came {value!r} twice", "each value once")
+            raise make_refusal(f"got {value!r} twice", "each value once")
         seen.add(repr(value))
     return values
 
@@ -75,7 +75,7 @@ def _name(value: str) -> str:
     plain = "".join("x" if _is_mark(letter) else letter for letter in value[1:])
     if not re.fullmatch(r"\w[\w .-]{0,79}", value[:1] + plain) or value.endswith((".", " ")):
         raise make_refusal(
-            f"came {value!r}", "1 to 80 letters, digits, spaces, '_', '-' or '.', first a letter or digit"
+            f"got {value!r}", "1 to 80 letters, digits, spaces, '_', '-' or '.', first a letter or digit"
         )
     return value
 
@@ -90,7 +90,7 @@ def _size(value: Any) -> str:
     sides = (int(found[1]), int(found[2])) if found else (0, 0)
     if min(sides) < 64 or any(side % 8 for side in sides):
         raise make_refusal(
-            f"came {value!r}", "a size in pixels such as 1024 or 1216x832, sides of 64 or more, multiples of 8"
+            f"got {value!r}", "a size in pixels such as 1024 or 1216x832, sides of 64 or more, multiples of 8"
         )
     return f"{sides[0]}x{sides[1]}"
 
@@ -125,13 +125,13 @@ def _seeds(value: Any) -> int | tuple[int, ...]:
                 allowed = (
                     "no seeds at all, or how many (4): they follow from project and asset, and are the same each time"
                 )
-                raise make_refusal("came -1, by which other tools mean a random seed", allowed)
+                raise make_refusal("got -1, by which other tools mean a random seed", allowed)
             raise make_refusal(
-                f"came {str(seed).lower() if isinstance(seed, bool) else repr(seed)}",
+                f"got {str(seed).lower() if isinstance(seed, bool) else repr(seed)}",
                 "how many (4), or a list of the seeds themselves ([11, 12]), 0 to 2^63 - 1",
             )
     if listed == [] or value == 0:
-        raise make_refusal("came none", "how many (4), or a list of the seeds themselves ([11, 12])")
+        raise make_refusal("got none", "how many (4), or a list of the seeds themselves ([11, 12])")
     return value if listed is None else _distinct(tuple(listed))
 
 
@@ -154,8 +154,8 @@ Seeds = Annotated[
 def _scheduler(value: str) -> str:
     try:
         resolve_scheduler(value)
-    except ValueError as wrong:
-        raise make_refusal(f"came {value!r}", str(wrong)) from None
+    except SchedulerError as wrong:
+        raise make_refusal(f"got {value!r}", wrong.allowed) from None
     return value
 
 
@@ -169,9 +169,9 @@ Scheduler = Annotated[
 
 def _colour(value: Any) -> str:
     if value is None:
-        raise make_refusal("came nothing", "a colour in quotes, such as '#d62828' (bare, it is a comment in YAML)")
+        raise make_refusal("got nothing", "a colour in quotes, such as '#d62828' (bare, it is a comment in YAML)")
     if not isinstance(value, str) or not re.fullmatch(r"#[0-9a-fA-F]{6}", value):
-        raise make_refusal(f"came {value!r}", "a colour such as '#d62828', in quotes")
+        raise make_refusal(f"got {value!r}", "a colour such as '#d62828', in quotes")
     return value.lower()
 
 
@@ -183,17 +183,17 @@ def check_picture_path(value: str) -> str:
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", value)
     if scheme and scheme[1].lower() == "s3":
         if not re.fullmatch(r"s3://[a-z0-9.-]{3,63}/[^\x00-\x1f]+", value) or ".." in value.split("/"):
-            raise make_refusal(f"came {value!r}", "s3://bucket/key without '..'")
+            raise make_refusal(f"got {value!r}", "s3://bucket/key without '..'")
         return value
     if scheme:
-        raise make_refusal(f"came the URL {value!r}", allowed)
+        raise make_refusal(f"got the URL {value!r}", allowed)
     if not value or any(ord(letter) < 32 for letter in value):
-        raise make_refusal(f"came {value!r}", allowed)
+        raise make_refusal(f"got {value!r}", allowed)
     if "\\" in value:
-        raise make_refusal(f"came {value!r}", "forward slashes, such as sources/brick.png")
+        raise make_refusal(f"got {value!r}", "forward slashes, such as sources/brick.png")
     path = PurePosixPath(value)
     if path.is_absolute() or value.startswith("~") or ".." in path.parts:
-        raise make_refusal(f"came {value!r}, which leads out of the manifest's folder", allowed)
+        raise make_refusal(f"got {value!r}, which leads out of the manifest's folder", allowed)
     return str(path)
 
 
@@ -213,7 +213,7 @@ def _template(value: str) -> str:
     try:
         find_placeholders(value)
     except ValueError:
-        raise make_refusal(f"came {value!r} with a lone $", "$name, ${name}, or $$ for a dollar sign") from None
+        raise make_refusal(f"got {value!r} with a lone $", "$name, ${name}, or $$ for a dollar sign") from None
     return value
 
 
@@ -242,11 +242,11 @@ def check_delivery_name(value: str) -> str:
     fields = re.findall(r"\{([^{}]*)\}", value)
     for field in fields:
         if field not in NAME_FIELDS:
-            raise make_refusal(f"came {{{field}}}", "{" + "}, {".join(NAME_FIELDS) + "}")
+            raise make_refusal(f"got {{{field}}}", "{" + "}, {".join(NAME_FIELDS) + "}")
     rest = re.sub(r"\{[^{}]*\}", "x", value)
     if not re.fullmatch(r"[\w .\-/]{1,200}\.(png|webp|jxl|tiff|tga|exr)", rest) or rest.startswith("/") or ".." in rest:
         raise make_refusal(
-            f"came {value!r}",
+            f"got {value!r}",
             "letters, digits, '_', '-', '.', '/' and fields in braces, ending in .png, .webp, .jxl, .tiff, .tga, .exr",
         )
     return value
@@ -304,7 +304,7 @@ def _day(value: Any) -> Any:
             return date.fromisoformat(value)
     except ValueError:
         pass
-    raise make_refusal(f"came {value!r}", "a day such as 2026-12-24")
+    raise make_refusal(f"got {value!r}", "a day such as 2026-12-24")
 
 
 Day = Annotated[date, BeforeValidator(_day)]

@@ -13,6 +13,8 @@ import difflib
 import re
 from collections.abc import Mapping
 
+from schemas.errors import join_refusal
+
 Option = bool | float | str
 
 _SIGMAS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
@@ -107,28 +109,38 @@ ALIASES: dict[str, tuple[str, Mapping[str, Option]]] = {
 }
 
 
+class SchedulerError(ValueError):
+    """A scheduler or an option that diffusers does not have."""
+
+    def __init__(self, came: str, allowed: str) -> None:
+        super().__init__(came, allowed)
+        self.came, self.allowed = came, allowed
+
+    def __str__(self) -> str:
+        return join_refusal(self.came, self.allowed)
+
+
 def resolve_scheduler(
     name: str, options: Mapping[str, Option] | None = None
 ) -> tuple[str, tuple[tuple[str, Option], ...]]:
     """diffusers' class and its options, sorted by name; `options` win over those that an alias brings.
 
-    "dpmpp_2m_karras", "DPM++ 2M Karras" and "dpm-solver++ 2m karras" are one name. Raises ValueError, saying what is
-    allowed, for a name or an option that is not known.
+    "dpmpp_2m_karras", "DPM++ 2M Karras" and "dpm-solver++ 2m karras" are one name. Raises SchedulerError
+    for a name or an option that is not known.
     """
     known = _KNOWN.get(_plain(name))
     if known is None:
         near = difflib.get_close_matches(_plain(name), _KNOWN, n=3, cutoff=0.5)
         names = ", ".join(_SPELT[key] for key in near) or ", ".join(sorted(ALIASES))
-        raise ValueError(f"no scheduler is called {name!r}; close to it: {names}")
+        raise SchedulerError(f"got the scheduler {name!r}", f"a scheduler such as {names}")
     class_name, brought = known
     merged = {**brought, **(options or {})}
     for option in merged:
         if option not in SCHEDULERS[class_name]:
-            raise ValueError(
-                f"{class_name} has no option {option!r}; it has {', '.join(sorted(SCHEDULERS[class_name]))}"
-            )
+            known_options = ", ".join(sorted(SCHEDULERS[class_name]))
+            raise SchedulerError(f"got the option {option!r}", f"one that {class_name} has: {known_options}")
     if sum(bool(merged.get(option)) for option in SIGMAS) > 1:
-        raise ValueError(f"only one of {', '.join(SIGMAS)} can be on")
+        raise SchedulerError("got several kinds of sigmas", f"at most one of {', '.join(SIGMAS)}")
     return class_name, tuple(sorted(merged.items()))
 
 

@@ -22,6 +22,7 @@ LEADS = frozenset[str]({"lead", "admin"})
 DECIDERS = frozenset[str]({"reviewer", *LEADS})
 
 ImageFormat = Literal["png", "webp", "jxl"]
+LogFormat = Literal["text", "json"]
 Attention = Literal["native", "auto", "flash", "cudnn", "efficient", "math"]
 """PyTorch's kernels for attention: its own choice, the fastest on this device, or one of them."""
 
@@ -129,6 +130,10 @@ class Settings(BaseSettings):
     )
     webhook_url: SecretStr | None = Field(None, description="told when a night ends, fails or stops itself")
     webhook_shape: Literal["json", "slack"] = "json"
+
+    log_format: LogFormat = Field(
+        "text", description="json: a line is an object with level, logger, message, night, shift, asset, digest"
+    )
 
     # who and how much
     reviewer: str = Field("", description="local name used when nobody signs in; empty: asked once")

@@ -34,9 +34,7 @@ def open_database(url: str) -> Engine:
     try:
         parsed = make_url(url)
     except exc.ArgumentError:
-        raise SettingsError(
-            "database_url is no SQLAlchemy URL; allowed is sqlite:///path or postgresql://..."
-        ) from None
+        raise SettingsError("database_url is no SQLAlchemy URL; expected sqlite:///path or postgresql://...") from None
     shared: dict[str, Any] = {"json_serializer": _json, "pool_size": 8, "max_overflow": 32, "pool_timeout": PATIENCE}
     match parsed.get_backend_name():
         case "sqlite":
@@ -49,14 +47,14 @@ def open_database(url: str) -> Engine:
                 **shared,
             )
         case other:
-            raise SettingsError(f"database_url: {other} came; allowed is sqlite or postgresql")
+            raise SettingsError(f"database_url: got {other}; expected sqlite or postgresql")
     event.listen(engine, "handle_error", _translate)
     return engine
 
 
 def _open_sqlite(url: URL, shared: dict[str, Any]) -> Engine:
     if not url.database or url.database == ":memory:":
-        raise SettingsError("database_url: SQLite without a file came; several processes must see it, so name a file")
+        raise SettingsError("database_url: got SQLite without a file; expected a file, which several processes can see")
     try:
         Path(url.database).resolve().parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

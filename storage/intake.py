@@ -143,12 +143,12 @@ def inspect_pictures(data: bytes, name: str, files: Files, settings: Settings, c
                 source = _Buckets(settings) if path.startswith("s3://") else files
                 picture = source.read(path, limits.source_bytes)
                 doubts = _convert(looked, path, picture, roles=roles[text], limits=limits)
-                looked.reading.warn([(at, f"came {text!r}: {doubt}", MASKS.get(at[2:3], "")) for doubt in doubts])
+                looked.reading.warn([(at, f"got {text!r}: {doubt}", MASKS.get(at[2:3], "")) for doubt in doubts])
             except InputError as wrong:
                 refused[path] = str(wrong)
         if path in refused:
             most = f"of at most {limits.source_bytes} bytes and {limits.source_pixels} pixels"
-            looked.reading.complain(at, f"came {text!r}: {refused[path]}", f"a picture ({', '.join(FORMATS)}) {most}")
+            looked.reading.complain(at, f"got {text!r}: {refused[path]}", f"a picture ({', '.join(FORMATS)}) {most}")
     if looked.reading.rest is not None:
         looked.reading.judge(find_unfit_repairs(looked.reading.rest, looked.frozen, limits))
         _draw_regions(looked, looked.reading.rest)

@@ -95,7 +95,7 @@ def checked_key(key: str) -> str:
     )
     if wrong:
         raise StoreError(
-            f"object key {key!r}: allowed is folder/name with no empty, hidden or '..' part, "
+            f"object key {key!r}: expected folder/name with no empty, hidden or '..' part, "
             'none of \\ : * ? " < > |, at most 200 bytes a part and 900 in all'
         )
     return key
@@ -431,12 +431,12 @@ def open_store(settings: Settings) -> Store:
     if not place.startswith("s3://"):
         if "://" in place:
             raise SettingsError(
-                f"object_store: {place.partition('://')[0]}:// came; allowed is s3://bucket/prefix or a folder"
+                f"object_store: got {place.partition('://')[0]}://; expected s3://bucket/prefix or a folder"
             )
         return FolderStore(Path(place))
     bucket, _, prefix = place.removeprefix("s3://").partition("/")
     if not bucket:
-        raise SettingsError("object_store: s3:// without a bucket came; allowed is s3://bucket/prefix")
+        raise SettingsError("object_store: got s3:// without a bucket; expected s3://bucket/prefix")
     store = S3Store(bucket, prefix, s3_client(endpoint_url=settings.s3_endpoint_url, region=settings.s3_region))
     store.make_bucket(region=settings.s3_region)
     return store

@@ -114,7 +114,7 @@ def decode(data: bytes, *, limits: Limits) -> Picture:
     Raises InputError.
     """
     if len(data) > limits.source_bytes:
-        raise InputError(f"a picture of {len(data)} bytes came; allowed are {limits.source_bytes}")
+        raise InputError(f"got a picture of {len(data)} bytes; expected at most {limits.source_bytes}")
     if data[:2] == JXL_STREAM or data[:12] == JXL_HEADER:
         return _decode_jxl(data, limits)
     try:
@@ -126,14 +126,14 @@ def decode(data: bytes, *, limits: Limits) -> Picture:
     except Exception as wrong:  # Pillow raises a dozen kinds for what it cannot read
         allowed = ", ".join(FORMATS)
         raise InputError(
-            f"this is no picture that can be read ({type(wrong).__name__}: {wrong}); allowed are {allowed}"
+            f"this is no picture that can be read ({type(wrong).__name__}: {wrong}); expected {allowed}"
         ) from None
 
 
 def decode_kept(data: bytes, *, limits: Limits) -> Picture:
     """uint8 [height, width, 3], or 4 with straight alpha, of a file that `encode` wrote. Raises InputError."""
     if len(data) > limits.source_bytes:
-        raise InputError(f"a picture of {len(data)} bytes came; allowed are {limits.source_bytes}")
+        raise InputError(f"got a picture of {len(data)} bytes; expected at most {limits.source_bytes}")
     if data[:12] == JXL_HEADER and (codecs := import_imagecodecs()) is not None:
         _hold(_jxl_size(data), limits)
         pixels = np.asarray(codecs.jpegxl_decode(data, index=0, numthreads=1))
@@ -177,12 +177,12 @@ def _rgb(picture: Image.Image, *, ground: tuple[int, int, int] = (255, 255, 255)
 def _hold(size: tuple[int, int], limits: Limits) -> None:
     width, height = size
     if width * height > limits.source_pixels:
-        raise InputError(f"a picture of {width}x{height} pixels came; allowed are {limits.source_pixels} pixels")
+        raise InputError(f"got a picture of {width}x{height} pixels; expected at most {limits.source_pixels} pixels")
 
 
 def _plain(pixels: Picture) -> Picture:
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
-        raise ValueError(f"came {pixels.dtype} {list(pixels.shape)}; allowed is uint8 [height, width, 3 or 4]")
+        raise ValueError(f"got {pixels.dtype} {list(pixels.shape)}; expected uint8 [height, width, 3 or 4]")
     return np.ascontiguousarray(pixels)
 
 
@@ -286,7 +286,7 @@ def jxl_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _decode_jxl(data: bytes, limits: Limits) -> Picture:
     codecs = import_imagecodecs()
     if codecs is None:
-        raise InputError("a JPEG XL picture came; reading one needs imagecodecs, which the [generate] install brings")
+        raise InputError("got a JPEG XL picture; reading one needs imagecodecs, which the [generate] install brings")
     try:
         _hold(_jxl_size(data), limits)
         pixels = np.asarray(codecs.jpegxl_decode(data, index=0, numthreads=1))

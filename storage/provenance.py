@@ -60,9 +60,7 @@ class Signer:
     ) -> bytes:
         """The file with its manifest, read back and found sound. Raises ProvenanceError, never returns it unsigned."""
         if media_type not in SIGNED:
-            raise ProvenanceError(
-                f"{media_type} cannot be signed; allowed are {', '.join(SIGNED)} (setting image_format)"
-            )
+            raise ProvenanceError(f"{media_type} cannot be signed; expected {', '.join(SIGNED)} (setting image_format)")
         import c2pa
 
         out = io.BytesIO()
@@ -113,7 +111,7 @@ def open_signer(*, certificate: Path | None, key: Path | None, home: Path) -> Si
     """The studio's own, or that of `dailies provenance init`; None when there is neither. Raises SettingsError."""
     folder = home / "provenance"
     if (certificate is None) != (key is None):
-        raise SettingsError("signing_certificate and signing_key: one came without the other; give both")
+        raise SettingsError("signing_certificate and signing_key: got one without the other; expected both")
     certificate, key = certificate or folder / "certificate.pem", key or folder / "key.pem"
     if certificate.parent == folder and not certificate.is_file():
         return None

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from schemas.logs import about_spec
 from schemas.manifest import Manifest
 from schemas.review import Criterion, Finding, Result
 from schemas.spec import ImageSpec
@@ -90,7 +91,7 @@ class Checker:
             siblings[spec.digest] = compute_perceptual_hash(pixels)
             colours = list_main_colours(pixels)
         except Exception as error:  # no check may keep an image from a person, and none that crashed is silent
-            log.exception("the checks of %s %s crashed", spec.asset, spec.variant)
+            log.exception("the checks of %s %s crashed", spec.asset, spec.variant, extra=about_spec(spec))
             return Checked(_all(Result.ERROR, f"the checks crashed: {type(error).__name__}: {error}"[:500]))
         return Checked(findings, siblings[spec.digest], colours)
 

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from engine.model_files import ModelFiles, open_model_files
+from schemas.logs import start_logs
 from schemas.settings import Settings
 from storage.ledger import Ledger, open_ledger
 from storage.objects import Store, open_store
@@ -88,7 +89,9 @@ def get_parts() -> Iterator[Parts]:
     try:
         yield _parts.get()
     except LookupError:
-        with use_parts(open_parts(Settings())) as parts:
+        settings = Settings()
+        start_logs(settings.log_format, level=logging.WARNING)
+        with use_parts(open_parts(settings)) as parts:
             yield parts
 
 

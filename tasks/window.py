@@ -29,13 +29,13 @@ class Window:
         try:
             zone = ZoneInfo(timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise SettingsError(f"timezone: {timezone!r}; allowed is an IANA name such as Europe/Berlin") from None
+            raise SettingsError(f"timezone: {timezone!r}; expected an IANA name such as Europe/Berlin") from None
         match = _SHAPE.fullmatch(text.strip())
         try:
             hours = [int(part) for part in match.groups()] if match else []
             start, end = time(hours[0], hours[1]), time(hours[2], hours[3])
         except (IndexError, ValueError):
-            raise SettingsError(f"window: {text!r}; allowed is HH:MM-HH:MM, such as 22:00-07:00") from None
+            raise SettingsError(f"window: {text!r}; expected HH:MM-HH:MM, such as 22:00-07:00") from None
         if start == end:
             raise SettingsError(f"window: {text!r} is empty; leave it out to allow every hour")
         return cls(start, end, zone)

@@ -46,7 +46,7 @@ def verify(
     try:
         data = file.read_bytes()
     except OSError as wrong:
-        raise InputError(f"{file}: {wrong.strerror}; a delivered image is allowed") from None
+        raise InputError(f"{file}: {wrong.strerror}; expected a delivered image") from None
     signer = open_signer(certificate=given.signing_certificate, key=given.signing_key, home=given.home)
     parts = open_parts(given)
     authority = signer.authority if signer else None

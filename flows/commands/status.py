@@ -150,6 +150,6 @@ def release(parts: Parts, beginnings: list[str], *, everything: bool, by: str) -
     for beginning in beginnings:
         found = [digest for digest in aside if digest.startswith(beginning.lower())]
         if len(found) != 1:
-            raise InputError(f"{beginning}: {len(found)} specs that are set aside begin like that; allowed is one")
+            raise InputError(f"{beginning}: {len(found)} specs that are set aside begin like that; expected one")
         chosen += found
     return parts.ledger.release_set_aside(chosen, by)

@@ -39,7 +39,7 @@ def publish(run: Path, out: Path) -> int:
             StableDiffusionXLPipeline.save_lora_weights(out / folder, unet_lora_layers=half, safe_serialization=True)
     total = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
     if total > LIMIT:
-        raise SystemExit(f"{out} has {total / 1e6:.1f} MB; {LIMIT / 1e6:.0f} MB are allowed")
+        raise SystemExit(f"{out} has {total / 1e6:.1f} MB; expected at most {LIMIT / 1e6:.0f} MB")
     return total
 
 

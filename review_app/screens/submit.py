@@ -83,7 +83,7 @@ def _complaints(wrong: ManifestError, text: str) -> None:
             st.markdown(f"**Line {problem.line}**, column {problem.column}: `{problem.field.replace('`', '')}`")
             if 0 < problem.line <= len(lines):
                 st.code(lines[problem.line - 1], language=None)
-            st.text(f"{problem.came}\nAllowed: {problem.allowed}")
+            st.text(f"{problem.came}\nExpected: {problem.allowed}")
     if all_of_them > 50:
         st.caption(f"and {all_of_them - 50:,} more")
 
@@ -142,7 +142,7 @@ def _warnings(sentences: list[str]) -> None:
     """What is allowed and often not meant: line, column, field and what is usual."""
     if sentences:
         many = count_noun(len(sentences), "warning")
-        st.warning(f"{many}. Allowed, and often not meant:", icon=":material/warning:")
+        st.warning(f"{many}. Accepted, and often not meant:", icon=":material/warning:")
         st.text("\n".join(sentences[:50]))
 
 

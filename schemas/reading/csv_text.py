@@ -54,7 +54,7 @@ def _rows(text: str, name: str, delimiter: str) -> Iterator[Row]:
             yield line, number, row
             line = reader.line_num + 1
     except csv.Error as wrong:
-        refuse(SourcePosition(name, line, 1), (), f"came no CSV: {wrong}", "CSV as a spreadsheet exports it")
+        refuse(SourcePosition(name, line, 1), (), f"got no CSV: {wrong}", "CSV as a spreadsheet exports it")
 
 
 def read_rows(rows: Iterable[Row], name: str, limits: Limits) -> Tree:
@@ -67,15 +67,15 @@ def read_rows(rows: Iterable[Row], name: str, limits: Limits) -> Tree:
             continue
         if header is None:
             if len(row) > COLUMNS:
-                refuse(SourcePosition(name, line, 1), (), f"came {len(row):,} columns", f"at most {COLUMNS:,}")
+                refuse(SourcePosition(name, line, 1), (), f"got {len(row):,} columns", f"at most {COLUMNS:,}")
             header = _header(row, SourcePosition(name, line, number), tree.problems)
             continue
         nodes += len(row)
         if nodes > limits.nodes:
-            refuse(SourcePosition(name, line, 1), (), f"came more than {limits.nodes} cells", f"at most {limits.nodes}")
+            refuse(SourcePosition(name, line, 1), (), f"got more than {limits.nodes} cells", f"at most {limits.nodes}")
         if any(cell.strip() for cell in row[len(header) :]):
             place = SourcePosition(name, line, len(header) + 1, cell=f"{column_letters(len(header) + 1)}{number}")
-            came = f"came {len(row)} cells"
+            came = f"got {len(row)} cells"
             tree.problems.append(make_problem(place, (), came, f"{len(header)}, as in the header"))
         index = len(tree.data)
         tree.values[(index,)] = SourcePosition(name, line, 1, cell=f"A{number}")
@@ -84,11 +84,11 @@ def read_rows(rows: Iterable[Row], name: str, limits: Limits) -> Tree:
             if path and cell.strip():
                 place = SourcePosition(name, line, column, cell=f"{column_letters(column)}{number}")
                 if bad := find_unstorable(cell):
-                    tree.problems.append(make_problem(place, (index, path), f"came {bad}", "text that can be kept"))
+                    tree.problems.append(make_problem(place, (index, path), f"got {bad}", "text that can be kept"))
                 _put(asset, path, _cell(path, cell), tree, (index,), place)
         tree.data.append(asset)
     if header is None:
-        refuse(SourcePosition(name, 1, 1), (), "came an empty file", "a first row with the fields' names")
+        refuse(SourcePosition(name, 1, 1), (), "got an empty file", "a first row with the fields' names")
     return tree
 
 
@@ -121,19 +121,19 @@ def _wrong_header(path: str, seen: set[str]) -> tuple[str, str] | None:
     if not path:
         return None
     if path in seen:
-        return f"came the column {path[:40]!r} again", "each column once"
+        return f"got the column {path[:40]!r} again", "each column once"
     first, _, rest = path.partition(".")
     parts = rest.split(".") if rest else []
     if len(path) > 200 or first not in FIELDS:
         from schemas.reading.validation_errors import MEANT
 
-        return f"came the column {path[:40]!r}", suggest_names(first[:40], FIELDS, meant=MEANT.get(first.lower()))
+        return f"got the column {path[:40]!r}", suggest_names(first[:40], FIELDS, meant=MEANT.get(first.lower()))
     if first in _PARTS:
         listed = len(parts) >= 2 and parts[0].isdecimal() and len(parts[0]) < 3 and int(parts[0]) < _LISTED
         if not listed or parts[1] not in _PARTS[first] or len(parts) > 3:
-            return f"came {path[:40]!r}", f"{first}.0.FIELD to {first}.7.FIELD, with {', '.join(_PARTS[first])}"
+            return f"got {path[:40]!r}", f"{first}.0.FIELD to {first}.7.FIELD, with {', '.join(_PARTS[first])}"
     elif first not in ("values", "loras") and len(parts) > 1:
-        return f"came {path[:40]!r}", f"{first}, or {first}.FIELD"
+        return f"got {path[:40]!r}", f"{first}, or {first}.FIELD"
     return None
 
 

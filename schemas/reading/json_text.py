@@ -56,16 +56,16 @@ class _Reader:
         word = re.match(r"\w+", self.text[self.at : self.at + 20])
         letter = self.text[self.at : self.at + 1]
         came = repr(word[0] if word else letter) if letter else "the end of the file"
-        refuse(self._place(), path, f"came {came}", f"JSON: {allowed}")
+        refuse(self._place(), path, f"got {came}", f"JSON: {allowed}")
 
     def _value(self, path: Path) -> Any:
         self._skip()
         place = self.tree.values[path] = self._place()
         self.nodes += 1
         if self.nodes > self.limits.nodes:
-            refuse(place, path, f"came more than {self.limits.nodes} values", f"at most {self.limits.nodes}")
+            refuse(place, path, f"got more than {self.limits.nodes} values", f"at most {self.limits.nodes}")
         if len(path) > self.limits.depth:
-            refuse(place, path[:4], f"came more than {self.limits.depth} levels", f"at most {self.limits.depth}")
+            refuse(place, path[:4], f"got more than {self.limits.depth} levels", f"at most {self.limits.depth}")
         letter = self.text[self.at : self.at + 1]
         if letter == "{":
             return self._object(path)
@@ -81,7 +81,7 @@ class _Reader:
         if not found:
             self._no(path, "an object, a list, text in double quotes, a number, true, false or null")
         if len(found[0]) > 40:
-            refuse(place, path, f"came a number of {len(found[0])} digits", "numbers of at most 40")
+            refuse(place, path, f"got a number of {len(found[0])} digits", "numbers of at most 40")
         self.at = found.end()
         return float(found[0]) if found[1] or found[2] else int(found[0])
 
@@ -95,7 +95,7 @@ class _Reader:
             self.at = wrong.pos
             self._no(path, f"text in double quotes ({wrong.msg})")
         if came := find_unstorable(text):
-            refuse(place, path, f"came {came}", "text that can be kept")
+            refuse(place, path, f"got {came}", "text that can be kept")
         return text
 
     def _object(self, path: Path) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class _Reader:
             key = self._string(path)
             if key in items:
                 first = self.tree.keys[*path, key]
-                refuse(place, (*path, key), f"came {key!r} again (first in line {first.line})", "each key once")
+                refuse(place, (*path, key), f"got {key!r} again (first in line {first.line})", "each key once")
             self.tree.keys[*path, key] = place
             self._skip()
             if not self.text.startswith(":", self.at):

@@ -150,12 +150,12 @@ def examine(data: bytes, name: str, limits: Limits, *, beside: Callable[[str], b
     if ending in ("csv", "xlsx"):
         allowed = f"a small YAML with project, model and `assets: {name.rsplit('/', 1)[-1]}`"
         table = _table(data, name, limits)
-        alone = make_problem(table.values[()], (), "came the assets without the rest", allowed)
+        alone = make_problem(table.values[()], (), "got the assets without the rest", allowed)
         raise ManifestError([alone, *table.problems])
     text = decode_text(data, name, limits)
     reading = Reading(name, data, (read_json if ending == "json" else read_yaml)(text, name, limits))
     if not isinstance(reading.tree.data, dict):
-        reading.complain((), f"came {name_type(reading.tree.data)}", "a mapping that begins with `project:`")
+        reading.complain((), f"got {name_type(reading.tree.data)}", "a mapping that begins with `project:`")
         return reading
     reading.tree.data.pop("$schema", None)
 
@@ -185,10 +185,10 @@ def _add_rows(reading: Reading, limits: Limits, beside: Callable[[str], bytes] |
     name = reading.tree.data["assets"]
     if not name.lower().endswith((".csv", ".xlsx")) or name.startswith("/") or ".." in name.split("/"):
         allowed = "a list of assets, or a .csv or .xlsx file under the manifest's folder"
-        reading.complain(("assets",), f"came {name!r}", allowed)
+        reading.complain(("assets",), f"got {name!r}", allowed)
         return False
     if beside is None:
-        reading.complain(("assets",), f"came {name!r}, which did not come with it", "a list of assets")
+        reading.complain(("assets",), f"got {name!r}, which did not come with it", "a list of assets")
         return False
     try:
         reading.beside[name] = data = beside(name)
@@ -199,7 +199,7 @@ def _add_rows(reading: Reading, limits: Limits, beside: Callable[[str], bytes] |
         reading.more += wrong.more
         return False
     except InputError as wrong:
-        reading.complain(("assets",), f"came {name!r}: {wrong}", "a .csv or .xlsx file under the manifest's folder")
+        reading.complain(("assets",), f"got {name!r}: {wrong}", "a .csv or .xlsx file under the manifest's folder")
         return False
     reading.add(rows.problems)
     reading.tree.data["assets"] = rows.data

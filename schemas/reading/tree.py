@@ -60,11 +60,11 @@ def spell_path(path: Path) -> str:
 def decode_text(data: bytes, name: str, limits: Limits) -> str:
     """UTF-8 text, without a byte order mark."""
     if len(data) > limits.manifest_bytes:
-        refuse(SourcePosition(name, 1, 1), (), f"came {len(data)} bytes", f"at most {limits.manifest_bytes} bytes")
+        refuse(SourcePosition(name, 1, 1), (), f"got {len(data)} bytes", f"at most {limits.manifest_bytes} bytes")
     if kind := next((kind for start, kind in _MAGIC.items() if data.startswith(start)), None):
-        refuse(SourcePosition(name, 1, 1), (), f"came {kind}", _NO_TEXT)
+        refuse(SourcePosition(name, 1, 1), (), f"got {kind}", _NO_TEXT)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or data[:400].count(0) * 4 > len(data[:400]):
-        refuse(SourcePosition(name, 1, 1), (), "came text in UTF-16", "UTF-8: save it again with that encoding")
+        refuse(SourcePosition(name, 1, 1), (), "got text in UTF-16", "UTF-8: save it again with that encoding")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
@@ -72,7 +72,7 @@ def decode_text(data: bytes, name: str, limits: Limits) -> str:
         line = before.count(b"\n") + 1
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
         letter = data[wrong.start : wrong.start + 1].decode("cp1252", "replace")
-        came = f"came the byte 0x{data[wrong.start]:02x} ({letter} in Windows-1252)"
+        came = f"got the byte 0x{data[wrong.start]:02x} ({letter} in Windows-1252)"
         refuse(SourcePosition(name, line, column), (), came, "text in UTF-8: save it again with that encoding")
 
 

@@ -82,7 +82,7 @@ def describe_error(error: ErrorDetails, tree: Tree, place: SourcePosition, there
     kind, context, path = error["type"], error.get("ctx", {}), show_value(error["loc"])
     came = _spoken(error["input"])
     if kind == "missing":
-        return make_problem(place, there, "came nothing", f"it is needed: {_described(path, error['loc'])}")
+        return make_problem(place, there, "got nothing", f"a value: {_described(path, error['loc'])}")
     elif kind == "extra_forbidden":
         return make_problem(place, there, *_unknown(path, error, tree))
     elif kind == "refused":
@@ -96,7 +96,7 @@ def describe_error(error: ErrorDetails, tree: Tree, place: SourcePosition, there
         if kind == "string_type" and isinstance(error["input"], bool | int | float):
             wanted += f" (in quotes: '{_as_written(error['input'])}')"
         elif error["input"] is None and (hidden := _hidden(place, tree)):
-            came, wanted = f"came nothing, for # begins a comment: {hidden}", f'it in quotes: "{hidden}"'
+            came, wanted = f"got nothing, for # begins a comment: {hidden}", f'it in quotes: "{hidden}"'
         elif kind == "bool_type" and (truth := _TRUTHS.get(str(error["input"]).casefold())):
             wanted += f": {path[-1]}: {truth}"
         elif meant := _number(error["input"], kind, path):
@@ -115,18 +115,18 @@ def _unknown(path: Path, error: ErrorDetails, tree: Tree) -> tuple[str, str]:
         value = beside.get(before) if before is not None else None
         if isinstance(value, int | float) and name.isdecimal():
             return (
-                f"came {value},{name}, of which YAML makes {value} and a field {name!r}",
+                f"got {value},{name}, of which YAML makes {value} and a field {name!r}",
                 f"a point: {before}: {value}.{name}",
             )
         if isinstance(value, str):
-            came = f"came a comma inside braces, where it ends the text: {name!r} became a field"
+            came = f"got a comma inside braces, where it ends the text: {name!r} became a field"
             return came, f'quotes: {before}: "{value}, {name}"'
     # 2. A field of another kind of asset
     owners = [kind for kind, model in _KINDS.items() if name in model.model_fields]
     if fields in _KINDS.values() and owners:
-        return f"came a field of kind: {' or '.join(owners)}", f"`kind: {owners[0]}`, or no {name}"
+        return f"got a field of kind: {' or '.join(owners)}", f"`kind: {owners[0]}`, or no {name}"
     near = suggest_names(name, fields.model_fields if fields else (), meant=MEANT.get(name.lower()))
-    return "came an unknown field", near
+    return "got an unknown field", near
 
 
 def _has_no_colon(path: Path, tree: Tree) -> bool:
@@ -196,8 +196,8 @@ def show_value(loc: tuple[int | str, ...]) -> Path:
 
 def _spoken(value: Any) -> str:
     if isinstance(value, str):
-        return f"came {value if len(value) <= 60 else value[:57] + '...'!r}"
-    return f"came {name_type(value)}"
+        return f"got {value if len(value) <= 60 else value[:57] + '...'!r}"
+    return f"got {name_type(value)}"
 
 
 def name_type(value: Any) -> str:

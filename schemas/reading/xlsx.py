@@ -22,7 +22,7 @@ _ERROR = re.compile(r"#(REF!|N/A|NAME\?|VALUE!|DIV/0!|NUM!|NULL!)")
 def read_xlsx(data: bytes, name: str, limits: Limits) -> Tree:
     """Raises ManifestError and nothing else. Imports openpyxl."""
     if len(data) > limits.manifest_bytes:
-        refuse(SourcePosition(name, 1, 1), (), f"came {len(data)} bytes", f"at most {limits.manifest_bytes} bytes")
+        refuse(SourcePosition(name, 1, 1), (), f"got {len(data)} bytes", f"at most {limits.manifest_bytes} bytes")
     rows: list[tuple[Any, ...]] = []
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as packed:
@@ -36,11 +36,11 @@ def read_xlsx(data: bytes, name: str, limits: Limits) -> Tree:
                 if len(rows) * len(row) > limits.nodes:
                     break
     except Exception as wrong:  # openpyxl raises a dozen kinds for what it cannot read
-        came = f"came no workbook ({type(wrong).__name__})"
+        came = f"got no workbook ({type(wrong).__name__})"
         refuse(SourcePosition(name, 1, 1), (), came, "an .xlsx, or the CSV that a spreadsheet exports")
     if unpacked > UNPACKED * limits.manifest_bytes:
         most = f"at most {UNPACKED * limits.manifest_bytes}"
-        refuse(SourcePosition(name, 1, 1), (), f"came a workbook of {unpacked} bytes when unpacked", most)
+        refuse(SourcePosition(name, 1, 1), (), f"got a workbook of {unpacked} bytes when unpacked", most)
     return read_rows(_spoken_rows(rows, name), name, limits)
 
 
@@ -49,7 +49,7 @@ def _spoken_rows(rows: list[tuple[Any, ...]], name: str) -> Iterator[Row]:
         for column, value in enumerate(row, 1):
             if isinstance(value, str) and _ERROR.fullmatch(value):
                 place = SourcePosition(name, number, column, cell=f"{column_letters(column)}{number}")
-                refuse(place, (), f"came {value}, the error of a formula", "a formula that gives a value, or the value")
+                refuse(place, (), f"got {value}, the error of a formula", "a formula that gives a value, or the value")
         yield number, number, [_spoken(value) for value in row]
 
 

@@ -38,13 +38,13 @@ def explain_yaml_error(text: str, *, line: int, column: int, problem: str) -> Sl
         return (
             line,
             column,
-            f"came a new line or a word where {closing} was missing",
+            f"got a new line or a word where {closing} was missing",
             f"{closing} at the end, or a comma",
         )
     if "expected key" in problem or "expected '-' indicator" in problem:
-        came = "came a line that is indented unlike the lines beside it"
+        came = "got a line that is indented unlike the lines beside it"
         return line, column, came, "fields of one asset or section under one another, in the same column"
-    return line, column, f"came no YAML: {problem}", "text with a colon, a bracket or a sign in it in quotes"
+    return line, column, f"got no YAML: {problem}", "text with a colon, a bracket or a sign in it in quotes"
 
 
 def _back_from(lines: list[str], line: int) -> list[int]:
@@ -56,7 +56,7 @@ def _tab(line: str) -> tuple[int, str, str] | None:
     start = line[: len(line) - len(line.lstrip())]
     if "\t" not in start:
         return None
-    return start.index("\t") + 1, "came a tab, with which YAML does not indent", "two spaces for each step"
+    return start.index("\t") + 1, "got a tab, with which YAML does not indent", "two spaces for each step"
 
 
 def _colour(line: str) -> tuple[int, str, str] | None:
@@ -64,14 +64,14 @@ def _colour(line: str) -> tuple[int, str, str] | None:
     if not found or "'" in line[: found.start()] or '"' in line[: found.start()]:
         return None
     whole = _HASH_LIST.sub(lambda colour: f'"{colour[0]}"', line.strip())
-    return found.start(1) + 1, f"came {found[1]}, where # begins a comment", f"colours in quotes: {whole}"
+    return found.start(1) + 1, f"got {found[1]}, where # begins a comment", f"colours in quotes: {whole}"
 
 
 def _first_letter(line: str) -> tuple[int, str, str] | None:
     found = _NEVER_FIRST.match(line)
     if not found:
         return None
-    came = f"came {found[2][0]!r} at the beginning, which YAML keeps for itself"
+    came = f"got {found[2][0]!r} at the beginning, which YAML keeps for itself"
     return found.start(2) + 1, came, f"quotes: {found[1].strip()} {_quoted(found[2])}"
 
 
@@ -79,14 +79,14 @@ def _template(line: str) -> tuple[int, str, str] | None:
     """Braces of a file name's fields inside the braces of a mapping."""
     for found in _TEMPLATE.finditer(line):
         if "{" in line[: found.start()] and not _in_quotes(line, found.start()):
-            came = "came braces inside braces, which YAML takes for a mapping of its own"
+            came = "got braces inside braces, which YAML takes for a mapping of its own"
             return found.start(2) + 1, came, f"quotes: {found[1]}: {_quoted(found[2])}"
     return None
 
 
 def _colon(line: str) -> tuple[int, str, str] | None:
     """`prompt: a red potion: shiny`"""
-    came = "came a second colon with a space, which YAML takes for another field"
+    came = "got a second colon with a space, which YAML takes for another field"
     if "{" in line:
         found = _IN_BRACES.search(line)
         return (found.start(2) + 1, came, f"quotes: {found[1]}: {_quoted(found[2].strip())}") if found else None
@@ -101,7 +101,7 @@ def _apostrophe(line: str) -> tuple[int, str, str] | None:
     if not found:
         return None
     allowed = f"double quotes around it: {found[1].strip()} {_quoted(found[2])}"
-    return found.start(2), "came an apostrophe, which ends text in single quotes", allowed
+    return found.start(2), "got an apostrophe, which ends text in single quotes", allowed
 
 
 def _after(line: str) -> tuple[int, str, str] | None:
@@ -110,14 +110,14 @@ def _after(line: str) -> tuple[int, str, str] | None:
         return None
     words = found[2].strip()
     allowed = f"quotes around all of it: {found[1].strip()} {_quoted(words)}"
-    return found.start(2) + 1, "came more text behind a closing quote or bracket", allowed
+    return found.start(2) + 1, "got more text behind a closing quote or bracket", allowed
 
 
 def _space(line: str) -> tuple[int, str, str] | None:
     found = _NO_SPACE.match(line)
     if not found:
         return None
-    return found.start(3), "came a colon without a space behind it", f"{found[2]}: {found[3]}"
+    return found.start(3), "got a colon without a space behind it", f"{found[2]}: {found[3]}"
 
 
 def _open_quote(lines: list[str], line: int) -> Slip | None:
@@ -126,7 +126,7 @@ def _open_quote(lines: list[str], line: int) -> Slip | None:
         for quote in "\"'":
             start = re.search(rf"(?:^|[\s:\[{{,]){quote}", lines[number - 1])
             if start and lines[number - 1].count(quote) % 2:
-                came = f"came a {quote} that is never closed"
+                came = f"got a {quote} that is never closed"
                 return number, start.end(), came, f"{quote} at the end of the text too"
     return None
 

@@ -35,13 +35,13 @@ class _Reader:
             event = next(self.events)
             if isinstance(event, yaml.StreamEndEvent):
                 refuse(
-                    SourcePosition(self.name, 1, 1), (), "came an empty file", "a manifest, beginning with `project:`"
+                    SourcePosition(self.name, 1, 1), (), "got an empty file", "a manifest, beginning with `project:`"
                 )
             self.tree.data = self._node(next(self.events), ())
             self._expect(yaml.DocumentEndEvent)
             event = next(self.events)
             if not isinstance(event, yaml.StreamEndEvent):
-                refuse(self._place(event), (), "came a second document", "one document a file")
+                refuse(self._place(event), (), "got a second document", "one document a file")
         except yaml.YAMLError as wrong:
             raise ManifestError([*self.problems, self._broken(wrong)]) from None
         if self.problems:
@@ -60,17 +60,17 @@ class _Reader:
         place = self._place(event)
         self.nodes += 1
         if self.nodes > self.limits.nodes:
-            refuse(place, path, f"came more than {self.limits.nodes} values", f"at most {self.limits.nodes}")
+            refuse(place, path, f"got more than {self.limits.nodes} values", f"at most {self.limits.nodes}")
         if len(path) > self.limits.depth:
-            refuse(place, path[:4], f"came more than {self.limits.depth} levels", f"at most {self.limits.depth}")
+            refuse(place, path[:4], f"got more than {self.limits.depth} levels", f"at most {self.limits.depth}")
         self.tree.values[path] = place
         if isinstance(event, yaml.AliasEvent):
-            self._problem(place, path, f"came the alias *{event.anchor}", "the value itself, written out")
+            self._problem(place, path, f"got the alias *{event.anchor}", "the value itself, written out")
             return None
         if event.anchor is not None:
-            self._problem(place, path, f"came the anchor &{event.anchor}", "values without anchors")
+            self._problem(place, path, f"got the anchor &{event.anchor}", "values without anchors")
         if event.tag is not None and not (isinstance(event, yaml.ScalarEvent) and event.tag == "!"):
-            self._problem(place, path, f"came the tag {event.tag}", "values without tags")
+            self._problem(place, path, f"got the tag {event.tag}", "values without tags")
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event, place, path)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -89,19 +89,19 @@ class _Reader:
                 if (*path, key) in self.tree.keys:
                     first = self.tree.keys[*path, key]
                     self._problem(
-                        place, (*path, key), f"came {key!r} again (first in line {first.line})", "each key once"
+                        place, (*path, key), f"got {key!r} again (first in line {first.line})", "each key once"
                     )
                 self.tree.keys[*path, key] = place
                 self._node(event, (*path, key))  # counts it, and complains of anchors and tags
             else:
                 key = str(self._node(event, (*path, "key")))
-                self._problem(place, path, "came a list or a mapping as a key", "a name as a key")
+                self._problem(place, path, "got a list or a mapping as a key", "a name as a key")
             items[key] = self._node(next(self.events), (*path, key))
         return items
 
     def _scalar(self, event: Any, place: SourcePosition, path: Path) -> Any:
         if came := find_unstorable(event.value):
-            self._problem(place, path, f"came {came}", "text that can be kept")
+            self._problem(place, path, f"got {came}", "text that can be kept")
         return parse_scalar(event.value) if event.implicit[0] else event.value
 
     def _problem(self, place: SourcePosition, path: Path, came: str, allowed: str) -> None:

@@ -21,7 +21,7 @@ def find_contradictions(manifest: Manifest) -> Iterator[tuple[Path, str, str]]:
         allowed = {value.casefold() for value in getattr(guide, twin)}
         for index, value in enumerate(getattr(guide, field)):
             if value.casefold() in allowed:
-                yield ("brand", field, index), f"came {value!r}, which {twin} has as well", "it in one of them"
+                yield ("brand", field, index), f"got {value!r}, which {twin} has as well", "it in one of them"
     owners: list[tuple[Path, Asset | Defaults]] = [(("defaults",), manifest.defaults)]
     owners += [(("assets", index), asset) for index, asset in enumerate(manifest.assets)]
     for path, owner in owners:
@@ -30,7 +30,7 @@ def find_contradictions(manifest: Manifest) -> Iterator[tuple[Path, str, str]]:
         for words in fillings(owner.text.must_read, values) if owner.text else ():
             for word in guide.forbidden_words:
                 if f" {word.casefold()} " in f" {words.casefold()} ":
-                    came = f"came {words!r}, and forbidden_words has {word!r}"
+                    came = f"got {words!r}, and forbidden_words has {word!r}"
                     yield (*path, "text", "must_read"), came, "words that may be seen"
 
 

@@ -40,10 +40,10 @@ def find_unsuitable(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken
                 continue
             where = models.place(number)
             if entry.architecture == "sdxl-refiner":
-                yield where, f"came {model!r}, which is a refiner", "a checkpoint; a refiner goes under `refiner`"
+                yield where, f"got {model!r}, which is a refiner", "a checkpoint; a refiner goes under `refiner`"
                 continue
             if fault := faults.own(model):
-                yield where, f"came {model!r}: {fault}", SOUND
+                yield where, f"got {model!r}: {fault}", SOUND
             yield from _architecture(manifest, asset, at, entry, catalogue)
             yield from _weights(manifest, asset, at, entry, faults)
             yield from _training(manifest, asset, at, entry, where, catalogue)
@@ -59,7 +59,7 @@ def _architecture(manifest: Manifest, asset: AnyAsset, at: Path, base: Entry, ca
             if getattr(asset, field) is not None:
                 yield (
                     (*at, field),
-                    f"came {field} for {base.alias}, which is SD 1.5",
+                    f"got {field} for {base.alias}, which is SD 1.5",
                     "`prompt` alone: it has one text encoder",
                 )
     resolved = Resolved(manifest, asset, Tier.FINAL)
@@ -68,14 +68,14 @@ def _architecture(manifest: Manifest, asset: AnyAsset, at: Path, base: Entry, ca
         refiner, path = said.value, (*said.path, "model")
         second = catalogue.entries.get(refiner.model)
         if base.architecture == "sd15":
-            yield path, f"came a refiner for {base.alias}, which is SD 1.5", "no refiner: only SDXL has one"
+            yield path, f"got a refiner for {base.alias}, which is SD 1.5", "no refiner: only SDXL has one"
         elif second is not None and second.architecture != "sdxl-refiner":
-            came = f"came {refiner.model!r}, which is {SAID[second.architecture]}"
+            came = f"got {refiner.model!r}, which is {SAID[second.architecture]}"
             yield path, came, "a catalogue entry with `architecture: sdxl-refiner`"
     for path, alias in _worn(resolved, at):
         entry = catalogue.entries.get(alias)
         if entry is not None and entry.architecture != base.architecture:
-            came = f"came {alias!r}, made for {SAID[entry.architecture]}, with {base.alias}, which is {own}"
+            came = f"got {alias!r}, made for {SAID[entry.architecture]}, with {base.alias}, which is {own}"
             yield path, came, f"one made for {own}"
 
 
@@ -88,7 +88,7 @@ def _training(
     except UnfitWeights:
         return  # `_weights` says so
     if components.get("unet", {}).get("in_channels", 4) == 9 and asset.kind != "repair":
-        came = f"came {base.alias!r}, an inpainting checkpoint (9 channels), for kind: {asset.kind}"
+        came = f"got {base.alias!r}, an inpainting checkpoint (9 channels), for kind: {asset.kind}"
         yield where, came, "a checkpoint of 4 channels; this one makes kind: repair"
     if not components.get("scheduler", {}).get("rescale_betas_zero_snr"):
         return
@@ -100,7 +100,7 @@ def _training(
             options = SCHEDULERS[resolve_scheduler(name)[0]]
             if "rescale_betas_zero_snr" not in options:
                 able = "Euler, Euler a, DDIM, DPM++ 2M, UniPC, LCM or TCD"
-                came = f"came {name} for {base.alias}, which was trained to zero terminal SNR"
+                came = f"got {name} for {base.alias}, which was trained to zero terminal SNR"
                 yield found.place(number) if found is not None else where, came, f"a scheduler that reaches it: {able}"
 
 
@@ -143,7 +143,7 @@ def _weights(manifest: Manifest, asset: AnyAsset, at: Path, base: Entry, faults:
     for path, alias in dict.fromkeys(worn):
         entry = catalogue.entries.get(alias)
         if entry is not None and entry.architecture == base.architecture and (fault := faults.worn(alias, base.alias)):
-            yield path, f"came {alias!r}: {fault}", SOUND
+            yield path, f"got {alias!r}: {fault}", SOUND
 
 
 def _worn(resolved: Resolved, at: Path) -> Iterator[tuple[Path, str]]:
@@ -176,7 +176,7 @@ def _few_steps(resolved: Resolved, at: Path, facts: ModelFacts) -> Iterator[Brok
         few = [facts.few[alias] for alias in aliases if alias in facts.few]
         if len({each.name for each in few}) > 1:
             named = " and ".join(sorted(f"{each.alias} ({each.name})" for each in few))
-            yield (*at, "loras"), f"came {named} for one image", "the weights of one few-step family"
+            yield (*at, "loras"), f"got {named} for one image", "the weights of one few-step family"
             continue
         for each in few:
             for field in FEW_STEP_FIELDS:
@@ -185,7 +185,7 @@ def _few_steps(resolved: Resolved, at: Path, facts: ModelFacts) -> Iterator[Brok
                 if allowed and said is not None:
                     value = chosen[field]
                     came = value if isinstance(value, str) else f"{value:g}"
-                    yield said.place(said.value.index(value)), f"came {came}", allowed
+                    yield said.place(said.value.index(value)), f"got {came}", allowed
             yield from _spacing(resolved, each, resolved.setting("scheduler", chosen, facts).value)
 
 
@@ -212,6 +212,6 @@ def _spacing(resolved: Resolved, few: FewStep, name: str) -> Iterator[Broken]:
     for option, allowed in against:
         scheduler = resolved.find("scheduler")
         if said is not None and option in options:
-            yield said.path, f"came {option} {options[option]}", allowed
+            yield said.path, f"got {option} {options[option]}", allowed
         elif scheduler is not None:
-            yield scheduler.path, f"came {name}, which sets {option}", allowed
+            yield scheduler.path, f"got {name}, which sets {option}", allowed

@@ -27,7 +27,7 @@ from schemas.names import OneOf
 from schemas.reading.tree import Path
 from schemas.resolved import NO_STYLE, Resolved, list_tiers, resolve_tiers
 from schemas.rules.brand import find_contradictions
-from schemas.schedulers import resolve_scheduler
+from schemas.schedulers import SchedulerError, resolve_scheduler
 from schemas.settings import Limits
 from schemas.spec import LONGEST_PROMPT, Tier
 
@@ -61,7 +61,7 @@ def _licences(manifest: Manifest) -> Iterator[Broken]:
     named = {path for asset in manifest.assets for path in asset.pictures} | set(manifest.brand.references)
     for path in manifest.pictures.licences:
         if path not in named:
-            yield ("pictures", "licences", path), f"came {path!r}, which nothing names", OneOf(path, named)
+            yield ("pictures", "licences", path), f"got {path!r}, which nothing names", OneOf(path, named)
 
 
 def _packing(manifest: Manifest) -> Iterator[Broken]:
@@ -73,14 +73,14 @@ def _packing(manifest: Manifest) -> Iterator[Broken]:
         if name.casefold() in taken:
             yield (
                 ("delivery", "packing", name),
-                f"came {name!r}, which ends the names of other files",
+                f"got {name!r}, which ends the names of other files",
                 f"another word than {', '.join(sorted(taken.values()))}",
             )
         taken[name.casefold()] = name
     if delivery.sides != "as_made" and delivery.fit == "pad":
         for asset in manifest.assets:
             if isinstance(asset, TextureVariants) and set(asset.seamless) != {"none"}:
-                came = f"came sides {delivery.sides} by pad, and {asset.name!r} tiles"
+                came = f"got sides {delivery.sides} by pad, and {asset.name!r} tiles"
                 yield ("delivery", "sides"), came, "fit: resize, because padding would break the seams"
                 break
 
@@ -91,7 +91,7 @@ def _names(manifest: Manifest) -> Iterator[Broken]:
     delivered: dict[str, str] = {}
     for index, asset in enumerate(manifest.assets):
         if asset.name.casefold() in taken:
-            yield ("assets", index, "name"), f"came {asset.name!r} again", "each asset's name once"
+            yield ("assets", index, "name"), f"got {asset.name!r} again", "each asset's name once"
             continue
         taken[asset.name.casefold()] = asset.name
         template = manifest.delivery_name_of(asset)
@@ -101,7 +101,7 @@ def _names(manifest: Manifest) -> Iterator[Broken]:
         name = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
         if name in delivered:
             field = "delivery_name" if asset.delivery_name else "name"
-            came = f"came {template!r}, which names {asset.name!r} and {delivered[name]!r} alike"
+            came = f"got {template!r}, which names {asset.name!r} and {delivered[name]!r} alike"
             yield ("assets", index, field), came, "names that differ, with {Asset} in the delivery name"
         delivered.setdefault(name, asset.name)
 
@@ -109,7 +109,7 @@ def _names(manifest: Manifest) -> Iterator[Broken]:
 def _styles(styles: Collection[str], names: Sequence[str] | None, path: Path) -> Iterator[Broken]:
     for index, name in enumerate(names or ()):
         if name not in styles:
-            yield (*path, index), f"came the style {name!r}", OneOf(name, styles)
+            yield (*path, index), f"got the style {name!r}", OneOf(name, styles)
 
 
 def _asset(matrix: Matrix, at: Path, limits: Limits, *, styles: Collection[str]) -> Iterator[Broken]:
@@ -121,17 +121,17 @@ def _asset(matrix: Matrix, at: Path, limits: Limits, *, styles: Collection[str])
         yield from _lengths(manifest, asset, at)
     if isinstance(asset, RenderAsset) and asset.strength is not None:
         allowed = "strength for textures and repairs, which start from a picture"
-        yield (*at, "strength"), "came a strength for a render", allowed
+        yield (*at, "strength"), "got a strength for a render", allowed
     for index, control in enumerate(asset.controls):
         yield from _control(control, (*at, "controls", index))
     if isinstance(asset, Repair):
         yield from _repair(asset, at)
     for index, size in enumerate(asset.size or ()):
         if max(count_pixels(size)) > limits.image_side:
-            yield (*at, "size", index), f"came {size}", f"sides of at most {limits.image_side} px"
+            yield (*at, "size", index), f"got {size}", f"sides of at most {limits.image_side} px"
     for index, size in enumerate(manifest.defaults.size or ()):
         if at[1] == 0 and max(count_pixels(size)) > limits.image_side:
-            yield ("defaults", "size", index), f"came {size}", f"sides of at most {limits.image_side} px"
+            yield ("defaults", "size", index), f"got {size}", f"sides of at most {limits.image_side} px"
     yield from _hires(manifest, asset, at)
     yield from _background(manifest, asset, at)
     yield from explain_too_few_steps(manifest, asset, at, {})
@@ -152,35 +152,35 @@ def _hires(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
     for size in resolved.get("size") or ():
         large, tall = count_pixels(size)
         if large < width or tall < height or large * height != tall * width:
-            yield where, f"came {hires.first_size} for an image of {size}", "a smaller size of the same proportions"
+            yield where, f"got {hires.first_size} for an image of {size}", "a smaller size of the same proportions"
 
 
 def _background(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
     """A texture has no ground; only `by: model` needs a model, and it needs one."""
     own = asset.background
     if own is not None and own.by != "none" and isinstance(asset, TextureVariants):
-        yield (*at, "background"), "came a background for a texture", "it for renders and repairs, which have a ground"
+        yield (*at, "background"), "got a background for a texture", "it for renders and repairs, which have a ground"
     where: list[tuple[Path, Background | None]] = [((*at, "background"), own)]
     if at[1] == 0:
         where.append((("defaults", "background"), manifest.defaults.background))
     for path, said in where:
         if said is not None and said.by == "model" and said.model is None:
-            yield path, "came `by: model` without a model", "`model`, a matting model's alias in the catalogue"
+            yield path, "got `by: model` without a model", "`model`, a matting model's alias in the catalogue"
         if said is not None and said.by != "model" and said.model is not None:
-            yield (*path, "model"), f"came a model for `by: {said.by}`", "`by: model`"
+            yield (*path, "model"), f"got a model for `by: {said.by}`", "`by: model`"
 
 
 def _repair(asset: Repair, at: Path) -> Iterator[Broken]:
     """One place, in a picture that keeps its size."""
     if asset.region is None and not asset.mask:
-        yield at, "came a repair without a place", "`region`, or `mask` with white where to paint"
+        yield at, "got a repair without a place", "`region`, or `mask` with white where to paint"
     if asset.region is not None and asset.mask:
-        yield (*at, "mask"), "came both region and mask", "one of them"
+        yield (*at, "mask"), "got both region and mask", "one of them"
     if asset.region is not None and max(asset.region.x, asset.region.y) >= 1:
-        yield (*at, "region"), "came a region outside the picture", "x and y below 1"
+        yield (*at, "region"), "got a region outside the picture", "x and y below 1"
     for field in ("size", "hires"):
         if getattr(asset, field) is not None:
-            yield (*at, field), f"came a {field} for a repair", "none: a repair keeps its picture's size"
+            yield (*at, field), f"got a {field} for a repair", "none: a repair keeps its picture's size"
 
 
 def _placeholders(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
@@ -190,21 +190,21 @@ def _placeholders(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Bro
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in (*BUILT_IN, "prompt"):
             yield (
                 (*at, "values", name),
-                f"came the name {name!r}",
+                f"got the name {name!r}",
                 "letters, digits and '_', but not asset, project, prompt",
             )
         elif name not in list_used_values(manifest, asset):
-            yield (*at, "values", name), f"came {name!r}, which no prompt uses", f"${name} in a prompt of this asset"
+            yield (*at, "values", name), f"got {name!r}, which no prompt uses", f"${name} in a prompt of this asset"
     for field in ("prompt", "prompt_2", "negative_prompt", "negative_prompt_2"):
         for index, text in enumerate(getattr(asset, field) or ()):
             for name in find_placeholders(text):
                 if name not in known:
-                    yield (*at, field, index), f"came ${name}", OneOf(name, known, "a name under `values`: ")
+                    yield (*at, field, index), f"got ${name}", OneOf(name, known, "a name under `values`: ")
     resolved = Resolved(manifest, asset, Tier.FINAL)
     for text in resolved.get("negative_prompt") or () if asset.negative_prompt is None else ():
         for name in find_placeholders(text):
             if name not in known:
-                came = f"came ${name}, to which {asset.name!r} gives no value"
+                came = f"got ${name}, to which {asset.name!r} gives no value"
                 yield ("defaults", "negative_prompt"), came, OneOf(name, known, "a name under `values`: ")
     yield from _must_read(manifest, asset, at, values, known)
     for style in resolved.get("style") or ():
@@ -212,7 +212,7 @@ def _placeholders(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Bro
             text = getattr(manifest.styles.get(style), field, "")
             for name in find_placeholders(text):
                 if name not in known and not (name == "prompt" and field == "prompt"):
-                    came = f"came ${name}, to which {asset.name!r} gives no value"
+                    came = f"got ${name}, to which {asset.name!r} gives no value"
                     yield ("styles", style, field), came, OneOf(name, {*known, "prompt"}, "a name under `values`: ")
 
 
@@ -224,11 +224,11 @@ def _must_read(
     path = (*at, "text", "must_read") if asset.text else ("defaults", "text", "must_read")
     for name in find_placeholders(request.must_read) if request else ():
         if name not in known:
-            yield path, f"came ${name}", OneOf(name, known, "a name under `values`: ")
+            yield path, f"got ${name}", OneOf(name, known, "a name under `values`: ")
         elif len(values.get(name, ())) > 1 and name not in list_used_values(manifest, asset):
             yield (
                 path,
-                f"came ${name}, which has several values and is in no prompt of {asset.name!r}",
+                f"got ${name}, which has several values and is in no prompt of {asset.name!r}",
                 (f"${name} in the prompt as well"),
             )
 
@@ -243,7 +243,7 @@ def _lengths(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
             for style in list_styles(manifest, asset) if field == "prompt" else ():
                 length = max(length, filled(style.template, {**longest, "prompt": length}))
             if length > LONGEST_PROMPT:
-                yield (*at, field, index), f"came text of {length} letters when filled in", f"at most {LONGEST_PROMPT}"
+                yield (*at, field, index), f"got text of {length} letters when filled in", f"at most {LONGEST_PROMPT}"
 
 
 def filled(text: str, longest: dict[str, int]) -> int:
@@ -254,14 +254,14 @@ def filled(text: str, longest: dict[str, int]) -> int:
 
 def _control(control: Control, at: Path) -> Iterator[Broken]:
     if not control.image and not control.condition:
-        yield at, f"came {control.type!r} without a picture", "`image`, or `condition` for a finished one"
+        yield at, f"got {control.type!r} without a picture", "`image`, or `condition` for a finished one"
     if control.image and control.condition:
-        yield (*at, "condition"), "came both image and condition", "one of them"
+        yield (*at, "condition"), "got both image and condition", "one of them"
     if control.image and control.type not in CONTROL_TYPES:
-        yield (*at, "type"), f"came {control.type!r}", OneOf(control.type, CONTROL_TYPES)
+        yield (*at, "type"), f"got {control.type!r}", OneOf(control.type, CONTROL_TYPES)
     start, end = min(control.control_guidance_start), max(control.control_guidance_end)
     if max(control.control_guidance_start) >= min(control.control_guidance_end):
-        yield (*at, "control_guidance_end"), f"came {end:g} with a start of {start:g}", "an end after the start"
+        yield (*at, "control_guidance_end"), f"got {end:g} with a start of {start:g}", "an end after the start"
 
 
 def explain_too_few_steps(manifest: Manifest, asset: AnyAsset, at: Path, usual: Mapping[Tier, int]) -> Iterator[Broken]:
@@ -284,7 +284,7 @@ def explain_too_few_steps(manifest: Manifest, asset: AnyAsset, at: Path, usual: 
             if many and int(many * strength) < 1:
                 yield (
                     path,
-                    f"came {strength:g} of {many} steps, which is none",
+                    f"got {strength:g} of {many} steps, which is none",
                     f"{1 / many:.3g} or more, or more steps",
                 )
 
@@ -297,15 +297,15 @@ def _refined(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
         return
     where = refiner.path
     if asset.refiner and isinstance(asset, TextureVariants):
-        yield where, "came a refiner for a texture", "a refiner for renders, which are made from text"
+        yield where, "got a refiner for a texture", "a refiner for renders, which are made from text"
     if isinstance(asset, TextureVariants):
         return
     if resolved.find("hires"):
-        yield where, "came a refiner beside hires", "one of them: hires draws over the finished picture"
+        yield where, "got a refiner beside hires", "one of them: hires draws over the finished picture"
     for field, none in (("pag_scale", 0.0), ("guidance_start", 0.0), ("guidance_end", 1.0)):
         for value in resolved.get(field) or ():
             if value != none:
-                came = f"came a refiner beside {field} {value:g}, which counts steps that the two models share"
+                came = f"got a refiner beside {field} {value:g}, which counts steps that the two models share"
                 yield where, came, f"a refiner or {field}, not both"
 
 
@@ -313,7 +313,7 @@ def _perturbed(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken
     """Layers without a scale would do nothing."""
     for resolved in resolve_tiers(manifest, asset):
         if asset.pag_applied_layers and not any(resolved.get("pag_scale") or ()):
-            came = "came layers for PAG without a pag_scale"
+            came = "got layers for PAG without a pag_scale"
             yield (*at, "pag_applied_layers"), came, "a pag_scale above 0, such as 3.0"
 
 
@@ -325,8 +325,8 @@ def _scheduler_options(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterato
         for name in resolved.get("scheduler") or ():
             try:
                 resolve_scheduler(name, options.value)
-            except ValueError as wrong:
-                yield options.path, f"came {', '.join(options.value)} for {name!r}", str(wrong)
+            except SchedulerError as wrong:
+                yield options.path, f"{wrong.came} for {name!r}", wrong.allowed
 
 
 def _matrix(matrix: Matrix, at: Path) -> Iterator[Broken]:
@@ -337,30 +337,30 @@ def _matrix(matrix: Matrix, at: Path) -> Iterator[Broken]:
         known = [path for path in group if path in block]
         for position, path in enumerate(group):
             if path not in block:
-                yield (*at, "zip", index, position), f"came {path!r}", OneOf(path, block)
+                yield (*at, "zip", index, position), f"got {path!r}", OneOf(path, block)
             elif path in seen:
-                yield (*at, "zip", index, position), f"came {path!r} again", "each field in one group"
+                yield (*at, "zip", index, position), f"got {path!r} again", "each field in one group"
             seen.add(path)
         lengths = {path: len(block[path]) for path in known}
         if len(set(lengths.values())) > 1:
             said = ", ".join(f"{path} has {length}" for path, length in lengths.items())
-            yield (*at, "zip", index), f"came lists of unequal length ({said})", "lists of one length"
+            yield (*at, "zip", index), f"got lists of unequal length ({said})", "lists of one length"
         if len(group) == 1:
-            yield (*at, "zip", index), f"came {group[0]!r} alone", "two fields or more"
+            yield (*at, "zip", index), f"got {group[0]!r} alone", "two fields or more"
     there: dict[str, frozenset[Any]] = {}
     for index, rule in enumerate(asset.exclude):
         if not rule:
-            yield (*at, "exclude", index), "came an empty rule", "fields with values, such as {style: pixel}"
+            yield (*at, "exclude", index), "got an empty rule", "fields with values, such as {style: pixel}"
         for path, values in rule.items():
             if path not in block:
-                yield (*at, "exclude", index, path), f"came {path!r}", OneOf(path, block)
+                yield (*at, "exclude", index, path), f"got {path!r}", OneOf(path, block)
             elif len(block[path]) < 10_000:
                 if path not in there:
                     there[path] = list_spellings(block[path])
                 for value in values:
                     if not list_spellings((value,)) & there[path]:
                         some = ", ".join(str(item) for item in block[path][:10])
-                        yield (*at, "exclude", index, path), f"came {value!r}", f"a value of the field: {some}"
+                        yield (*at, "exclude", index, path), f"got {value!r}", f"a value of the field: {some}"
 
 
 def _counts(matrices: Sequence[Matrix], limits: Limits) -> Iterator[Broken]:
@@ -370,9 +370,9 @@ def _counts(matrices: Sequence[Matrix], limits: Limits) -> Iterator[Broken]:
         many = matrix.product()
         total += many
         if many > limits.images:
-            yield ("assets", index), f"came {many} images", f"at most {limits.images} in a manifest"
+            yield ("assets", index), f"got {many} images", f"at most {limits.images} in a manifest"
         elif matrix.count() == 0:
-            yield ("assets", index, "exclude"), "came rules that exclude every image", "at least one image"
+            yield ("assets", index, "exclude"), "got rules that exclude every image", "at least one image"
         if many <= limits.images < total:
-            yield ("assets",), f"came {total} images or more", f"at most {limits.images} in a manifest"
+            yield ("assets",), f"got {total} images or more", f"at most {limits.images} in a manifest"
             return

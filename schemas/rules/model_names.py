@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from schemas.catalogue import Catalogue, Kind
-from schemas.errors import ModelError
+from schemas.errors import ControlMissing
 from schemas.manifest import AnyAsset, Manifest
 from schemas.matrix import list_styles
 from schemas.names import OneOf
@@ -35,7 +35,7 @@ def find_unknown_models(manifest: Manifest, catalogue: Catalogue) -> Iterator[Br
             if kind not in able:
                 kinds = _ABLE.get(kind, (kind,))
                 able[kind] = [name for name, entry in catalogue.entries.items() if entry.kind in kinds]
-            yield path, f"came the {kind} {alias!r}{said}", OneOf(alias, able[kind])
+            yield path, f"got the {kind} {alias!r}{said}", OneOf(alias, able[kind])
     yield from _unheard(manifest, catalogue)
     yield from find_unsuitable(manifest, catalogue)
     for index, asset in enumerate(manifest.assets):
@@ -46,15 +46,14 @@ def find_unknown_models(manifest: Manifest, catalogue: Catalogue) -> Iterator[Br
         for number, control in enumerate(asset.controls):
             union = catalogue.entries.get(control.model or "")
             if union is not None and union.modes and control.type not in union.modes:
-                came = f"came {control.type!r} for the union {control.model}"
+                came = f"got {control.type!r} for the union {control.model}"
                 yield ("assets", index, "controls", number, "type"), came, f"one of: {', '.join(sorted(union.modes))}"
             for model in asset.model or (manifest.model,) if control.model is None else ():
                 if model in catalogue.entries and catalogue.entries[model].kind == "checkpoint":
                     try:
                         catalogue.controlnet(model, control.type, asker=asset.name)
-                    except ModelError as wrong:
-                        allowed = str(wrong).rsplit("; ", 1)[-1]
-                        yield ("assets", index, "controls", number, "type"), f"came {control.type!r}", allowed
+                    except ControlMissing as wrong:
+                        yield ("assets", index, "controls", number, "type"), f"got {control.type!r}", wrong.allowed
 
 
 def _unheard(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]:
@@ -71,7 +70,7 @@ def _unheard(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]:
                 and entry.kind == "embedding"
                 and not any(find_words(entry.token, text) for text in said)
             ):
-                came = f"came the embedding {alias!r}, whose word {entry.token!r} stands in no prompt"
+                came = f"got the embedding {alias!r}, whose word {entry.token!r} stands in no prompt"
                 yield (*at, "embeddings", number), came, f"{entry.token!r} in a prompt, or no embedding"
 
 

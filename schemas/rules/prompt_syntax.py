@@ -144,4 +144,4 @@ _SIGNS = "<{[(_:-)"
 
 
 def _quoted(text: str, what: str) -> str:
-    return f"came {text[:60]!r}, {what}"
+    return f"got {text[:60]!r}, {what}"

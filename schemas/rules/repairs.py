@@ -50,7 +50,7 @@ def find_unfit_repairs(manifest: Manifest, files: Mapping[str, FrozenFile], limi
             file = files.get(source)
             sides = (file.width, file.height) if file else ()
             if any(side % 8 or not SMALLEST <= side <= limits.image_side for side in sides):
-                came = f"came {source!r} of {'x'.join(map(str, sides))} px"
+                came = f"got {source!r} of {'x'.join(map(str, sides))} px"
                 allowed = f"a picture whose sides are multiples of 8, of {SMALLEST} to {limits.image_side} px"
                 yield ("assets", index, "sources", number), came, allowed
         together = any({"sources", "mask"} <= set(group) for group in asset.zip)
@@ -59,5 +59,5 @@ def find_unfit_repairs(manifest: Manifest, files: Mapping[str, FrozenFile], limi
         for source, (number, mask) in pairs:
             file, other = files.get(source), files.get(mask)
             if file and other and (file.width, file.height) != (other.width, other.height):
-                came = f"came {mask!r} of {other.width}x{other.height} px for {source!r}"
+                came = f"got {mask!r} of {other.width}x{other.height} px for {source!r}"
                 yield ("assets", index, "mask", number), came, f"a mask of its size, {file.width}x{file.height}"

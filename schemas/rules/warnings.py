@@ -35,7 +35,7 @@ def find_warnings(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]:
     """Every warning about a manifest that holds together."""
     for path, text in list_prompts(manifest):
         if compose_prompt(text):
-            yield path, "came AND, with which other tools compose prompts", "only the word and here; \\AND says so"
+            yield path, "got AND, with which other tools compose prompts", "only the word and here; \\AND says so"
     yield from _size_pairs(manifest)
     yield from _licences(manifest, catalogue)
     for index, asset in enumerate(manifest.assets):
@@ -61,11 +61,11 @@ def _licences(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]:
     for path, alias in dict.fromkeys(named):
         entry = catalogue.entries.get(alias)
         if entry is not None and entry.is_non_commercial:
-            yield path, f"came {alias!r}, whose licence is {entry.licence or 'non-commercial'}", allowed
+            yield path, f"got {alias!r}, whose licence is {entry.licence or 'non-commercial'}", allowed
     for name, text in {"": manifest.pictures.licence, **manifest.pictures.licences}.items():
         if is_non_commercial(text):
             at: Path = ("pictures", "licences", name) if name else ("pictures", "licence")
-            yield at, f"came the licence {text!r}", allowed
+            yield at, f"got the licence {text!r}", allowed
 
 
 def _size_pairs(manifest: Manifest) -> Iterator[Broken]:
@@ -76,7 +76,7 @@ def _size_pairs(manifest: Manifest) -> Iterator[Broken]:
         sides = [count_pixels(size) for size in sizes or ()]
         if len(sides) == 2 and all(width == height for width, height in sides):
             both, pair = " and of ".join(sizes or ()), f"{sides[0][0]}x{sides[1][0]}"
-            yield (*at, "size"), f"came two sizes: images of {both} are made", f"{pair} for one size"
+            yield (*at, "size"), f"got two sizes: images of {both} are made", f"{pair} for one size"
 
 
 def _empty(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
@@ -92,7 +92,7 @@ def _empty(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
             whole = Template(template).safe_substitute({**words, "prompt": filled})
             if not filled.strip(" ,"):
                 left = ", so that only the style's words are left" if whole.strip(" ,") else ""
-                yield (*at, "prompt", index), f"came a prompt that comes out empty{left}", "words that say what to make"
+                yield (*at, "prompt", index), f"got a prompt that comes out empty{left}", "words that say what to make"
                 break
 
 
@@ -113,7 +113,7 @@ def _sizes(manifest: Manifest, asset: AnyAsset, at: Path, catalogue: Catalogue) 
                 continue
             times = width * height / side**2
             if times >= FAR or times <= 1 / FAR:
-                came = f"came {composed_at}, {times:.2g} times the pixels that {model} was trained on"
+                came = f"got {composed_at}, {times:.2g} times the pixels that {model} was trained on"
                 usual = f"about {side}x{side}, in any proportion up to 1:2"
                 more = "; `hires` makes larger ones in two passes" if times >= FAR else ""
                 yield said.place(number), came, usual + more
@@ -126,7 +126,7 @@ def _clip_skip(manifest: Manifest, asset: AnyAsset, catalogue: Catalogue) -> Ite
     said = Resolved(manifest, asset, Tier.FINAL).find("clip_skip")
     for number, value in enumerate(said.value if said is not None and sdxl else ()):
         if said is not None and value >= 2:
-            came = f"came clip_skip {value}, which A1111 and ComfyUI call {value + 2}: it leaves {value} more out"
+            came = f"got clip_skip {value}, which A1111 and ComfyUI call {value + 2}: it leaves {value} more out"
             yield (
                 said.place(number),
                 came,
@@ -146,23 +146,23 @@ def _extremes(manifest: Manifest, asset: AnyAsset, at: Path, catalogue: Catalogu
         avoids = resolved.get("negative_prompt")
         for guidance in resolved.get("guidance_scale") or ():
             if guidance > usual:
-                came = f"came a guidance_scale of {guidance:g}, at which colours burn out"
+                came = f"got a guidance_scale of {guidance:g}, at which colours burn out"
                 yield _said_at(asset, at, "guidance_scale"), came, f"3 to 9, at most {usual:g}"
             elif guidance <= 1 and avoids and not _fast(entries, resolved, catalogue):
-                came = f"came a guidance_scale of {guidance:g} beside a negative prompt, which is then not read"
+                came = f"got a guidance_scale of {guidance:g} beside a negative prompt, which is then not read"
                 yield _said_at(asset, at, "guidance_scale"), came, "more than 1, or no negative prompt"
         for steps in resolved.get("num_inference_steps") or ():
             if steps > MOST_STEPS:
-                came = f"came {steps} steps"
+                came = f"got {steps} steps"
                 yield _said_at(asset, at, "num_inference_steps"), came, "20 to 50; more cost time and change nothing"
     said = Resolved(manifest, asset, Tier.FINAL).find("strength")
     if said is not None and isinstance(asset, FromPictures) and not isinstance(asset, Repair):
         for number, strength in enumerate(said.value):
             if strength >= STRONG:
-                came = f"came a strength of {strength:g}, at which nothing of the source stays"
+                came = f"got a strength of {strength:g}, at which nothing of the source stays"
                 yield said.place(number), came, "0.3 to 0.7, or kind: render"
             elif strength <= WEAK:
-                came = f"came a strength of {strength:g}, at which almost nothing changes"
+                came = f"got a strength of {strength:g}, at which almost nothing changes"
                 yield said.place(number), came, "0.3 to 0.7"
 
 
@@ -186,5 +186,5 @@ def _draft_names(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Brok
     if Tier.DRAFT not in tiers or manifest.promotion.when == "always" or tells or not isinstance(asset, RenderAsset):
         return
     where: Path = (*at, "tier") if asset.tier else ("defaults", "tier")
-    came = "came drafts whose delivery name does not tell them from finals"
+    came = "got drafts whose delivery name does not tell them from finals"
     yield where, came, "{Tier} in the delivery name, or promotion: {when: always}"

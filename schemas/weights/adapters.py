@@ -76,7 +76,7 @@ def list_t2i_shapes(config: Config) -> Shapes:
             conv(f"body.{level}.out_conv", width, width // 4, 1)
     else:
         raise UnfitWeights(
-            f"a T2I-Adapter of the kind {kind} came; full_adapter, full_adapter_xl, light_adapter are known"
+            f"got a T2I-Adapter of the kind {kind}; expected full_adapter, full_adapter_xl or light_adapter"
         )
     return shapes
 

@@ -60,7 +60,7 @@ def read_folder_configs(folder: Path) -> Components:
         if path.is_file():
             components[name] = read_json(path)
     if not components:
-        raise UnfitWeights(f"{folder}: no configuration is there; a diffusers folder with unet/config.json is needed")
+        raise UnfitWeights(f"{folder}: no configuration is there; expected a diffusers folder with unet/config.json")
     return components
 
 
@@ -71,7 +71,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as wrong:
         raise UnfitWeights(f"{path}: not JSON ({wrong})") from None
     if not isinstance(body, dict):
-        raise UnfitWeights(f"{path}: a {type(body).__name__} came; an object is needed")
+        raise UnfitWeights(f"{path}: got a {type(body).__name__}; expected an object")
     return body
 
 

@@ -29,7 +29,7 @@ def list_entry_faults(catalogue: Catalogue, alias: str) -> Iterator[str]:
     entry = catalogue.entries[alias]
     for field, kinds in _ONLY.items():
         if getattr(entry, field) and entry.kind not in kinds:
-            yield f"`{field}` came for a {entry.kind}; it is for a {' or '.join(kinds)}"
+            yield f"got `{field}` for a {entry.kind}; it is for a {' or '.join(kinds)}"
     for name in entry.checkpoints:
         yield from _named(catalogue, entry, name, "checkpoints", "checkpoint")
     if entry.base is not None:
@@ -42,10 +42,10 @@ def list_entry_faults(catalogue: Catalogue, alias: str) -> Iterator[str]:
         else:
             yield from _named(catalogue, entry, entry.image_encoder, "image_encoder", "image_encoder")
     if entry.size is not None and (entry.size % 8 or not 64 <= entry.size <= 4096):
-        yield f"came size {entry.size}; a multiple of 8 from 64 to 4096 is allowed"
+        yield f"got size {entry.size}; expected a multiple of 8 from 64 to 4096"
     yield from _tiers(catalogue, entry)
     for number in (number for number in entry.modes.values() if number < 0):
-        yield f"came the mode {number}; they count from 0"
+        yield f"got the mode {number}; they count from 0"
     if entry.kind == "embedding":
         for other in catalogue.entries.values():
             if other.alias < alias and other.kind == "embedding" and other.token.lower() == entry.token.lower():
@@ -57,10 +57,10 @@ def list_mode_faults(entry: Entry, identity: Identity) -> Iterator[str]:
     if identity.layout == "union" and not entry.modes:
         yield f"it is a union of {identity.conditions} conditions; give `modes`, such as {{canny: 3, depth: 1}}"
     elif entry.modes and identity.layout != "union":
-        yield "`modes` came for a ControlNet that is no union; `controls` names what it serves"
+        yield "got `modes` for a ControlNet that is no union; `controls` names what it serves"
     for control, number in entry.modes.items():
         if identity.conditions and number >= identity.conditions:
-            yield f"came mode {number} for {control}; this union has {identity.conditions}, from 0"
+            yield f"got mode {number} for {control}; this union has {identity.conditions}, from 0"
 
 
 def _named(catalogue: Catalogue, entry: Entry, name: str, field: str, kind: str) -> Iterator[str]:
@@ -68,7 +68,7 @@ def _named(catalogue: Catalogue, entry: Entry, name: str, field: str, kind: str)
     if other is None:
         yield f"its `{field}` names {name!r}, which is not in the catalogue"
     elif other.kind != kind:
-        yield f"its `{field}` names {name!r}, which is a {other.kind}; a {kind} is needed"
+        yield f"its `{field}` names {name!r}, which is a {other.kind}; expected a {kind}"
     elif kind == "checkpoint" and other.architecture != entry.architecture:
         own, its = NAMES[entry.architecture], NAMES[other.architecture]
         yield f"its `{field}` names {name!r}, which is {its}; this entry is {own}"

@@ -88,7 +88,7 @@ def extra_folders(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in [path for path in beside if path.is_file()][:1]:
         try:
             if path.stat().st_size > _LONGEST:
-                raise InputError(f"{path}: {path.stat().st_size} bytes came; at most {_LONGEST} are read")
+                raise InputError(f"{path}: got {path.stat().st_size} bytes; expected at most {_LONGEST}")
             body = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         except (yaml.YAMLError, UnicodeDecodeError) as wrong:
             raise InputError(f"{path}: not YAML: {wrong}") from None

@@ -53,7 +53,9 @@ def read_header(opened: BinaryIO, *, size: int, name: str) -> Header:
     """The header of an open file of `size` bytes. Raises UnfitWeights, which names the file and what is wrong."""
     prefix = opened.read(8)
     if len(prefix) < 8:
-        raise UnfitWeights(f"{name}: {size} bytes came; a safetensors file begins with 8 bytes of length")
+        raise UnfitWeights(
+            f"{name}: got {size} bytes; expected a safetensors file, which begins with 8 bytes of length"
+        )
     (length,) = struct.unpack("<Q", prefix)
     if not 2 <= length <= min(LONGEST, size - 8):
         raise UnfitWeights(f"{name}: a header of {length} bytes came in a file of {size} bytes; it is not safetensors")
@@ -95,7 +97,7 @@ def _tensor(entry: Any) -> tuple[Tensor, tuple[int, int]]:
     if type(start) is not int or type(end) is not int:
         raise ValueError(f"the offsets {offsets!r} are not numbers")
     if (end - start) * 8 != prod(shape) * BITS[dtype]:
-        raise ValueError(f"{end - start} bytes came for {dtype} of shape {list(shape)}")
+        raise ValueError(f"got {end - start} bytes for {dtype} of shape {list(shape)}")
     return Tensor(dtype, tuple(shape)), (start, end)
 
 
@@ -108,7 +110,7 @@ def _contiguous(places: list[tuple[int, int, str]], length: int, name: str) -> N
         expected = end
     if expected != length:
         raise UnfitWeights(
-            f"{name}: {length} bytes of tensors came; the header says {expected}: the file is "
+            f"{name}: got {length} bytes of tensors; expected {expected} from the header: the file is "
             f"{'truncated' if length < expected else 'longer than its header says'}"
         )
 

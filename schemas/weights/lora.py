@@ -182,4 +182,4 @@ def _delta(given: Mapping[str, Shape]) -> tuple[str, int, int]:
         return "diff", given["diff"][0], prod(given["diff"][1:])
     if "diff_b" in given:
         return "diff", 0, 0
-    raise ValueError(f"only {', '.join(given)} came")
+    raise ValueError(f"got only {', '.join(given)}")

@@ -148,7 +148,7 @@ def _encoder(config: Config) -> Iterator[tuple[str, Shape]]:
     if middle is None:
         return
     if middle not in ("UNetMidBlock2DCrossAttn", "UNetMidBlock2D"):
-        raise UnfitWeights(f"a UNet with the middle block {middle} came; UNetMidBlock2DCrossAttn is known")
+        raise UnfitWeights(f"got a UNet with the middle block {middle}; expected UNetMidBlock2DCrossAttn")
     width = channels[-1]
     yield from _resnet("mid_block.resnets.0", width, width, time=time).items()
     if middle == "UNetMidBlock2DCrossAttn":
@@ -203,7 +203,7 @@ def _transformer(at: str, width: int, depth: int, cross: int, config: Config) ->
 
 def _attends(kind: str) -> bool:
     if kind not in ("DownBlock2D", "CrossAttnDownBlock2D", "UpBlock2D", "CrossAttnUpBlock2D"):
-        raise UnfitWeights(f"a UNet with {kind} came; down and up blocks with and without cross-attention are known")
+        raise UnfitWeights(f"got a UNet with {kind}; expected down and up blocks with or without cross-attention")
     return kind.startswith("CrossAttn")
 
 

@@ -114,7 +114,7 @@ class Outcomes(Submissions):
             before = session.get(Delivery, delivery.image)
             if before is not None and (before.name == delivery.name or not again):
                 if before.name != delivery.name:
-                    raise LedgerError(f"{delivery.image[:12]} was delivered as {before.name}; {delivery.name} came")
+                    raise LedgerError(f"{delivery.image[:12]} was delivered as {before.name}; got {delivery.name}")
                 return False
             if entry is None or entry.decision != delivery.decision:
                 raise LedgerError(f"{delivery.name}: the approval of {delivery.image[:12]} does not stand any more")

@@ -37,7 +37,7 @@ def _settle(file: OutFile, parcel: Parcel, *, store: Store, signing: Signing, ea
     is_signed = signing.signer is not None and file.media_type in SIGNED
     if signing.is_required and not is_signed:
         why = "there is no certificate; run `dailies provenance init`"
-        why = why if signing.signer is None else f"{file.media_type} cannot be signed; allowed are {', '.join(SIGNED)}"
+        why = why if signing.signer is None else f"{file.media_type} cannot be signed; expected {', '.join(SIGNED)}"
         raise ProvenanceError(f"{file.name}: signing is required, and {why}")
     for data in earlier:
         own = signing.is_own(data, file, parcel) if is_signed else data == file.data

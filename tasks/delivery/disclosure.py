@@ -46,7 +46,7 @@ def list_disclosure(project: str, *, ledger: Ledger, catalogue: Catalogue | None
     withdrawn = {row.image for row in ledger.deliveries(project=project, withdrawn=True)}
     left = [row for row in ledger.deliveries(project=project) if row.image not in withdrawn]
     if not left:
-        raise InputError(f"nothing of project {project!r} was delivered; a project of which something was is allowed")
+        raise InputError(f"nothing of project {project!r} was delivered; expected a project of which something was")
     digests = [row.image for row in left]
     specs, briefs = ledger.specs(digests), ledger.briefs(digests)
     ancestors = find_ancestors(ledger, specs.values())

@@ -53,7 +53,7 @@ def check_licences(licences: Iterable[Licence], manifest: Manifest) -> None:
         named = ", ".join(f"{licence.kind} {licence.what} ({licence.text or 'non-commercial'})" for licence in wrong)
         raise LicenceRefused(
             f"it was made with what must not be used commercially: {named}; "
-            "allowed is `delivery: {non_commercial: true}` in the manifest, where the image is not sold"
+            "expected `delivery: {non_commercial: true}` in the manifest, where the image is not sold"
         )
 
 

@@ -92,7 +92,7 @@ def pack_parcel(
     maps = asset.maps if isinstance(asset, TextureVariants) else ()
     ending = ENDINGS.get(image.media_type)
     if ending is None:
-        raise InputError(f"{spec.asset} {spec.variant}: came {image.media_type}; allowed are {', '.join(ENDINGS)}")
+        raise InputError(f"{spec.asset} {spec.variant}: got {image.media_type}; expected {', '.join(ENDINGS)}")
     if manifest.delivery.format != "as_made":
         ending = manifest.delivery.format
     template = template or manifest.delivery_name_of(asset)
@@ -131,7 +131,7 @@ def find_collisions(parcels: Iterable[Parcel], gone: Iterable[Delivery]) -> dict
                 clash, sentence = _file_or_folder(name, own, files, folders)
             if clash is not None:
                 allowed = "a template that tells them apart, with {take}, {seed} or {digest} for instance"
-                wrong[own] = NameCollision(f"{sentence}; allowed is {allowed}")
+                wrong[own] = NameCollision(f"{sentence}; expected {allowed}")
                 break
     return wrong
 

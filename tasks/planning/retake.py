@@ -80,7 +80,7 @@ def _answer(
     # 2. The cap. A promotion in the line is counted too; `take` is what a reviewer sees.
     cap = cap_retakes(parts.settings.max_retakes, manifest.review.max_retakes)
     if spec.take > cap:
-        return None, f"this would be retake {spec.take}, and {cap} are allowed"
+        return None, f"got retake {spec.take}; expected at most {cap}"
     # 3. What few-step weights cannot do.
     if wrong := _against_few_steps(parts, manifest, spec, changes):
         return None, wrong
@@ -98,7 +98,7 @@ def _against_few_steps(parts: Parts, manifest: Manifest, spec: ImageSpec, change
     known = look_up_models(manifest, parts.catalogue, parts.ledger.pins()).models.few
     few = find_few_step([spec.model.alias, *(lora.alias for lora in spec.loras)], known)
     wrong = ((name, value, few.allowed(name, value)) for name, value in asked.items()) if few is not None else ()
-    return "; ".join(f"{name}: came {value:g}; allowed {allowed}" for name, value, allowed in wrong if allowed)
+    return "; ".join(f"{name}: got {value:g}; expected {allowed}" for name, value, allowed in wrong if allowed)
 
 
 def _always_promoted(parts: Parts) -> list[tuple[Decision, ImageSpec, Image]]:

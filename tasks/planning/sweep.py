@@ -65,7 +65,7 @@ def parse_field(vary: Sequence[str]) -> dict[str, list[Any]]:
     for text in vary:
         name, _, values = text.partition("=")
         if name not in FIELDS or not values:
-            raise InputError(f"--vary {text!r}: FIELD=value,value is allowed, with one of {', '.join(FIELDS)}")
+            raise InputError(f"--vary: got {text!r}; expected FIELD=value,value with one of {', '.join(FIELDS)}")
         axes[name] = [_value(name, value.strip()) for value in values.split(",")]
     return axes
 
@@ -74,7 +74,7 @@ def find_tier(name: str) -> Tier:
     try:
         return Tier(name)
     except ValueError:
-        raise InputError(f"--tier: got {name!r}; one of {', '.join(Tier)} is allowed") from None
+        raise InputError(f"--tier: got {name!r}; expected one of {', '.join(Tier)}") from None
 
 
 def make_base(
@@ -283,7 +283,7 @@ def _value(name: str, text: str) -> Any:
         if name in (STEPS, "clip_skip"):
             number = int(text)
             if not 1 <= number <= MOST[name]:
-                raise ValueError(f"allowed is 1 to {MOST[name]}")
+                raise ValueError(f"expected 1 to {MOST[name]}")
             return number
         if name in ("scheduler", "negative_prompt"):
             if name == "scheduler":
@@ -291,10 +291,10 @@ def _value(name: str, text: str) -> Any:
             return text
         value = float(text)
         if not math.isfinite(value):
-            raise ValueError("a finite number is allowed")
+            raise ValueError("expected a finite number")
         return value
     except ValueError as wrong:
-        raise InputError(f"--vary {name}: {text!r} came; {wrong}") from None
+        raise InputError(f"--vary {name}: got {text!r}; {wrong}") from None
 
 
 def _word(name: str, value: Any) -> str:

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import ModelError, RenderError, UnfitWeights
+from schemas.logs import about_spec
 from schemas.records import Image
 from schemas.review import count_reviews, rank_in_inbox
 from schemas.spec import ImageSpec
@@ -117,10 +118,12 @@ class ImageWriter:
             lambda row: row[1].error or self._file(row[0], row[1], batch.briefs[row[0].digest]), rows
         )
         wrong: list[tuple[ImageSpec, RenderError]] = []
+        made: list[ImageSpec] = []
         keepings: list[NewImage] = []
         for (spec, done), outcome in zip(rows, outcomes, strict=True):
             self.tally.notes.update(done.notes)
             if isinstance(outcome, NewImage):
+                made.append(spec)
                 keepings.append(outcome)
                 continue
             wrong.append((spec, outcome))
@@ -133,6 +136,8 @@ class ImageWriter:
         self._leases.done([keeping.image.digest for keeping in keepings])
         self.tally.kept += kept
         self.tally.gpu_seconds += sum(keeping.image.gpu_seconds for keeping in keepings)
+        for spec in made:
+            log.info("%s %s kept", spec.asset, spec.variant, extra=about_spec(spec))
         # 3. Failures.
         for spec, reason in wrong:
             self.fail(spec, reason)
@@ -151,6 +156,15 @@ class ImageWriter:
         )
         failpoint("keep.after_failure")
         self._leases.done([spec.digest])
+        log.log(
+            logging.WARNING if aside else logging.INFO,
+            "%s %s %s: %s",
+            spec.asset,
+            spec.variant,
+            "is set aside" if aside else "failed",
+            reason,
+            extra=about_spec(spec),
+        )
         self.tally.failed += 1
         self.tally.set_aside += aside
 
@@ -179,7 +193,7 @@ class ImageWriter:
             findings = [*said.findings, *([cut.finding] if cut is not None and cut.finding is not None else [])]
             checked = time.perf_counter()
         except Exception as error:
-            log.exception("%s %s could not be kept", spec.asset, spec.variant)
+            log.exception("%s %s could not be kept", spec.asset, spec.variant, extra=about_spec(spec))
             return error if isinstance(error, RenderError) else RenderError(f"{type(error).__name__}: {error}")
         # 3. Bytes.
         image_key = self._put("images", file.data, file.extension, file.media_type)

@@ -73,7 +73,7 @@ class Shift:
 def make_shifts(waiting: Iterable[Queued], *, batch_size: int, loaded: str = "") -> list[Shift]:
     """`loaded` is the affinity that is on the device already; it goes first where the order is otherwise open."""
     if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; allowed is 1 or more")
+        raise ValueError(f"batch_size is {batch_size}; expected 1 or more")
 
     def urgency(item: Queued) -> tuple[int, date]:
         return -item.priority, item.due or date.max

@@ -39,7 +39,7 @@ def test_every_section_is_rehearsed(tmp_path: Path) -> None:
 
 def test_an_unknown_section_is_named() -> None:
     done = rehearsed("--only", "peak,speed")
-    assert done.returncode == 2 and "speed came; allowed are peak" in done.stderr
+    assert done.returncode == 2 and "got speed; expected peak" in done.stderr
 
 
 def test_no_weight_is_zero_and_the_shapes_are_sdxls() -> None:

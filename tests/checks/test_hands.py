@@ -92,7 +92,7 @@ def test_boxes_that_reach_over_the_edge_are_cut_at_it(tmp_path: Path) -> None:
 def test_a_configured_model_that_is_not_there_is_an_error_and_not_silence(tmp_path: Path, name: str) -> None:
     if name == "weights.pt":
         (tmp_path / name).write_bytes(b"x")
-    with pytest.raises(ModelMissing, match="weights.pt: came .pt; allowed are" if "pt" in name else "no such file"):
+    with pytest.raises(ModelMissing, match="weights.pt: got .pt; expected" if "pt" in name else "no such file"):
         look(flat((9, 9, 9)), tmp_path / name)
 
 
@@ -101,7 +101,7 @@ def test_a_model_that_names_no_classes_or_answers_otherwise_is_refused(tmp_path:
     with pytest.raises(ValueError, match="does not name its classes"):
         look(flat((9, 9, 9)), nameless)
     other = write_detector(tmp_path / "other.onnx", [(32, 32, 9, 9, 0.9)], NAMES)
-    with pytest.raises(ValueError, match=r"gave \[1, 5, 1\]; allowed is \[1, 6, boxes\]"):
+    with pytest.raises(ValueError, match=r"gave \[1, 5, 1\]; expected \[1, 6, boxes\]"):
         look(flat((9, 9, 9)), other)
 
 

@@ -125,7 +125,9 @@ def test_a_size_that_the_adapter_cannot_take_is_an_error_that_says_so(
     control = adapter(studio, catalogue)
     studio.conditions[control.condition_key(WIDTH, 40)] = np.zeros((40, WIDTH, 3), np.uint8)
     row = studio.render(engine, [studio.spec(0, controls=(control,), height=40)])[0]
-    assert "64x40 came with the T2I-Adapter untrained/t2i-sketch; its sides must be multiples of 16" in str(row.error)
+    assert "got 64x40 with the T2I-Adapter untrained/t2i-sketch; expected sides that are multiples of 16" in str(
+        row.error
+    )
 
 
 def test_the_catalogue_serves_a_control_by_a_controlnet_first(world: tuple[Engine, ModelFiles]) -> None:

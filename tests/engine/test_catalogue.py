@@ -117,7 +117,7 @@ def test_a_catalogue_that_is_wrong_says_where(tmp_path: Path) -> None:
         ("base: {kind: chekpoint, path: x}", "base: kind: Input should be 'checkpoint'"),
         ("base: {kind: checkpoint}", "base: .*give either path or hub"),
         ("base: {kind: checkpoint, path: x, colour: red}", "base: colour: Extra inputs"),
-        ("[1, 2]", "list came; a mapping"),
+        ("[1, 2]", "got list; expected a mapping"),
         ("a: [", "not YAML"),
     ]:
         with pytest.raises(SettingsError, match=rf"catalogue.yaml: {said}"):
@@ -130,14 +130,14 @@ def test_what_is_no_file_is_no_catalogue(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "large").write_bytes(b" " * (MOST_BYTES + 1))
     for path, came in [
-        (tmp_path, "came a folder"),
-        (tmp_path / "fifo", "came a FIFO"),
-        (tmp_path / "large", "came 4,194,305 bytes; a catalogue has at most 4,194,304"),
-        (Path("/dev/zero"), "came a device"),
+        (tmp_path, "got a folder"),
+        (tmp_path / "fifo", "got a FIFO"),
+        (tmp_path / "large", "got 4,194,305 bytes; a catalogue has at most 4,194,304"),
+        (Path("/dev/zero"), "got a device"),
     ]:
         with pytest.raises(SettingsError, match=f"{path}: {came}"):
             ModelFiles.read(path)
-    with pytest.raises(SettingsError, match="came nesting without end"):
+    with pytest.raises(SettingsError, match="got nesting without end"):
         write(tmp_path, "a: " + "[" * 2_000)
 
 

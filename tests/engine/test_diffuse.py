@@ -150,7 +150,7 @@ def test_a_row_without_its_pictures_fails_alone(
 
 def test_sizes_that_the_model_cannot_have_are_refused_not_rounded(engine: Engine, studio: Studio) -> None:
     odd = studio.render(engine, [studio.spec(0, width=60)])[0]
-    assert odd.pixels is None and "60x48 came; sides must be multiples of 8" in str(odd.error)
+    assert odd.pixels is None and "got 60x48; expected sides that are multiples of 8" in str(odd.error)
 
 
 def test_specs_of_two_batches_are_refused(engine: Engine, studio: Studio) -> None:

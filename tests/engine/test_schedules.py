@@ -65,7 +65,7 @@ def test_align_your_steps_falls_through_the_same_noise_levels(steps: int) -> Non
 
 
 def test_more_aligned_steps_than_there_are_places_is_an_error() -> None:
-    with pytest.raises(RenderError, match="AYS came with 1200 steps"):
+    with pytest.raises(RenderError, match="got AYS with 1200 steps"):
         list_ays_timesteps(diffusers.EulerDiscreteScheduler.from_config(CONFIG), 1200)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -102,6 +103,15 @@ class Studio:
 
     def ask(self, path: str, **body: Any) -> Any:
         return httpx.post(f"{self.api}/{path}/filter", json=body, timeout=10).raise_for_status().json()
+
+    def send(self, method: str, path: str, body: Any) -> Any:
+        answer = httpx.request(method, f"{self.api}/{path}", json=body, timeout=30).raise_for_status()
+        return answer.json() if answer.content else None
+
+    def log_lines(self, name: str) -> list[dict[str, Any]]:
+        """The JSON lines in a process's log; banners that Prefect prints, and does not log, are left out."""
+        text = (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
     def answers(self) -> bool:
         try:

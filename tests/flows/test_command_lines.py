@@ -13,13 +13,13 @@ from tests.conftest import Stack
 SWEEP = ("sweep", "--prompt", "a potion")
 WRONG = {
     "tier": ((*SWEEP, "--tier", "zzz"), {}, "--tier: got 'zzz'"),
-    "size": ((*SWEEP, "--size", "7x"), {}, "--size: came '7x'"),
-    "huge size": ((*SWEEP, "--size", "9" * 5000), {}, "--size: came"),
+    "size": ((*SWEEP, "--size", "7x"), {}, "--size: got '7x'"),
+    "huge size": ((*SWEEP, "--size", "9" * 5000), {}, "--size: got"),
     "seed": ((*SWEEP, "--seed", "-5"), {}, "--seed: got -5"),
     "huge seed": ((*SWEEP, "--seed", str(10**30)), {}, "--seed: got 1000"),
     "nan": ((*SWEEP, "--vary", "guidance_scale=nan"), {}, "a finite number"),
-    "steps": ((*SWEEP, "--vary", "num_inference_steps=1000000000"), {}, "allowed is 1 to 500"),
-    "no steps": ((*SWEEP, "--vary", "num_inference_steps=0"), {}, "allowed is 1 to 500"),
+    "steps": ((*SWEEP, "--vary", "num_inference_steps=1000000000"), {}, "expected 1 to 500"),
+    "no steps": ((*SWEEP, "--vary", "num_inference_steps=0"), {}, "expected 1 to 500"),
     "report": (("report", str(10**24)), {}, "there is no night 1000"),
     "report below one": (("report", "--", "-1"), {}, "there is no night -1"),
     "nonsense": (("status",), {"DAILIES_NONSENSE": "1"}, "DAILIES_NONSENSE: there is no such setting"),

@@ -209,7 +209,7 @@ def test_retakes_stop_at_the_cap(plain: Parts) -> None:
         assert (retakes.planned, len(retakes.refused)) == ((1, 0) if take == 1 else (0, 1))
         if take == 1:
             night(plain)
-    assert "and 1 are allowed" in retakes.refused[0]
+    assert "expected at most 1" in retakes.refused[0]
     assert plan_retakes(plain).refused == [], "it is answered once"
 
 

@@ -58,5 +58,5 @@ def test_few_step_weights_take_no_more_steps_from_a_reviewer_either(local: Parts
     )
     local.ledger.decide(choice, reviewer="rita")
     [refused] = plan_retakes(local).refused
-    assert "num_inference_steps: came 40; allowed 1 to 12 steps for studio-tiny/lcm (lcm)" in refused
-    assert "guidance_scale: came 7; allowed 0 to 2" in refused
+    assert "num_inference_steps: got 40; expected 1 to 12 steps for studio-tiny/lcm (lcm)" in refused
+    assert "guidance_scale: got 7; expected 0 to 2" in refused

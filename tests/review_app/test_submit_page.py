@@ -51,7 +51,7 @@ def test_the_page_says_what_the_night_says(settings: Settings, tmp_path: Path) -
             read_sound_manifest(path, settings, open_model_files(settings))
             expected = []
         except ManifestError as wrong:
-            expected = [f"{problem.came}\nAllowed: {problem.allowed}" for problem in wrong.problems]
+            expected = [f"{problem.came}\nExpected: {problem.allowed}" for problem in wrong.problems]
         assert bool(expected) == (name != "a sound one"), name
 
         page.text_area[0].set_value(path.read_text()).run()

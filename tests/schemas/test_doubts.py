@@ -30,16 +30,16 @@ def warnings(text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ("size: [512, 768]", "came two sizes: images of 512x512 and of 768x768 are made; 512x768 for one"),
-        ("size: 256", "came 256x256, 4 times the pixels that studio-tiny was trained on; about 128x128"),
-        ("size: 64", "came 64x64, 0.25 times the pixels"),
-        ("guidance_scale: 30", "came a guidance_scale of 30, at which colours burn out; 3 to 9, at most 15"),
+        ("size: [512, 768]", "got two sizes: images of 512x512 and of 768x768 are made; expected 512x768 for one"),
+        ("size: 256", "got 256x256, 4 times the pixels that studio-tiny was trained on; expected about 128x128"),
+        ("size: 64", "got 64x64, 0.25 times the pixels"),
+        ("guidance_scale: 30", "got a guidance_scale of 30, at which colours burn out; expected 3 to 9, at most 15"),
         ("guidance_scale: 1, negative_prompt: text", "beside a negative prompt, which is then not read"),
-        ("num_inference_steps: 300", "came 300 steps; 20 to 50"),
-        ("tier: draft", "came drafts whose delivery name does not tell them from finals; {Tier} in the delivery name"),
-        ("prompt: ''", "4:28: assets[0].prompt: warning: came a prompt that comes out empty; words that"),
-        ("prompt: $w, values: {w: ['', red]}", "came a prompt that comes out empty"),
-        ("prompt: cat AND dog", "came AND, with which other tools compose prompts; only the word and here"),
+        ("num_inference_steps: 300", "got 300 steps; expected 20 to 50"),
+        ("tier: draft", "got drafts whose delivery name does not tell them from finals; expected {Tier}"),
+        ("prompt: ''", "4:28: assets[0].prompt: warning: got a prompt that comes out empty; expected words that"),
+        ("prompt: $w, values: {w: ['', red]}", "got a prompt that comes out empty"),
+        ("prompt: cat AND dog", "got AND, with which other tools compose prompts; expected only the word and here"),
     ],
 )  # fmt: skip
 def test_what_is_often_not_meant_is_warned_of(fields: str, said: str) -> None:

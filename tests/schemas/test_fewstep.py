@@ -100,96 +100,96 @@ def test_what_is_left_open_is_set_right(tmp_path: Path, asset: dict[str, Any], e
         (
             {"loras": {"lightning": 1.0}, "num_inference_steps": 30},
             {},
-            "assets.0.num_inference_steps.0: came 30; 4 steps for lightning (lightning)",
+            "assets.0.num_inference_steps.0: got 30; 4 steps for lightning (lightning)",
         ),
         (
             {"loras": {"hyper": 1.0}, "num_inference_steps": [2, 4]},
             {},
-            "assets.0.num_inference_steps.1: came 4; 2 or 8 steps for hyper (hyper)",
+            "assets.0.num_inference_steps.1: got 4; 2 or 8 steps for hyper (hyper)",
         ),
         (
             {"model": "turbo"},
             {"defaults": {"guidance_scale": 6.0}},
-            "defaults.guidance_scale.0: came 6; 0 to 1 for turbo (turbo), that is without guidance",
+            "defaults.guidance_scale.0: got 6; 0 to 1 for turbo (turbo), that is without guidance",
         ),
         (
             {"tier": "draft"},
             {"tiers": {"draft": {"scheduler": "UniPC"}}},
-            "tiers.draft.scheduler.0: came UniPC; LCMScheduler for lcm (lcm)",
+            "tiers.draft.scheduler.0: got UniPC; LCMScheduler for lcm (lcm)",
         ),
         (
             {"loras": {"lightning": 1.0}, "scheduler_options": {"timestep_spacing": "leading"}},
             {},
-            "assets.0.scheduler_options: came timestep_spacing leading; trailing for lightning (lightning)",
+            "assets.0.scheduler_options: got timestep_spacing leading; trailing for lightning (lightning)",
         ),
         (
             {"loras": {"lightning": 1.0}, "scheduler": "Euler Karras"},
             {},
-            "assets.0.scheduler: came Euler Karras, which sets use_karras_sigmas; "
+            "assets.0.scheduler: got Euler Karras, which sets use_karras_sigmas; "
             "the plain spacing for lightning (lightning)",
         ),
         (
             {"loras": {"lightning": 1.0, "hyper": 0.5}},
             {},
-            "assets.0.loras: came hyper (hyper) and lightning (lightning) for one image; "
+            "assets.0.loras: got hyper (hyper) and lightning (lightning) for one image; "
             "the weights of one few-step family",
         ),
         (
             {"model": "old", "prompt_2": "x"},
             {},
-            "assets.0.prompt_2: came prompt_2 for old, which is SD 1.5; `prompt` alone: it has one text encoder",
+            "assets.0.prompt_2: got prompt_2 for old, which is SD 1.5; `prompt` alone: it has one text encoder",
         ),
         (
             {"model": "old", "refiner": {"model": "refiner"}},
             {},
-            "assets.0.refiner.model: came a refiner for old, which is SD 1.5; no refiner: only SDXL has one",
+            "assets.0.refiner.model: got a refiner for old, which is SD 1.5; no refiner: only SDXL has one",
         ),
         (
             {"refiner": {"model": "turbo"}},
             {},
-            "assets.0.refiner.model: came 'turbo', which is SDXL; a catalogue entry with `architecture: sdxl-refiner`",
+            "assets.0.refiner.model: got 'turbo', which is SDXL; a catalogue entry with `architecture: sdxl-refiner`",
         ),
         (
             {"model": "refiner"},
             {},
-            "assets.0.model.0: came 'refiner', which is a refiner; a checkpoint; a refiner goes under `refiner`",
+            "assets.0.model.0: got 'refiner', which is a refiner; a checkpoint; a refiner goes under `refiner`",
         ),
         (
             {"loras": {"old/look": 1.0}},
             {},
-            "assets.0.loras.old/look: came 'old/look', made for SD 1.5, with hero, which is SDXL; one made for SDXL",
+            "assets.0.loras.old/look: got 'old/look', made for SD 1.5, with hero, which is SDXL; one made for SDXL",
         ),
         (
             {"embeddings": "old/word", "prompt": "a word"},
             {},
-            "assets.0.embeddings.0: came 'old/word', made for SD 1.5, with hero, which is SDXL; one made for SDXL",
+            "assets.0.embeddings.0: got 'old/word', made for SD 1.5, with hero, which is SDXL; one made for SDXL",
         ),
         (
             {"model": "old"},
             {"vae": "fat"},
-            "vae: came 'fat', made for SDXL, with old, which is SD 1.5; one made for SD 1.5",
+            "vae: got 'fat', made for SDXL, with old, which is SD 1.5; one made for SD 1.5",
         ),
         (
             {"model": "old", "embeddings": "old/word"},
             {},
-            "assets.0.embeddings.0: came the embedding 'old/word', whose word 'word' stands in no prompt; "
+            "assets.0.embeddings.0: got the embedding 'old/word', whose word 'word' stands in no prompt; "
             "'word' in a prompt, or no embedding",
         ),
         (
             {"refiner": {"model": "refiner"}, "hires": {"first_size": 64}, "size": 128},
             {},
-            "assets.0.refiner: came a refiner beside hires; one of them: hires draws over the finished picture",
+            "assets.0.refiner: got a refiner beside hires; one of them: hires draws over the finished picture",
         ),
         (
             {"refiner": {"model": "refiner"}, "guidance_end": 0.6},
             {},
-            "assets.0.refiner: came a refiner beside guidance_end 0.6, which counts steps that the two models share; "
+            "assets.0.refiner: got a refiner beside guidance_end 0.6, which counts steps that the two models share; "
             "a refiner or guidance_end, not both",
         ),
         (
             {"pag_applied_layers": ["mid"]},
             {},
-            "assets.0.pag_applied_layers: came layers for PAG without a pag_scale; a pag_scale above 0, such as 3.0",
+            "assets.0.pag_applied_layers: got layers for PAG without a pag_scale; a pag_scale above 0, such as 3.0",
         ),
     ],
 )
@@ -230,9 +230,9 @@ def test_a_refiner_reaches_finals_only(tmp_path: Path) -> None:
 
 def test_the_catalogue_refuses_families_that_make_no_sense(tmp_path: Path) -> None:
     for fields, said in (
-        ({"kind": "vae", "few_step": "lcm"}, "few_step came for a vae"),
-        ({"kind": "lora", "steps": [4]}, "steps came without few_step"),
-        ({"kind": "lora", "few_step": "lightning", "steps": [1]}, "came steps 1; lightning has 2 to 8"),
+        ({"kind": "vae", "few_step": "lcm"}, "got few_step for a vae"),
+        ({"kind": "lora", "steps": [4]}, "got steps without few_step"),
+        ({"kind": "lora", "few_step": "lightning", "steps": [1]}, "got steps 1; lightning has 2 to 8"),
     ):
         with pytest.raises(SettingsError, match=said):
             catalogue(tmp_path, bad=fields)

@@ -188,18 +188,18 @@ def test_text_is_only_text() -> None:
 @pytest.mark.parametrize(
     ("limits", "text", "said"),
     [
-        (Limits(manifest_bytes=10), HEAD, "1:1: manifest: came 20 bytes; at most 10 bytes"),
-        (Limits(nodes=5), HEAD + "note: x\n", "3:1: note: came more than 5 values; at most 5"),
-        (Limits(depth=2), HEAD + "styles: {a: {prompt: {x: 1}}}\n", "came more than 2 levels; at most 2"),
+        (Limits(manifest_bytes=10), HEAD, "1:1: manifest: got 20 bytes; expected at most 10 bytes"),
+        (Limits(nodes=5), HEAD + "note: x\n", "3:1: note: got more than 5 values; expected at most 5"),
+        (Limits(depth=2), HEAD + "styles: {a: {prompt: {x: 1}}}\n", "got more than 2 levels; expected at most 2"),
         (
             Limits(images=3),
             HEAD + "assets: [{name: A, prompt: x, seeds: 4}]\n",
-            "came 4 images; at most 3 in a manifest",
+            "got 4 images; expected at most 3 in a manifest",
         ),
         (
             Limits(image_side=64),
             HEAD + "assets: [{name: A, prompt: x, size: 128}]\n",
-            "came 128x128; sides of at most 64 px",
+            "got 128x128; expected sides of at most 64 px",
         ),
     ],
 )
@@ -238,7 +238,7 @@ def test_a_wrong_cell_is_told_by_row_and_column() -> None:
         read_manifest(
             b"project: P\nmodel: m\nassets: rows.csv\n", "folder/m.yaml", LIMITS, beside=lambda _: rows.encode()
         )
-    assert str(caught.value).startswith("folder/rows.csv:4:3: cell C4: assets[1].seeds: came 'many'; ")
+    assert str(caught.value).startswith("folder/rows.csv:4:3: cell C4: assets[1].seeds: got 'many'; expected ")
 
 
 def test_no_number_is_silently_changed() -> None:

@@ -53,7 +53,7 @@ def test_words_without_placeholders_are_those_of_every_variant_and_a_dollar_is_w
             "",
             "$maker in the prompt as well",
         ),
-        (SIGN, "brand: {forbidden_words: [Open]}\n", "came 'OPEN 24 h, Sign', and forbidden_words has 'Open'"),
+        (SIGN, "brand: {forbidden_words: [Open]}\n", "got 'OPEN 24 h, Sign', and forbidden_words has 'Open'"),
         (SIGN, 'brand: {palette: ["#ffffff"], forbidden_colours: ["#FFFFFF"]}\n', "palette has as well"),
     ],
 )

@@ -130,7 +130,7 @@ def test_postgresql_18_takes_the_same_schema() -> None:
 
 def test_a_url_that_is_neither_is_refused() -> None:
     for url, said in (
-        ("mysql://host/db", "mysql came; allowed is sqlite or postgresql"),
+        ("mysql://host/db", "got mysql; expected sqlite or postgresql"),
         ("nonsense", "no SQLAlchemy URL"),
         ("sqlite://", "name a file"),
     ):

@@ -136,7 +136,7 @@ def test_settings_name_the_store(tmp_path: Path) -> None:
     assert isinstance(store, FolderStore) and store.root == (tmp_path / "objects").resolve()
     assert store.url("images/a.png") == str((tmp_path / "objects/images/a.png").resolve())
     for place in ("gs://bucket", "s3://"):
-        with pytest.raises(SettingsError, match="allowed is s3://bucket/prefix"):
+        with pytest.raises(SettingsError, match="expected s3://bucket/prefix"):
             open_store(Settings(object_store=place))
 
 

@@ -141,7 +141,7 @@ def test_a_delivery_that_contradicts_another_is_refused(ledger: Ledger) -> None:
     for each in (spec, other):
         ledger.decide(a_choice(each), reviewer="ann")
     ledger.deliver(a_delivery(ledger, spec))
-    with pytest.raises(LedgerError, match=r"was delivered as T_Red.png; T_Rosso.png came"):
+    with pytest.raises(LedgerError, match=r"was delivered as T_Red.png; got T_Rosso.png"):
         ledger.deliver(a_delivery(ledger, spec, "T_Rosso.png"))
     with pytest.raises(LedgerError, match=r"T_Red.png is .*'s name in potions already"):
         ledger.deliver(a_delivery(ledger, other))

@@ -247,7 +247,9 @@ def test_previews_keep_the_shape_and_are_never_enlarged() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@pytest.mark.parametrize(("side", "said"), [(13_000, "13000x13000 pixels came"), (60_000, "3600000000 pixels")])
+@pytest.mark.parametrize(
+    ("side", "said"), [(13_000, "13000x13000 pixels; expected at most"), (60_000, "3600000000 pixels")]
+)
 def test_a_bomb_is_refused_before_it_is_decoded(side: int, said: str) -> None:
     """Its rows are missing, so that decoding it at all would complain of those instead."""
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
@@ -262,10 +264,10 @@ def test_a_bomb_is_refused_before_it_is_decoded(side: int, said: str) -> None:
 @pytest.mark.parametrize("image_format", FORMATS)
 def test_pixels_and_bytes_are_held_against_the_limits(image_format: ImageFormat) -> None:
     data = encode(noise(100, 130), spec(), image_format=image_format).data
-    with pytest.raises(InputError, match="130x100 pixels came; allowed are 12999"):
+    with pytest.raises(InputError, match="130x100 pixels; expected at most 12999"):
         decode(data, limits=Limits(source_pixels=12_999))
     assert decode(data, limits=Limits(source_pixels=13_000)).shape == (100, 130, 3)
-    with pytest.raises(InputError, match=f"{len(data)} bytes came"):
+    with pytest.raises(InputError, match=f"{len(data)} bytes; expected at most"):
         decode(data, limits=Limits(source_bytes=len(data) - 1))
 
 
@@ -275,7 +277,7 @@ def test_a_jpeg_xls_size_is_read_from_its_header(size: tuple[int, int]) -> None:
 
     width, height = size
     stream = bytes(imagecodecs.jpegxl_encode(np.zeros((height, width, 3), np.uint8), lossless=True, effort=1))
-    with pytest.raises(InputError, match=f"{width}x{height} pixels came"):
+    with pytest.raises(InputError, match=f"{width}x{height} pixels; expected at most"):
         decode(stream, limits=Limits(source_pixels=1))
     assert decode(stream, limits=LIMITS).shape == (height, width, 3)
 
@@ -327,5 +329,5 @@ def test_without_imagecodecs_png_still_works_and_jxl_says_what_is_missing(monkey
 
 
 def test_pixels_of_another_kind_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"float32 \[4, 4, 3\]; allowed is uint8"):
+    with pytest.raises(ValueError, match=r"float32 \[4, 4, 3\]; expected uint8"):
         encode(np.zeros((4, 4, 3), np.float32), spec(), image_format="png")

@@ -25,9 +25,9 @@ def test_aliases_that_the_catalogue_lacks_are_told_in_their_places(tmp_path: Pat
     with pytest.raises(ManifestError) as wrong:
         check_manifest(GUIDES, Settings(home=tmp_path))
     for said in (
-        "assets[0].controls[0].model: came the controlnet 'untrained/union'",
-        "assets[1].references[0].model: came the ip_adapter 'untrained/look'",
-        "assets[2].hires.upscaler: came the upscaler 'untrained/enlarger'",
+        "assets[0].controls[0].model: got the controlnet 'untrained/union'",
+        "assets[1].references[0].model: got the ip_adapter 'untrained/look'",
+        "assets[2].hires.upscaler: got the upscaler 'untrained/enlarger'",
     ):
         assert said in str(wrong.value)
 

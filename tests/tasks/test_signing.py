@@ -184,7 +184,7 @@ def test_sidecars_keep_to_it_too(local_stack: Stack, signing: Signing, detail: s
 def test_an_authority_is_never_replaced_and_half_a_pair_is_refused(home: Path) -> None:
     with pytest.raises(InputError, match="has a certificate already"):
         make_authority(home, studio="Other")
-    with pytest.raises(SettingsError, match="one came without the other"):
+    with pytest.raises(SettingsError, match="got one without the other"):
         open_signer(certificate=home / "provenance" / "certificate.pem", key=None, home=home)
     assert (home / "provenance" / "key.pem").stat().st_mode & 0o077 == 0
     assert open_signer(certificate=None, key=None, home=home / "nowhere") is None

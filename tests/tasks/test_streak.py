@@ -28,5 +28,5 @@ def test_success_or_another_error_between_begins_anew() -> None:
 
 def test_a_library_s_error_is_its_own_cause() -> None:
     assert find_cause(RenderError("ValueError: no such sampler")) == "ValueError"
-    assert find_cause(RenderError("crate: 7x7 came; sides must be multiples of 8")) == "RenderError"
+    assert find_cause(RenderError("crate: got 7x7; expected sides that are multiples of 8")) == "RenderError"
     assert find_cause(NotFinite("ValueError: x")) == "NotFinite"

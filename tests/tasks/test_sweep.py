@@ -42,7 +42,7 @@ def test_axes_are_read_and_mistakes_named() -> None:
     }  # fmt: skip
     for wrong, said in [
         ("seed=1", "with one of scheduler"),
-        ("num_inference_steps=many", "num_inference_steps: 'many' came"),
+        ("num_inference_steps=many", "num_inference_steps: got 'many'"),
         ("scheduler=Eulr", "no scheduler is called 'Eulr'; close to it: Euler"),
     ]:
         with pytest.raises(InputError, match=said):
