@@ -1,7 +1,7 @@
 """T2I-Adapters: conditions as features that the UNet's encoder adds to its own; computed once a call, not every step.
 
 A hook on the real UNet hands them in, so that every pipeline can do what diffusers' has one pipeline for, beside
-ControlNets too. An adapter whose scale is 0, before its start or after its end, is not there. arXiv 2302.08453.
+ControlNets too. An adapter is skipped where its scale is 0, before its start and after its end. arXiv 2302.08453.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def use_attention(kernel: str) -> Iterator[None]:
 def measure_backends(
     device: torch.device, dtype: torch.dtype, *, rows: int = 4, shape: tuple[int, int, int], repeats: int = 10
 ) -> dict[str, float]:
-    """Kernel -> milliseconds of one self-attention, the fastest of `repeats`; those that cannot run are not there."""
+    """Kernel -> milliseconds of one self-attention, the fastest of `repeats`; those that cannot run are left out."""
     heads, tokens, width = shape
     q, k, v = (torch.randn(rows, heads, tokens, width, device=device, dtype=dtype) for _ in range(3))
     found = {}

@@ -1,7 +1,7 @@
 """Several ControlNets as one, in diffusers' pipelines: what need not be computed is not, unions included.
 
 A union (ControlNetUnionModel) knows several conditions; those that are given to the same union go into one forward,
-as in diffusers' own union pipeline. A condition whose scale is 0, before its start or after its end, is not there.
+as in diffusers' own union pipeline. A condition is skipped where its scale is 0, before its start and after its end.
 """
 
 from __future__ import annotations

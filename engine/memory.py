@@ -133,7 +133,7 @@ def choose_policy(
 
 _SAID = {
     Placement.RESIDENT: "everything stays on the device",
-    Placement.BY_PART: "all at once would need {needs}: parts that are not at work wait in the host's memory",
+    Placement.BY_PART: "all at once would need {needs}: idle parts are offloaded to the host's memory",
     Placement.STREAMED: "all at once would need {needs}: UNet and ControlNets come layer by layer from the host's "
     "memory, which is several times slower",
 }

@@ -1,4 +1,4 @@
-"""Weights that are not at work leave the device, where engine/memory.py has decided so.
+"""Idle weights are offloaded from the device, where engine/memory.py has decided so.
 
 By hooks of accelerate (`cpu_offload_with_hook`) and diffusers (group offloading, leaf by leaf, with a second stream),
 as its pipelines' own `enable_model_cpu_offload` and `enable_group_offload` do; set on the parts, because many pipelines

@@ -63,7 +63,7 @@ class Sources:
         device: torch.device,
         policy: Policy = UNLIMITED,
     ) -> Tensor:
-        """[1, 4, h, w], drawn from the encoder's distribution with the row's own generator, scaled for the UNet."""
+        """[1, 4, h, w], drawn from the encoder's distribution with a per-sample generator, scaled for the UNet."""
         if key not in self._known:
             dtype = vae.dtype
             if vae.config.force_upcast:

@@ -1,6 +1,6 @@
 """Samplers by diffusers' class names and by the names that other tools use for the same thing.
 
-Only schedulers whose every random draw comes from a row's own generator are here, since a row must not depend on its
+Only schedulers whose every random draw comes from a per-sample generator are here, since a row must not depend on its
 batch. That leaves out `DPMSolverSDEScheduler`, whose Brownian tree is seeded once for the whole batch; and the EDM,
 cosine and flow-matching ones, which walk along other noise than SDXL's checkpoints were trained on.
 

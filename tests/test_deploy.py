@@ -10,6 +10,7 @@ from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 from typer.main import get_command
@@ -61,6 +62,37 @@ def test_the_compose_file() -> None:
             assert "127.0.0.1" in port, f"{name} would be open to the network"
     assert services["prefect"]["environment"]["PREFECT_SERVER_API_AUTH_STRING"].startswith("${PREFECT_AUTH")
     json.loads((DEPLOY / "s3.json.example").read_text())
+
+
+def test_the_kubernetes_objects() -> None:
+    folder = DEPLOY / "kubernetes"
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    objects = [one for file in kustomization["resources"] for one in yaml.safe_load_all((folder / file).read_text())]
+    for one in objects:
+        kubernetes_validate.validate(one, kubernetes_validate.latest_version(), strict=True)
+    deployments = {one["metadata"]["name"]: one["spec"] for one in objects if one["kind"] == "Deployment"}
+    assert deployments.keys() == {"prefect", "review", "metrics", "night", "gpu"}
+    # 1. Everything refers to what is there.
+    for name, spec in deployments.items():
+        pod, (container,) = spec["template"]["spec"], spec["template"]["spec"]["containers"]
+        assert spec["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
+        assert container["image"] in {image["name"] for image in kustomization["images"]}
+        assert {mount["name"] for mount in container.get("volumeMounts", [])} == {
+            v["name"] for v in pod.get("volumes", [])
+        }
+        assert name == "prefect" or is_command(container["args"]), name
+        assert pod["securityContext"]["runAsNonRoot"] and pod["securityContext"]["runAsUser"] == 10001
+    assert "--uid 10001" in (DEPLOY / "Containerfile").read_text()
+    for service in (one for one in objects if one["kind"] == "Service"):
+        (app,) = service["spec"]["selector"].values()
+        ports = deployments[app]["template"]["spec"]["containers"][0]["ports"]
+        assert service["spec"]["ports"][0]["targetPort"] in {port["name"] for port in ports}
+    # 2. Settings are known, and what is secret is in no file of the checkout.
+    (config,) = kustomization["configMapGenerator"]
+    given = [line.partition("=")[0] for line in (folder / "studio.env.example").read_text().splitlines()]
+    assert unknown_variables([*(line.partition("=")[0] for line in config["literals"]), *given]) == []
+    assert kustomization["secretGenerator"] == [{"name": "studio", "envs": ["studio.env"]}]
+    assert "deploy/kubernetes/studio.env" in (ROOT / ".gitignore").read_text().splitlines()
 
 
 def test_the_container_file() -> None:

@@ -80,7 +80,7 @@ def find_obstacles(
 def fits_device(settings: Settings, catalogue: ModelFiles) -> list[str]:
     """Lines to print: the device, its levers, and each checkpoint's way into its memory, with and without a ControlNet.
 
-    Imports torch. A model that is not there is said to be so; the rest is told all the same.
+    Imports torch. A missing model is named; the rest is told all the same.
     """
     from engine.diffuse import Engine
     from engine.runtime_options import RuntimeOptions

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import task_run
 
-from schemas.errors import ModelChanged
+from schemas.errors import LedgerError, ModelChanged
 from schemas.spec import ImageSpec
 from storage.failpoint import failpoint
 from tasks.parts import Parts
@@ -156,7 +157,18 @@ def spent_so_far(parts: Parts, *, night: int) -> Budget:
 _shift: ContextVar[ShiftAtWork] = ContextVar("shift")
 
 
-@task(name="render", cache_policy=NO_CACHE, persist_result=False)
+def _name_batch() -> str:
+    """What Prefect shows of a task run: `Potion, 4 images`."""
+    digests = task_run.parameters["digests"]
+    try:
+        assets = sorted({spec.asset for spec in _shift.get().parts.ledger.specs(digests).values()})
+    except LedgerError:  # a name must not end a batch that could still be made
+        assets = []
+    shown = ", ".join(assets[:3]) + (f" and {len(assets) - 3} more" if len(assets) > 3 else "")
+    return f"{shown or 'render'}, {len(digests)} {'image' if len(digests) == 1 else 'images'}"
+
+
+@task(name="render", task_run_name=_name_batch, cache_policy=NO_CACHE, persist_result=False)
 def render_batch(digests: list[str], following: list[str]) -> int:
     """One batch of the shift at work. Returns how many images the device was asked for."""
     return _shift.get().make(digests, following)

@@ -63,6 +63,7 @@ def test_a_night_on_a_server(studio_stack: Stack, tmp_path: Path) -> None:
         runs = {r["id"]: r for r in server.ask("flow_runs") if r["start_time"]}
         assert {image.flow_run for image in images} == runs.keys() - {night.flow_run}
         assert all(set(r["parameters"]) <= {"by", "windowed", "night", "shift", "until"} for r in runs.values())
+        assert [r["name"] for r in server.ask("task_runs") if "image" in r["name"]] == ["Potion, 2 images"] * 2
         artifacts = {a["key"]: a for a in server.ask("artifacts") if a["key"]}
         assert artifacts["morning-report"]["data"].startswith("# Night 1: complete")
         assert artifacts["shift"]["data"] == 100.0
