@@ -12,6 +12,7 @@ from prefect.runtime import flow_run
 
 from schemas.errors import DeviceLost, LedgerError, LedgerUnavailable, StoreUnavailable
 from schemas.logs import about
+from schemas.names import count_noun
 from tasks.parts import Parts, get_parts
 from tasks.retry import retry
 from tasks.shift.failure_breaker import ShiftStopped
@@ -62,7 +63,7 @@ def render(shift: str, night: int, until: datetime | None = None) -> dict[str, A
 
 def _make(parts: Parts, work: Shift, at_work: ShiftAtWork, *, night: int, until: datetime | None) -> str:
     """The shift's outcome: complete, window closed, budget spent."""
-    progress = Progress(parts, work.images, description=f"night {night}, {work.images} images")
+    progress = Progress(parts, work.images, description=f"night {night}, {count_noun(work.images, 'image')}")
     with progress, at_work():
         for batch, following in zip(work.batches, [*work.batches[1:], ()], strict=True):
             if until is not None and datetime.now(UTC) >= until:

@@ -54,11 +54,6 @@ def show_figure(label: str, value: object, *, help: str | None = None) -> None:
     st.metric(label, str(value), help=help, width="content")
 
 
-def count_noun(number: int, noun: str) -> str:
-    """1 image, 2,000 images."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def format_age(when: datetime | None) -> str:
     """Short words for a time in the past."""
     if when is None:

@@ -33,3 +33,8 @@ class OneOf:
 
     def __str__(self) -> str:
         return self.before + suggest_names(self.name, self.names)
+
+
+def count_noun(number: int, noun: str) -> str:
+    """1 image, 2,000 images."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

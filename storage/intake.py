@@ -163,7 +163,9 @@ def inspect_picture(path: Path, settings: Settings, catalogue: Catalogue) -> Ins
     try:
         data = Folder(path.parent).read(path.name, settings.limits.manifest_bytes)
     except InputError as wrong:
-        raise InputError(f"{path}: {wrong}; a manifest of at most {settings.limits.manifest_bytes} bytes") from None
+        raise InputError(
+            f"{path}: {wrong}; expected a manifest of at most {settings.limits.manifest_bytes} bytes"
+        ) from None
     return inspect_pictures(data, str(path), Folder(path.parent), settings, catalogue)
 
 

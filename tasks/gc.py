@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from schemas.errors import LedgerError, ObjectMissing
+from schemas.names import count_noun
 from schemas.settings import Limits, Retention
 from storage.failpoint import failpoint
 from storage.ledger import Ledger
@@ -174,7 +175,7 @@ class GarbageCollection:
             if self.remove:
                 self.ledger.forget_conditions(users)
                 self._release(index, key)
-            yield Removal("condition", key, size, f"of {len(users)} images" if users else "of no image")
+            yield Removal("condition", key, size, f"of {count_noun(len(users), 'image')}" if users else "of no image")
 
     def _unreferenced(self, index: sqlite3.Connection) -> Iterator[Removal]:
         old = self._before(self.retention.unreferenced_days).timestamp()

@@ -13,6 +13,7 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from schemas.names import count_noun
 from storage.failpoint import failpoint
 from storage.ledger.jobs import SetAside, Waiting
 from storage.ledger.nights import NightSummary
@@ -113,8 +114,9 @@ def announce_report(
         facts |= {"outcome": morning.outcome, "planned": morning.planned, **add_totals(summary)}
         failed = sum(cause.failures for cause in summary.failures)
         text = (
-            f"Night {morning.night}: {morning.outcome}. {summary.made} images made, {summary.flagged} flagged, "
-            f"{failed} failures, {summary.waiting} waiting, {summary.set_aside} set aside."
+            f"Night {morning.night}: {morning.outcome}. {count_noun(summary.made, 'image')} made, "
+            f"{summary.flagged} flagged, {count_noun(failed, 'failure')}, "
+            f"{summary.waiting} waiting, {summary.set_aside} set aside."
         )
     settings = parts.settings
     notify(settings.webhook_url, shape=settings.webhook_shape, event=event, facts=facts, text=text)
@@ -181,7 +183,7 @@ def to_markdown(
     lines += _list("Not made again", morning.refused)
     lines += _list("Trouble", morning.problems)
     lines += _list("Recovered from", morning.recovered)
-    lines += _list("Notes", [f"{note} ({count} images)" for note, count in morning.notes.items()])
+    lines += _list("Notes", [f"{note} ({count_noun(count, 'image')})" for note, count in morning.notes.items()])
     if summary.by_asset:
         lines += [f"## {ASSETS_TABLE}", ""]
         lines += _table(
@@ -199,7 +201,9 @@ def _waiting(waiting: Iterable[Waiting], reasons: Mapping[str, str], otherwise: 
     for reason, assets in by_reason.items():
         rest = sum(count for _, count in assets.most_common()[NAMED:])
         names = [f"{name} ({count})" for name, count in assets.most_common(NAMED)]
-        lines.append(f"{reason}: {', '.join(names)}" + (f", and {rest} images of other assets" if rest else ""))
+        lines.append(
+            f"{reason}: {', '.join(names)}" + (f", and {count_noun(rest, 'image')} of other assets" if rest else "")
+        )
     return _list("Waiting", lines)
 
 

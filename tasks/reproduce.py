@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import InputError
+from schemas.names import count_noun
 from schemas.settings import Settings
 from storage.ledger import Ledger
 from storage.ledger.images import ImageDetails
@@ -55,8 +56,10 @@ def find_image(ledger: Ledger, start: str) -> ImageDetails:
     """The image whose digest begins so. Raises InputError when none or several do."""
     found = ledger.matching(start) if len(start) >= 6 else []
     if len(found) != 1:
-        came = f"{len(found)} images' digests begin with {start!r}" if len(start) >= 6 else f"{start!r} came"
-        raise InputError(f"{came}; give one image's digest, or at least 6 letters of it")
+        raise InputError(
+            f"got {start!r}, with which {count_noun(len(found), 'digest')} of images begin; "
+            "expected one image's digest, or at least 6 letters of it"
+        )
     return ledger.picture(found[0])
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schemas.names import count_noun
+
 if TYPE_CHECKING:
     from schemas.settings import Settings
 
@@ -46,7 +48,7 @@ def repin(alias: Alias, as_json: Json = False) -> None:
     was = f"; it was {before[:12]}" if before and before != digest else ""
     print(f"{alias} is pinned to {digest[:12]}{was}")
     if waiting:
-        print(f"{waiting} images wait that are planned with other weights of it: submit their manifests again")
+        print(f"{count_noun(waiting, 'image')} planned with other weights of it wait: submit their manifests again")
 
 
 def try_model(

@@ -11,6 +11,7 @@ from typing import Any
 from flows.commands.tables import print_json
 from flows.schedule import schedule_line
 from schemas.errors import InputError, LedgerError, LedgerUnavailable
+from schemas.names import count_noun
 from schemas.settings import Settings
 from tasks.parts import Parts
 from tasks.planning.retake import list_unanswered
@@ -25,8 +26,9 @@ def print_night(result: dict[str, Any] | None, settings: Settings) -> int:
         print(*result["trouble"], sep="\n")
         return 0
     print(
-        f"night {result['night']}: {result['outcome']}; {result['made']} images made, {result['flagged']} flagged, "
-        f"{result['failed']} failures, {result['waiting']} waiting, {result['set_aside']} set aside, "
+        f"night {result['night']}: {result['outcome']}; {count_noun(result['made'], 'image')} made, "
+        f"{result['flagged']} flagged, "
+        f"{count_noun(result['failed'], 'failure')}, {result['waiting']} waiting, {result['set_aside']} set aside, "
         f"{result['gpu_seconds']:.1f} GPU seconds"
     )
     for trouble in result["trouble"]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from schemas.names import count_noun
 
 if TYPE_CHECKING:  # they import SQLAlchemy, which a broken manifest does not need
     from tasks.planning.difference import Difference
@@ -76,7 +79,7 @@ def print_report(report: Report) -> None:
         print("  ".join([*left, *right]).rstrip())
     manifest = report.manifest
     due = f", due {manifest.due}" if manifest.due else ""
-    print(f"\n{manifest.project}: {report.images} images, priority {manifest.priority}{due}")
+    print(f"\n{manifest.project}: {count_noun(report.images, 'image')}, priority {manifest.priority}{due}")
     guessed = any(row.guessed for row in report.rows)
     print(f"cost: {format_money(report, report.gpu_seconds, guessed)} at {report.price:g} {report.currency} a GPU-hour")
     for warning in report.warnings:
@@ -95,7 +98,7 @@ def print_shown(report: Report) -> None:
             format_duration(shown.gpu_seconds, shown.guessed),
             format_money(report, shown.gpu_seconds, shown.guessed),
         )
-        print(f"\n{shown.asset}: {shown.kind}, {shown.images} images{exist}, {time}, {cost}")
+        print(f"\n{shown.asset}: {shown.kind}, {count_noun(shown.images, 'image')}{exist}, {time}, {cost}")
         lines = [("first file", shown.file_name, "")]
         for name, text in (("prompt", shown.prompt), ("negative_prompt", shown.negative_prompt)):
             if text:
@@ -147,10 +150,11 @@ def print_difference(difference: Difference) -> None:
             print(f"  as {asset.formerly} was; the asset's name is part of what fixes an image, so all are made anew")
         for change in asset.changes:
             print(f"  {change.field}: {change.old} -> {change.new} ({change.images})")
-        for old, new in asset.renamed[:3]:
-            print(f"  renamed: {old} -> {new}")
-        if len(asset.renamed) > 3:
-            print(f"  renamed: and {len(asset.renamed) - 3} more")
+        names_changed = Counter(asset.renamed)
+        for (old, new), count in names_changed.most_common(3):
+            print(f"  renamed: {old} -> {new} ({count})")
+        if len(names_changed) > 3:
+            print(f"  renamed: and {len(names_changed) - 3} more")
         for sentence in asset.terms:
             print(f"  {sentence}")
 

@@ -11,6 +11,7 @@ from review_app.addresses import BOUND, warn_unknown
 from review_app.appearance import escape_markdown
 from review_app.insight import ASPECTS, compute_foresight, compute_kappa, compute_paces, compute_rates, list_suggestions
 from review_app.resources import open_resources
+from schemas.names import count_noun
 from schemas.review import Verdict
 from storage.ledger import Judged
 
@@ -120,7 +121,9 @@ def show_reviewers(judged: list[Judged], pairs: list[tuple[Verdict, Verdict]]) -
     )
     agreement = compute_kappa(pairs)
     if agreement is not None:
-        st.metric("Agreement of two reviewers (Cohen's kappa)", f"{agreement:.2f}", help=f"{len(pairs)} images")
+        st.metric(
+            "Agreement of two reviewers (Cohen's kappa)", f"{agreement:.2f}", help=count_noun(len(pairs), "image")
+        )
 
 
 main()

@@ -12,13 +12,14 @@ from typing import Any
 
 import streamlit as st
 
-from review_app.appearance import count_noun, escape_markdown, format_age, show_figure, show_figures
+from review_app.appearance import escape_markdown, format_age, show_figure, show_figures
 from review_app.auth import current_user
 from review_app.earlier_orders import list_order_changes
 from review_app.resources import open_resources
 from schemas.errors import InputError, ManifestError, SettingsError, Warned
 from schemas.manifest import Manifest
 from schemas.matrix import Matrix
+from schemas.names import count_noun
 from storage.intake import Inspection, Upload, compute_submission_digest, ingest, inspect_pictures
 
 EXAMPLE = """\

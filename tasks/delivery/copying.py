@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from schemas.errors import DailiesError, NameCollision, ObjectDamaged, StoreUnavailable
+from schemas.names import count_noun
 from storage.failpoint import failpoint
 from storage.ledger import Ledger
 from storage.objects import Store
@@ -25,7 +26,7 @@ class Copied:
 
     def __str__(self) -> str:
         text = f"{self.written} files copied, {self.unchanged} were there"
-        text += f", {self.withdrawn} images are not approved any more and were left out" if self.withdrawn else ""
+        text += f", {count_noun(self.withdrawn, 'image')} not approved any more left out" if self.withdrawn else ""
         return "\n".join([text, *(f"not copied: {problem}" for problem in self.problems)])
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from engine.model_files import ModelFiles
 from schemas.catalogue import Entry
 from schemas.errors import ModelError, UnfitWeights
+from schemas.names import count_noun
 from schemas.weights.examine import examine_weights
 from schemas.weights.files import read_header_at
 from schemas.weights.fit import find_faults, find_lora_fault
@@ -138,7 +139,9 @@ def _used(ledger: Ledger, alias: str) -> dict[str, Any]:
         said["pin"] = f"{pin.digest} since {pin.pinned_at:%Y-%m-%d}"
     if uses:
         said["last use"] = f"{uses[0].last:%Y-%m-%d %H:%M} UTC, {uses[0].project}"
-        said["used by"] = [f"{use.project}: {use.images} images with {use.digest[:12]}" for use in uses]
+        said["used by"] = [f"{use.project}: {count_noun(use.images, 'image')} with {use.digest[:12]}" for use in uses]
     if waiting := ledger.model_waiting(alias):
-        said["waiting"] = [f"{count} images planned with {digest[:12]}" for digest, count in waiting.items()]
+        said["waiting"] = [
+            f"{count_noun(count, 'image')} planned with {digest[:12]}" for digest, count in waiting.items()
+        ]
     return said

@@ -15,7 +15,7 @@ from engine.model_files import ModelFiles
 from schemas.errors import InputError, ModelMissing, RenderError
 from schemas.manifest import AnyAsset, Manifest
 from schemas.matrix import Combination, Matrix, list_axes
-from schemas.names import suggest_names
+from schemas.names import count_noun, suggest_names
 from schemas.resolved import SAMPLING
 from schemas.settings import Settings
 from schemas.spec import ImageSpec, Tier
@@ -140,7 +140,7 @@ def make_tiles(drafts: Sequence[Draft]) -> Group:
     found = []
     for draft in drafts:
         spec, made = draft.spec, draft.made
-        images = f"of {draft.images} images" if draft.images > 1 else "of 1 image"
+        images = f"of {count_noun(draft.images, 'image')}"
         about = f"draft {images}, {spec.width}x{spec.height}, {spec.num_inference_steps} steps, seed {spec.seed}"
         picture = None if made.pixels is None else Image.fromarray(made.pixels)
         found.append(Tile(picture, spec.asset, (about, spec.prompt), str(made.error or "")))

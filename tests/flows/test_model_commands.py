@@ -103,5 +103,5 @@ def test_a_pin_is_held_until_somebody_repins(stack: Stack, tmp_path: Path, monke
     ref = LoraRef(alias="hero", digest=first)
     planned(stack.ledger, [a_spec(seed, loras=(ref,)) for seed in range(3)])
     text = said("repin", "hero")
-    assert f"it was {first[:12]}" in text and "3 images wait that are planned with other weights" in text
+    assert f"it was {first[:12]}" in text and "3 images planned with other weights" in text
     assert stack.ledger.pins()["hero"] != first

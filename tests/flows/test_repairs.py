@@ -102,22 +102,22 @@ def test_the_final_of_a_drafted_repair_keeps_its_place() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{name: A, kind: repair, prompt: x, sources: pictures/shape.png}", "a repair without a place; `region`"),
+        ("{name: A, kind: repair, prompt: x, sources: pictures/shape.png}", "a repair without a place; expected `region`"),
         (
             "{name: A, kind: repair, prompt: x, sources: pictures/shape.png, mask: pictures/mask.png, size: 64}",
-            "assets[0].size: got a size for a repair; none: a repair keeps its picture's size",
+            "assets[0].size: got a size for a repair; expected none: a repair keeps its picture's size",
         ),
         (
             "{name: A, kind: repair, prompt: x, sources: pictures/shape.png, mask: pictures/mask.png}",
-            "got 'pictures/mask.png' of 80x96 px for 'pictures/shape.png'; a mask of its size, 96x96",
+            "got 'pictures/mask.png' of 80x96 px for 'pictures/shape.png'; expected a mask of its size, 96x96",
         ),
         (
             "{name: A, kind: repair, prompt: x, sources: pictures/odd.png, region: {x: 0, y: 0, width: 1, height: 1}}",
-            "got 'pictures/odd.png' of 90x64 px; a picture whose sides are multiples of 8",
+            "got 'pictures/odd.png' of 90x64 px; expected a picture whose sides are multiples of 8",
         ),
         (
             "{name: A, kind: repair, recipe: feet, prompt: x, sources: pictures/shape.png, mask: pictures/mask.png}",
-            "assets[0].recipe: got 'feet'; one of: detail, face, hands, replace",
+            "assets[0].recipe: got 'feet'; expected one of: detail, face, hands, replace",
         ),
     ],
 )

@@ -75,5 +75,5 @@ def test_a_difference_is_measured_and_explained(engine: Engine, local_stack: Sta
 def test_a_digest_must_name_one_image(engine: Engine, local_stack: Stack, kept: list[ImageSpec]) -> None:
     with pytest.raises(InputError, match="at least 6 letters"):
         find_image(local_stack.ledger, kept[0].digest[:3])
-    with pytest.raises(InputError, match="0 images' digests begin with 'ffffffffff'"):
+    with pytest.raises(InputError, match="got 'ffffffffff', with which 0 digests of images begin"):
         find_image(local_stack.ledger, "f" * 10)
