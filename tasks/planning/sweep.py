@@ -27,7 +27,7 @@ from schemas.fewstep import FewStep
 from schemas.fields import Size, count_pixels
 from schemas.manifest import Manifest, RenderAsset
 from schemas.resolved import FEW_STEP_FIELDS, Resolved
-from schemas.schedulers import resolve_scheduler
+from schemas.schedulers import SchedulerError, resolve_scheduler
 from schemas.spec import ImageSpec, LoraRef, ModelRef, Tier
 
 if TYPE_CHECKING:
@@ -293,6 +293,8 @@ def _value(name: str, text: str) -> Any:
         if not math.isfinite(value):
             raise ValueError("expected a finite number")
         return value
+    except SchedulerError as wrong:
+        raise InputError(f"--vary {name}: got {text!r}; expected {wrong.allowed}") from None
     except ValueError as wrong:
         raise InputError(f"--vary {name}: got {text!r}; {wrong}") from None
 

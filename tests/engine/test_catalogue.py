@@ -147,7 +147,8 @@ def test_the_shipped_catalogue() -> None:
     assert draft.scheduler == "LCM" and set(draft.loras) == {"studio-tiny/lcm"}
     assert catalogue.controlnet("studio-tiny", "canny", asker="test").alias == "studio-tiny/canny"
     assert catalogue.controlnet("studio-tiny", "depth", asker="test").alias == "studio-tiny/depth"
-    with pytest.raises(ModelMissing, match=r"hero asks for control 'pose'; studio-tiny has a ControlNet for: .*depth"):
+    expected = r"hero asks for control 'pose'; expected one that studio-tiny has a ControlNet for: .*depth"
+    with pytest.raises(ModelMissing, match=expected):
         catalogue.controlnet("studio-tiny", "pose", asker="hero")
 
 

@@ -209,4 +209,4 @@ def test_samplers_draw_from_each_rows_own_generator(engine: Engine, studio: Stud
 
 def test_an_unknown_sampler_says_what_there_is(engine: Engine, studio: Studio) -> None:
     row = studio.render(engine, [studio.spec(0, scheduler="Eulr")])[0]
-    assert row.pixels is None and "no scheduler is called 'Eulr'; close to it: Euler" in str(row.error)
+    assert row.pixels is None and "got the scheduler 'Eulr'; expected a scheduler such as Euler" in str(row.error)

@@ -131,5 +131,5 @@ def test_one_of_another_architecture_says_so_and_fails_alone(
 
 def test_a_file_that_is_no_embedding_is_named_with_what_it_holds(tmp_path: Path) -> None:
     save_file({"lora.up": torch.zeros(2), "lora.down": torch.zeros(2)}, tmp_path / "x.safetensors")
-    with pytest.raises(ModelError, match=r"it holds lora\.down, lora\.up; one of clip_l, text_encoders_0"):
+    with pytest.raises(ModelError, match=r"it holds lora\.down, lora\.up; expected one of clip_l, text_encoders_0"):
         read_inversion(tmp_path / "x.safetensors", token="x", digest="", asker="P/A")

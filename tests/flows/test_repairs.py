@@ -102,7 +102,7 @@ def test_the_final_of_a_drafted_repair_keeps_its_place() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{name: A, kind: repair, prompt: x, sources: pictures/shape.png}", "a repair without a place; expected `region`"),
+        ("{name: A, kind: repair, prompt: x, sources: pictures/shape.png}", "without a place; expected `region`"),
         (
             "{name: A, kind: repair, prompt: x, sources: pictures/shape.png, mask: pictures/mask.png, size: 64}",
             "assets[0].size: got a size for a repair; expected none: a repair keeps its picture's size",

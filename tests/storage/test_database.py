@@ -132,7 +132,7 @@ def test_a_url_that_is_neither_is_refused() -> None:
     for url, said in (
         ("mysql://host/db", "got mysql; expected sqlite or postgresql"),
         ("nonsense", "no SQLAlchemy URL"),
-        ("sqlite://", "name a file"),
+        ("sqlite://", "expected a file"),
     ):
         with pytest.raises(SettingsError, match=said):
             open_database(url)

@@ -28,6 +28,8 @@ from tasks.planning.plan import PlannedModels, expand_manifest
 
 FORMATS: tuple[ImageFormat, ...] = ("png", "webp", "jxl")
 LIMITS = Limits()
+OPENED: list[Image.Image] = []
+"""sd_parsers remembers what it read by `id` of the picture, so none that it saw may make room for another."""
 
 
 def spec(**changes: object) -> ImageSpec:
@@ -105,7 +107,9 @@ def test_any_prompt_survives(prompt: str, image_format: ImageFormat) -> None:
 @pytest.mark.parametrize("asked", [spec(), full_spec()], ids=["plain", "full"])
 def test_an_independent_parser_reads_the_parameters(image_format: ImageFormat, asked: ImageSpec) -> None:
     file = encode(noise(), asked, image_format=image_format)
-    found = ParserManager().parse(Image.open(io.BytesIO(file.data)))
+    opened = Image.open(io.BytesIO(file.data))
+    OPENED.append(opened)
+    found = ParserManager().parse(opened)
     assert found is not None and found.generator.name == "AUTOMATIC1111"
     (sampler,) = found.samplers
     lora = " <lora:studio-tiny/style:0.8>" if asked.loras else ""

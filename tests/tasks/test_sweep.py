@@ -43,7 +43,7 @@ def test_axes_are_read_and_mistakes_named() -> None:
     for wrong, said in [
         ("seed=1", "with one of scheduler"),
         ("num_inference_steps=many", "num_inference_steps: got 'many'"),
-        ("scheduler=Eulr", "no scheduler is called 'Eulr'; close to it: Euler"),
+        ("scheduler=Eulr", "--vary scheduler: got 'Eulr'; expected a scheduler such as Euler"),
     ]:
         with pytest.raises(InputError, match=said):
             parse_field([wrong])
