@@ -68,9 +68,13 @@ def format_age(when: datetime | None) -> str:
     return when.strftime("%-d %b %Y")
 
 
-def show_picture(url: str, alt: str) -> None:
-    """A picture by its link. `st.image` takes only absolute URLs, and keeps everything else in the server's memory."""
-    st.html(f'<img src="{escape(url)}" alt="{escape(alt)}" style="width: 100%; border-radius: 8px">')
+def show_picture(url: str, alt: str, *, over: str = "") -> None:
+    """A picture by its link. `st.image` takes only absolute URLs, and keeps everything else in the server's memory.
+
+    `over`: HTML to lie over it, as review_app/markings.py makes it.
+    """
+    picture = f'<img src="{escape(url)}" alt="{escape(alt)}" style="width: 100%; display: block; border-radius: 8px">'
+    st.html(f'<div style="position: relative">{picture}{over}</div>')
 
 
 def show_outage(trouble: Exception) -> None:

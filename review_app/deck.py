@@ -124,6 +124,7 @@ def _past(decision: Decision, *, of: str = "") -> dict[str, Any]:
         "reviewer": decision.reviewer,
         "when": format_age(decision.decided_at),
         "reasons": list(decision.reasons),
+        "regions": list(decision.regions),
         "note": decision.note,
         "of": of,
     }

@@ -11,9 +11,10 @@ from review_app.appearance import escape_markdown, format_age
 from review_app.appearance import show_picture as show
 from review_app.auth import current_user, find_role
 from review_app.deck import list_parameters
+from review_app.markings import draw_markings
 from review_app.resources import open_resources
 from schemas.errors import NotAllowed, StaleDecision
-from schemas.review import Choice, Verdict
+from schemas.review import Choice, Drawing, Verdict
 from storage.image_metadata import make_snippet
 from storage.ledger import Frame, ImageDetails
 
@@ -61,10 +62,12 @@ def show_dialog(digest: str) -> None:
     if person is None:
         return
     picture = at.ledger.picture(digest)
-    spec = picture.spec
+    spec, decisions = picture.spec, picture.shown_to(person.blind_to)
+    drawings = [Drawing.model_validate(region) for decision in decisions for region in decision.regions]
     left, right = st.columns([3, 2])
     with left:
-        show(at.links.to(picture.image.preview_key), spec.asset)
+        over = draw_markings(drawings, width=picture.image.width, height=picture.image.height)
+        show(at.links.to(picture.image.preview_key), spec.asset, over=over)
     with right:
         st.subheader(escape_markdown(spec.asset), anchor=False)
         st.caption(escape_markdown(f"{spec.project} · {spec.variant} · {spec.tier} · take {spec.take}"))
@@ -74,7 +77,7 @@ def show_dialog(digest: str) -> None:
             )
         st.text(spec.prompt)
         st.dataframe(list_parameters(spec, picture.image), hide_index=True, column_config={"0": "What", "1": "Value"})
-    for decision in reversed(picture.shown_to(person.blind_to)):
+    for decision in reversed(decisions):
         why = ", ".join([*decision.reasons, *([f"“{decision.note}”"] if decision.note else [])])
         st.text(
             f"{decision.verdict} by {decision.reviewer}, {format_age(decision.decided_at)}{': ' if why else ''}{why}"

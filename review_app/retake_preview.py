@@ -8,10 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from schemas.review import Changes, Region, apply_changes
-from schemas.rules.repairs import to_pixels
+from schemas.review import Changes, Drawing, Shape, apply_changes
 from schemas.spec import ImageSpec
-from storage.intake import read_mask
+from storage.intake import draw_mask
 from storage.ledger.images import ImageDetails
 
 
@@ -23,7 +22,7 @@ def preview_retake(picture: ImageDetails, changes: dict[str, Any], *, retakes_le
     spec = picture.spec
     try:
         wanted = Changes.model_validate(changes)
-        mask = store_mask(wanted.region, spec) if wanted.region is not None else None
+        mask = hash_mask(wanted.region, spec) if wanted.region is not None else None
         child = apply_changes(spec, wanted, picture=picture.image.sha256, mask=mask)
     except ValidationError as wrong:
         said = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}".removeprefix(": ") for one in wrong.errors())
@@ -31,10 +30,9 @@ def preview_retake(picture: ImageDetails, changes: dict[str, Any], *, retakes_le
     return {"will": _in_short(spec, child, wanted, retakes_left), "whole": _every_field(spec, child), "wrong": ""}
 
 
-def store_mask(region: Region, spec: ImageSpec) -> str:
+def hash_mask(region: Drawing, spec: ImageSpec) -> str:
     """SHA-256 of the mask picture that the night draws for this region."""
-    size = {"width": spec.width, "height": spec.height}
-    return hashlib.sha256(read_mask(to_pixels(region, **size), **size)).hexdigest()
+    return hashlib.sha256(draw_mask(region, width=spec.width, height=spec.height)).hexdigest()
 
 
 def _in_short(spec: ImageSpec, child: ImageSpec, changes: Changes, left: int) -> list[tuple[str, str]]:
@@ -42,7 +40,8 @@ def _in_short(spec: ImageSpec, child: ImageSpec, changes: Changes, left: int) ->
     for name, value in changes.model_dump(mode="json", exclude_none=True, exclude={"seed", "keep_seed"}).items():
         if name == "region":
             width, height, x, y = (f"{value[side]:.0%}" for side in ("width", "height", "x", "y"))
-            rows.append(("paints only", f"{width} × {height} at {x}, {y}"))
+            where = "what the brush covers, " if value["shape"] == Shape.BRUSH else ""
+            rows.append(("paints only", f"{where}{width} × {height} at {x}, {y}"))
         else:
             rows.append((name.replace("_", " "), f"{_before(spec, name)} → {_text(value)}"))
     rows += [(name, f"{_text(value)} → none") for name, value in _dropped(spec, child)]

@@ -73,6 +73,41 @@ class Region(Frozen):
     label: str = ""
 
 
+Point = tuple[Fraction, Fraction]
+Stroke = Annotated[tuple[Point, ...], Field(min_length=1, max_length=500)]
+
+
+class Shape(StrEnum):
+    """What a reviewer draws with. Only an arrow marks no area."""
+
+    BOX = "box"
+    BRUSH = "brush"
+    ARROW = "arrow"
+
+
+class Drawing(Region):
+    """A place that a reviewer drew. The box is around all of it.
+
+    A brush has `strokes`, lines of points, `thickness` wide as a fraction of the image's width, with round ends. An
+    arrow has one, from its tail to its head.
+    """
+
+    label: str = Field(default="", max_length=300)
+    shape: Shape = Shape.BOX
+    strokes: tuple[Stroke, ...] = Field(default=(), max_length=100)
+    thickness: Fraction = 0.0
+
+    @model_validator(mode="after")
+    def _check_shape(self) -> Drawing:
+        if self.shape is Shape.BOX and (self.strokes or self.thickness):
+            raise ValueError("a box has no strokes")
+        if self.shape is Shape.BRUSH and not (self.strokes and self.thickness):
+            raise ValueError("a brush has strokes and a thickness")
+        if self.shape is Shape.ARROW and [len(stroke) for stroke in self.strokes] != [2]:
+            raise ValueError("an arrow goes from one point to another")
+        return self
+
+
 class Finding(Frozen):
     """What one check says of one image. `score`: 0 nothing wrong, to 1 surely wrong; `sentence` is for a person."""
 
@@ -102,7 +137,7 @@ class Reason(StrEnum):
 class Changes(Frozen):
     """What a retake alters; a field left out stays as the parent had it. All empty means: a new seed.
 
-    `region` asks for the repair of one place: inpaint inside the box, everything else kept from the parent.
+    `region` asks for the repair of one place: inpaint inside what was drawn, everything else kept from the parent.
     `tier` final on an approved draft promotes it: img2img over the draft, so that seed and composition stay.
     """
 
@@ -118,8 +153,14 @@ class Changes(Frozen):
     """Of every picture that shows the style (IP-Adapter)."""
     seamless: Literal["x", "y", "xy"] | None = None
     keep_colour: bool | None = None
-    region: Region | None = None
+    region: Drawing | None = None
     tier: Tier | None = None
+
+    @model_validator(mode="after")
+    def _repair_an_area(self) -> Changes:
+        if self.region is not None and self.region.shape is Shape.ARROW:
+            raise ValueError("an arrow marks no area to repair; draw a box or use the brush")
+        return self
 
 
 def spell_errors(wrong: ValidationError) -> str:
@@ -146,7 +187,7 @@ class Choice(Frozen):
     verdict: Verdict
     marks: dict[Criterion, Mark] = Field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()
-    regions: tuple[Region, ...] = ()
+    regions: tuple[Drawing, ...] = ()
     note: str = Field(default="", max_length=4000)
     changes: Changes | None = None
     """For `retake`: what to alter. For `approve` of a draft: `Changes(tier=final)` promotes it."""

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from PIL import Image
+from PIL import Image, ImageDraw
 from pydantic_core import PydanticCustomError
 
 from schemas.catalogue import Catalogue
@@ -28,6 +28,7 @@ from schemas.errors import DailiesError, InputError
 from schemas.fields import check_picture_path
 from schemas.manifest import FrozenFile, Manifest, PictureReading, Repair
 from schemas.reading.manifest_file import Reading, examine
+from schemas.review import Drawing, Shape
 from schemas.rules.model_names import find_unknown_models
 from schemas.rules.repairs import MASK, ORIGINAL, Pixels, find_unfit_repairs, name_mask, to_pixels
 from schemas.rules.warnings import find_warnings
@@ -232,6 +233,22 @@ def read_mask(box: Pixels, *, width: int, height: int) -> bytes:
     """White inside (left, top, right, bottom), black outside. The same box, the same bytes."""
     mask = Image.new("L", (width, height), 0)
     mask.paste(255, box)
+    data = io.BytesIO()
+    mask.save(data, "PNG")
+    return data.getvalue()
+
+
+def draw_mask(place: Drawing, *, width: int, height: int) -> bytes:
+    """White where a reviewer's box is, or where the brush went, black elsewhere. The same drawing, the same bytes."""
+    if place.shape is not Shape.BRUSH:
+        return read_mask(to_pixels(place, width=width, height=height), width=width, height=height)
+    mask = Image.new("L", (width, height), 0)
+    pen, radius = ImageDraw.Draw(mask), max(0.5, place.thickness * width / 2)
+    for stroke in place.strokes:
+        points = [(x * width, y * height) for x, y in stroke]
+        pen.line(points, fill=255, width=max(1, round(2 * radius)))
+        for x, y in points:  # round ends and joints
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
     data = io.BytesIO()
     mask.save(data, "PNG")
     return data.getvalue()

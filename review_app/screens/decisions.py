@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -20,7 +21,7 @@ EXPORTED = 200_000
 """Newest decisions that an export holds; the days of the filter reach older ones."""
 FIELDS = (
     "when", "project", "asset", "variant", "verdict", "stands", "reviewer", "reasons", "marks", "note", "seconds",
-    "revision", "image",
+    "revision", "drawings", "image",
 )  # fmt: skip
 
 
@@ -39,6 +40,7 @@ def row_of(one: Any) -> dict[str, Any]:
         "note": decision.note,
         "seconds": decision.seconds,
         "revision": decision.revision,
+        "drawings": json.dumps(decision.regions) if decision.regions else "",
         "image": decision.image,
     }
 
@@ -83,7 +85,7 @@ event = st.dataframe(
     selection_mode="single-row",
     on_select="rerun",
     height=min(560, 38 + 35 * len(rows)),
-    column_order=FIELDS[:-2],
+    column_order=FIELDS[:-3],
     column_config={
         "when": st.column_config.DatetimeColumn("When (UTC)", format="YYYY-MM-DD HH:mm:ss"),
         "stands": st.column_config.CheckboxColumn("Stands", help="The decision that holds now"),

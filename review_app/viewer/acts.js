@@ -33,7 +33,9 @@ function act(view, name, event) {
     off: () => markOff(view),
     inspect: () => toggleInspect(view),
     panes: () => cyclePanes(view),
-    draw: () => toggleDrawing(view),
+    draw: () => cycleTool(view),
+    thinner: () => thicken(view, 0.8),
+    thicker: () => thicken(view, 1.25),
     overlay: () => compare(view, view.look.mode === "overlay" ? "" : "overlay"),
     boxes: () => toggleBoxes(view),
     blink: () => item.beside.length && compare(view, event?.type === "click" && view.look.mode === "blink" ? "" : "blink"),
@@ -107,6 +109,7 @@ function onClick(view, event) {
 }
 
 function onChange(view, event) {
+  if (event.target === view.parts.thickness) return void (view.thickness = Number(event.target.value));
   if (event.target.dataset.look) return onLook(view, event.target);
   const name = event.target.dataset.filter;
   if (!name) return;

@@ -37,11 +37,11 @@ function ask(view, verdict) {
 }
 
 function repairable(view, item) {
-  const mine = draftOf(view.deck, item.id).regions[0];
+  const mine = draftOf(view.deck, item.id).regions.find((region) => region.shape !== "arrow");
   if (mine) return mine;
   const wanted = [...view.asking.reasons];
   const finding = item.findings.find((one) => one.regions.length && wanted.includes(REASON_OF[one.check]));
-  return finding ? { ...finding.regions[0], criterion: finding.check } : null;
+  return finding ? { ...finding.regions[0], criterion: finding.check, label: "" } : null;
 }
 
 /** The proposals of the reasons that were given, in the order in which the panel lists them. */
@@ -126,7 +126,7 @@ function showWays(view, item) {
       const button = make("button", { type: "button", cls: "way", "data-way": way, "aria-pressed": String(asking.way === way), text: label });
       if (way === "region" && !place) {
         button.disabled = true;
-        button.title = "Close this, drag a box on the image, and press T again";
+        button.title = "Close this, mark the place with a box or the brush, and press T again";
       }
       return button;
     }),

@@ -27,15 +27,17 @@ const KEYS = [
   ["j", "channel", "J", "Next channel: red, green, blue, alpha, luminance"],
   ["i", "inspect", "I", "Pixel values under the pointer, and the histogram"],
   ["e", "off", "E", "What is off the manifest's palette"],
-  ["m", "draw", "M", "The next drag draws a region"],
+  ["m", "draw", "M", "Draw with the next drag: a box, a brush, an arrow, none"],
+  ["[", "thinner", "[ ]", "Brush thinner, thicker"],
+  ["]", "thicker", "", ""],
   ["b", "boxes", "B", "Boxes of the findings on or off"],
   ["g", "grid", "G", "Images in hand, side by side"],
   ["l", "link", "L", "Copy a link to this image under this filter"],
   ["h", "help", "H", "This list"],
-  ["", "", "drag", "Marks a region (touch: a long press); it goes with the criterion marked last"],
+  ["", "", "drag", "Marks a place (touch: a long press); it goes with the criterion marked last"],
 ];
 const ACT_OF = Object.fromEntries(KEYS.filter(([key, act]) => key && act).map(([key, act]) => [key, act]));
-const HELD = new Set(["next", "prev", "closer", "farther"]); // may repeat while the key is down
+const HELD = new Set(["next", "prev", "closer", "farther", "thinner", "thicker"]); // may repeat while the key is down
 
 /** 1 to 9 from the digit row or the number pad, whatever the layout puts there (AZERTY has letters); else 0. */
 function digitOf(event) {
@@ -76,7 +78,7 @@ function onKey(view, event) {
     if (event.repeat && !HELD.has(name)) return event.preventDefault();
     act(view, name, event);
   } else if (key === "escape") {
-    setDrawing(view, false);
+    setDrawing(view, "");
     if (view.look.panes) cyclePanes(Object.assign(view, { look: { ...view.look, panes: 4 } }));
     if (view.look.tiles) toggleTiles(view);
     if (view.look.zoom) zoomTo(view, 0);

@@ -129,12 +129,18 @@ function showBeside(view, item) {
 }
 
 function showRegions(view, draft) {
+  const { regions } = view.parts;
+  const writes = regions.contains(view.shadow.activeElement) && view.shadow.activeElement.tagName === "INPUT";
+  if (writes && regions.children.length === draft.regions.length) return;
   const rows = draft.regions.map((region, index) => {
+    const where = region.criterion || "this image";
+    const words = make("input", { type: "text", "data-label": String(index), maxlength: "300", placeholder: "What is wrong here", value: region.label || "" });
+    words.setAttribute("aria-label", `What the ${region.shape || "box"} for ${where} says`);
     const remove = make("button", { type: "button", cls: "quiet small", "data-drop": String(index), text: "Remove" });
-    remove.setAttribute("aria-label", `Remove the region for ${region.criterion || "this image"}`);
-    return make("div", { cls: "region" }, make("span", { text: `Region: ${region.criterion || "here"}` }), remove);
+    remove.setAttribute("aria-label", `Remove the ${region.shape || "box"} for ${where}`);
+    return make("div", { cls: "region" }, make("span", { text: `${capital(region.shape || "box")}: ${region.criterion || "here"}` }), words, remove);
   });
-  view.parts.regions.replaceChildren(...rows);
+  regions.replaceChildren(...rows);
 }
 
 function showHistory(view, item) {

@@ -1,6 +1,7 @@
 // @ts-check
-// Mouse, pen and fingers on the stage. A mouse draws a region, or moves a picture that is larger than its room (Shift
-// draws then). One finger scrolls the page as everywhere; two zoom and move; a long press or the region tool draws.
+// Mouse, pen and fingers on the stage. A mouse draws a box or with the chosen tool, or moves a picture that is larger than
+// its room (Shift draws then). One finger scrolls the page as everywhere; two zoom and move; a long press or the region
+// tool draws.
 
 const LONG_MS = 450;
 const STILL = 10; // CSS px within which a finger that rests counts as resting
@@ -16,7 +17,7 @@ function onPointers(view, on) {
     if (!onScreen(view.deck) || event.button !== 0 || event.pointerType === "touch" || event.target.closest("button")) return;
     const pans = stage.classList.contains("pans") && !event.shiftKey && !view.draws;
     if (!pans && (!mayDraw() || !canvas.contains(event.target))) return;
-    drag = { pans, from: fractionAt(view, event), last: [event.clientX, event.clientY], frame: null };
+    drag = { ...newDrag(view, event), pans, last: [event.clientX, event.clientY] };
     stage.setPointerCapture(event.pointerId);
     event.preventDefault();
     stage.focus({ preventScroll: true });
@@ -52,7 +53,7 @@ function onTouches(view, on, mayDraw) {
   let drag = null;
   let timer = 0;
   const begin = (touch) => {
-    drag = { from: fractionAt(view, touch), frame: null };
+    drag = newDrag(view, touch);
     stretch(view, drag, touch);
     navigator.vibrate?.(15);
   };
@@ -117,7 +118,6 @@ function spread(touches) {
 /** Where a pointer is, as fractions of the image. */
 function fractionAt(view, point) {
   const edge = view.parts.canvas.getBoundingClientRect();
-  const clamp = (part) => Math.min(1, Math.max(0, part));
   return { x: clamp((point.clientX - edge.left) / edge.width), y: clamp((point.clientY - edge.top) / edge.height) };
 }
 
@@ -132,42 +132,56 @@ function wipeTo(view, point) {
   compare(view, "wipe");
 }
 
-/** The frame of a region that is being drawn. */
+function newDrag(view, point) {
+  return { tool: view.draws || "box", thickness: view.thickness, points: [fractionAt(view, point)], pans: false, frame: null };
+}
+
+/** What is being drawn, as far as it is. */
 function stretch(view, drag, point) {
-  drag.to = fractionAt(view, point);
+  const item = onScreen(view.deck);
+  drag.points.push(fractionAt(view, point));
   drag.frame?.remove();
-  drag.frame = box(between(drag.from, drag.to), "mine", "");
-  view.parts.boxes.append(drag.frame);
+  const drawn = drawingOf(drag, item.width / item.height);
+  drag.frame = drawn && marking(drawn, "mine", "", item);
+  if (drag.frame) view.parts.boxes.append(drag.frame);
 }
 
 function finish(view, drag) {
   const item = onScreen(view.deck);
-  const region = drag && !drag.pans && drag.to ? between(drag.from, drag.to) : null;
   drag?.frame?.remove();
-  if (!region || !item || region.width < 0.01 || region.height < 0.01) return;
+  if (!item || !drag || drag.pans || (drag.points.length < 2 && drag.tool !== "brush")) return;
+  const ratio = item.width / item.height;
+  const region = drawingOf(drag, ratio);
+  if (!region) return;
   const draft = draftOf(view.deck, item.id);
   const criterion = draft.active || item.criteria[0] || null;
-  draft.regions.push({ ...region, criterion });
+  const drawn = { ...region, criterion, label: "" };
+  const whole = joined(draft.regions[draft.regions.length - 1], drawn, ratio);
+  if (whole) draft.regions[draft.regions.length - 1] = whole;
+  else draft.regions.push(drawn);
   if (criterion && item.criteria.includes(criterion)) draft.marks[criterion] = "bad";
-  setDrawing(view, false);
+  if (drag.tool !== "brush") setDrawing(view, ""); // a brush is lifted and put down again
   refresh(view);
   drawBoxes(view);
   say(view, `Region for ${criterion || "this image"}`);
 }
 
-function between(a, b) {
-  const round = (part) => Math.round(part * 10_000) / 10_000;
-  const [x, y] = [round(Math.min(a.x, b.x)), round(Math.min(a.y, b.y))];
-  return { x, y, width: round(Math.min(1 - x, Math.abs(a.x - b.x))), height: round(Math.min(1 - y, Math.abs(a.y - b.y))) };
+/** Box, brush, arrow, none: what the next drag draws, with one finger and on an enlarged picture too. */
+function cycleTool(view) {
+  setDrawing(view, nextTool(view.draws));
 }
 
-function toggleDrawing(view) {
-  setDrawing(view, !view.draws);
+function setDrawing(view, tool) {
+  view.draws = tool;
+  view.parts.stage.classList.toggle("draws", Boolean(tool));
+  view.parts.tool.textContent = TOOL_WORD[tool];
+  view.root.querySelector("[data-act=draw]").setAttribute("aria-pressed", String(Boolean(tool)));
+  view.parts.thickness.parentElement.hidden = tool !== "brush";
 }
 
-/** The region tool: the next drag draws, with one finger and on an enlarged picture too. */
-function setDrawing(view, draws) {
-  view.draws = draws;
-  view.parts.stage.classList.toggle("draws", draws);
-  view.root.querySelector("[data-act=draw]").setAttribute("aria-pressed", String(draws));
+/** @param {number} times */
+function thicken(view, times) {
+  view.thickness = Math.min(0.3, Math.max(0.01, Math.round(view.thickness * times * 1000) / 1000));
+  view.parts.thickness.value = String(view.thickness);
+  setDrawing(view, "brush");
 }

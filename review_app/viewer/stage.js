@@ -230,7 +230,10 @@ function drawBoxes(view) {
   for (const finding of item.findings) {
     for (const region of finding.regions) boxes.append(box(region, `found ${finding.result}`, region.label || finding.check));
   }
-  for (const region of draftOf(view.deck, item.id).regions) boxes.append(box(region, "mine", region.criterion || "here"));
+  for (const decision of item.decisions) {
+    for (const region of decision.regions) boxes.append(marking(region, "asked", region.label || region.criterion || "marked before", item));
+  }
+  for (const region of draftOf(view.deck, item.id).regions) boxes.append(marking(region, "mine", region.label || region.criterion || "here", item));
 }
 
 function box(region, kind, label) {

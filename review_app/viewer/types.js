@@ -2,7 +2,8 @@
 // The shapes that the other files pass around, for the type checker; nothing here runs.
 
 /**
- * @typedef {{x: number, y: number, width: number, height: number, criterion?: string | null, label?: string}} Region
+ * @typedef {{x: number, y: number, width: number, height: number, criterion?: string | null, label?: string,
+ *   shape?: string, strokes?: any[], thickness?: number}} Region
  *   as fractions of the image
  * @typedef {{check: string, result: string, score: number, sentence: string, regions: Region[], evidence: any}} Finding
  * @typedef {{label: string, url: string, thumb: string}} Other  a picture that the image was made from

@@ -26,7 +26,7 @@ function build(shadow) {
   const root = shadow.querySelector("[data-part=root]");
   const parts = {};
   for (const node of root.querySelectorAll("[data-part]")) parts[node.dataset.part] = node;
-  const view = { shadow, root, parts, deck: newDeck(), pool: newPool(), filter: {}, paces: [], undone: [], mine: [], beside: 0, dialog: "", boxesShown: true, missing: 0, over: 0 };
+  const view = { shadow, root, parts, deck: newDeck(), pool: newPool(), filter: {}, paces: [], undone: [], mine: [], beside: 0, dialog: "", boxesShown: true, draws: "", thickness: 0.05, missing: 0, over: 0 };
   view.look = { zoom: 0, x: 0, y: 0, mode: "", split: 0.5, size: null, tiles: false, across: 0, down: 0, seams: false, panes: 0, inspects: false, ...PLAIN };
   view.outbox = newOutbox(() => sync(view));
   parts.keys.replaceChildren(...KEYS.filter(([, , key]) => key).flatMap(([, , key, what]) => [make("dt", {}, make("kbd", { text: key })), make("dd", { text: what })]));
@@ -49,6 +49,7 @@ function attach(view) {
   parts.ask.addEventListener("input", (event) => onAsked(view, event), on);
   parts.ask.addEventListener("submit", (event) => (event.preventDefault(), answer(view)), on);
   parts.note.addEventListener("input", () => keepNote(view), on);
+  parts.regions.addEventListener("input", (event) => nameRegion(view, event.target), on);
   onPointers(view, on);
   view.resize = new ResizeObserver(() => layout(view));
   view.resize.observe(parts.stage);
@@ -225,6 +226,14 @@ async function copyAddress(view) {
 function keepNote(view) {
   const item = onScreen(view.deck);
   if (item) draftOf(view.deck, item.id).note = view.parts.note.value;
+}
+
+function nameRegion(view, field) {
+  const item = onScreen(view.deck);
+  const region = item && draftOf(view.deck, item.id).regions[Number(field.dataset.label)];
+  if (!region) return;
+  region.label = field.value;
+  drawBoxes(view);
 }
 
 function cycleMark(view, criterion) {

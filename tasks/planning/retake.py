@@ -16,11 +16,10 @@ from schemas.fewstep import find_few_step
 from schemas.manifest import Manifest
 from schemas.records import Decision, Image
 from schemas.retakes import cap_retakes
-from schemas.review import Changes, Region, Verdict, apply_changes, spell_errors
-from schemas.rules.repairs import to_pixels
+from schemas.review import Changes, Drawing, Verdict, apply_changes, spell_errors
 from schemas.spec import ImageSpec, Tier
 from storage.failpoint import failpoint
-from storage.intake import read_mask
+from storage.intake import draw_mask
 from storage.ledger.submissions import Brief
 from storage.objects import Store
 from tasks.parts import Parts
@@ -113,9 +112,8 @@ def _always_promoted(parts: Parts) -> list[tuple[Decision, ImageSpec, Image]]:
     ]
 
 
-def put_mask(store: Store, region: Region, spec: ImageSpec) -> str:
-    """Keeps the mask picture (white = repaint) of a region and returns its SHA-256. The same region, the same bytes."""
-    size = {"width": spec.width, "height": spec.height}
-    mask = read_mask(to_pixels(region, **size), **size)
+def put_mask(store: Store, region: Drawing, spec: ImageSpec) -> str:
+    """Keeps the mask picture (white = repaint) of a drawing; returns its SHA-256. The same drawing, the same bytes."""
+    mask = draw_mask(region, width=spec.width, height=spec.height)
     key = store.put_content("masks", mask, extension="png", media_type="image/png")
     return key.rsplit("/", 1)[-1].removesuffix(".png")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from schemas.review import Changes, Region, apply_changes
+from schemas.review import Changes, Drawing, apply_changes
 from schemas.spec import Hires, ImageSpec, Refiner
 from tasks.planning.retake import put_mask
 from tests.making import MODEL
@@ -71,7 +71,7 @@ def test_every_field_that_is_shown_is_the_childs(
     saved(page)
     (decision,) = decisions(house, request.node.name)[specs[place].digest]
     changes = Changes.model_validate(decision.changes)
-    assert changes.region == Region.model_validate(decision.regions[0])
+    assert changes.region == Drawing.model_validate(decision.regions[0])
     spec = specs[place]
     mask = put_mask(house.store, changes.region, spec)
     child = apply_changes(spec, changes, picture=house.ledger.picture(spec.digest).image.sha256, mask=mask)

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from schemas.review import Criterion, Region, Result, count_reviews, rank_in_inbox
+from schemas.review import Criterion, Drawing, Result, count_reviews, rank_in_inbox
 from storage.objects import FolderStore
 from tasks.planning.retake import put_mask
 from tests.making import a_finding, a_spec, sha
@@ -29,7 +29,7 @@ def test_the_share_of_double_reviews_is_kept_and_repeatable(share: float) -> Non
 
 def test_a_mask_is_white_where_the_region_is_and_the_same_each_time(tmp_path: object) -> None:
     store = FolderStore(tmp_path)  # type: ignore[arg-type]
-    region, spec = Region(x=0.25, y=0.5, width=0.5, height=0.25), a_spec(width=64, height=32)
+    region, spec = Drawing(x=0.25, y=0.5, width=0.5, height=0.25), a_spec(width=64, height=32)
     digest = put_mask(store, region, spec)
     assert put_mask(store, region, spec) == digest
     mask = Image.open(io.BytesIO(store.get(f"masks/{digest[:2]}/{digest}.png")))
@@ -39,6 +39,6 @@ def test_a_mask_is_white_where_the_region_is_and_the_same_each_time(tmp_path: ob
 
 def test_a_region_thinner_than_a_pixel_still_masks_one(tmp_path: object) -> None:
     store = FolderStore(tmp_path)  # type: ignore[arg-type]
-    digest = put_mask(store, Region(x=0.999, y=0.0, width=0.0, height=0.0), a_spec(width=64, height=32))
+    digest = put_mask(store, Drawing(x=0.999, y=0.0, width=0.0, height=0.0), a_spec(width=64, height=32))
     mask = Image.open(io.BytesIO(store.get(f"masks/{digest[:2]}/{digest}.png")))
     assert mask.getbbox() is not None
