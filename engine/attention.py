@@ -7,7 +7,6 @@ same picture tomorrow.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
+from engine.remembered import read_remembered, write_remembered
 from schemas.settings import Attention
 
 KERNELS = {
@@ -80,17 +80,17 @@ def choose_backend(
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     key = f"{name}, torch {torch.__version__}, {str(dtype).removeprefix('torch.')}"
     file = folder / "attention.json" if folder else None
-    known = json.loads(file.read_text()) if file and file.is_file() else {}
-    if key not in known:
+    known = read_remembered(file)
+    kernel = known[key].get("kernel") if isinstance(known.get(key), dict) else None
+    if not isinstance(kernel, str):
         figures = measure_backends(device, dtype, shape=shape or SHAPES.get(device.type, LESS))
         best = min(figures, key=lambda kernel: figures[kernel])
         if figures["native"] <= figures[best] * MARGIN:
             best = "native"
-        known[key] = {"kernel": best, "milliseconds": figures}
+        kernel = best
         if file:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(known, indent=2) + "\n")
-    return str(known[key]["kernel"])
+            write_remembered(file, known | {key: {"kernel": best, "milliseconds": figures}})
+    return kernel
 
 
 @contextmanager

@@ -7,7 +7,6 @@ A device that does not count its memory (the CPU) takes what comes: the setting 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Protocol
 
 import torch
 
+from engine.remembered import read_remembered, write_remembered
 from schemas.spec import ImageSpec
 
 SHARE = 0.9
@@ -56,8 +56,8 @@ class BatchSizer:
         self._most: dict[str, int] = {}
         """By shape, once so many did not fit."""
         self._peaks: dict[str, dict[str, int]] = {}
-        if meter and file and file.is_file():
-            self._peaks = json.loads(file.read_text()).get(meter.name, {})
+        if meter:
+            self._peaks = _read_peaks(file, meter.name)
 
     def rows(self, spec: ImageSpec, wanted: int) -> int:
         """How many of `wanted` rows to try next."""
@@ -84,13 +84,21 @@ class BatchSizer:
         yield
         self._peaks.setdefault(shape, {})[str(rows)] = self.meter.peak()
         if self.file is not None:
-            body = json.loads(self.file.read_text()) if self.file.is_file() else {}
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            self.file.write_text(json.dumps(body | {self.meter.name: self._peaks}, indent=1) + "\n")
+            write_remembered(self.file, read_remembered(self.file) | {self.meter.name: self._peaks})
 
     def at_most(self, spec: ImageSpec, rows: int) -> None:
         """More did not fit."""
         self._most[_shape(spec)] = rows
+
+
+def _read_peaks(file: Path | None, device: str) -> dict[str, dict[str, int]]:
+    """Bytes by shape and rows, as far as they are numbers."""
+    peaks: dict[str, dict[str, int]] = {}
+    by_shape = read_remembered(file).get(device)
+    for shape, by_rows in by_shape.items() if isinstance(by_shape, dict) else ():
+        if isinstance(by_rows, dict):
+            peaks[shape] = {rows: peak for rows, peak in by_rows.items() if type(peak) is int}
+    return peaks
 
 
 def _shape(spec: ImageSpec) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 
+from engine.remembered import read_remembered, write_remembered
+
 AT_ONCE = 2
 """Files that are read at the same time: hashlib releases the interpreter, and disks are faster than one core."""
+_DIGEST = re.compile("[0-9a-f]{64}")
 BLOCK = 4 * 2**20
 """Bytes between two calls of `told`."""
 
@@ -57,19 +59,14 @@ class Digests:
             self._known = self._read() | self._known
 
     def _read(self) -> dict[str, str]:
-        if self._file is None or not self._file.is_file():
-            return {}
-        known: dict[str, str] = json.loads(self._file.read_text())
-        return known
+        known = read_remembered(self._file)
+        return {key: digest for key, digest in known.items() if isinstance(digest, str) and _DIGEST.fullmatch(digest)}
 
     def _write(self) -> None:
         if self._file is None:
             return
         self._known = self._read() | self._known  # another process may have written
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        new = self._file.with_suffix(f".{os.getpid()}")
-        new.write_text(json.dumps(self._known))
-        new.replace(self._file)
+        write_remembered(self._file, self._known)
 
 
 def _key(path: Path) -> str:

@@ -12,16 +12,16 @@ refused by name (`UnsafeWeights`).
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from engine.digests import Digests
 from schemas.catalogue import Catalogue, Entry, Kind
 from schemas.errors import ModelError, ModelMissing, UnsafeWeights
 from schemas.settings import Settings
 from schemas.spec import ImageSpec
+from schemas.weights.components import read_json
 from schemas.weights.files import count_copies
 
 _READ = {".safetensors", ".json", ".txt"}
@@ -166,7 +166,7 @@ def _texts(folder: Path) -> list[Path]:
 
 def _components(index: Path) -> list[str]:
     """The sub-folders a model_index.json names: those whose value is [library, class] and not [null, null]."""
-    body: dict[str, Any] = json.loads(index.read_text(encoding="utf-8"))
+    body = read_json(index)
     return [name for name, value in body.items() if isinstance(value, list) and value and value[0] is not None]
 
 

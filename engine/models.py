@@ -7,7 +7,6 @@ loads nothing. Every digest is checked against the spec's own and the pin before
 from __future__ import annotations
 
 import gc
-import json
 import logging
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
@@ -43,7 +42,7 @@ from engine.tokens import tokenizer
 from engine.upscale import Upscaler
 from schemas.errors import ModelChanged, ModelMissing, RenderError, UnfitWeights
 from schemas.spec import ControlSpec, EmbeddingRef, ImageSpec, LoraRef, ModelRef, Task
-from schemas.weights.components import read_folder_configs
+from schemas.weights.components import read_folder_configs, read_json
 from schemas.weights.configs import controlnet_config, t2i_config, vae_config
 from schemas.weights.control_lora import MARK
 from schemas.weights.examine import list_components, list_file_components
@@ -402,7 +401,7 @@ def _load_checkpoint(path: Path, catalogue: ModelFiles, alias: str, asker: str, 
 
 def _variants(cls: Any, path: Path, dtype: torch.dtype) -> dict[str, Any]:
     """`variant` where all components have no plain copy; else those that have none, loaded by themselves."""
-    index = json.loads((path / "model_index.json").read_text())
+    index = read_json(path / "model_index.json")
     names = [name for name in ("unet", "vae", "text_encoder", "text_encoder_2") if index.get(name, [None])[0]]
     kinds = {name: variant(path / name) for name in names}
     if len(set(kinds.values())) == 1:

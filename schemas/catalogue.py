@@ -52,6 +52,8 @@ from schemas.errors import ControlMissing, ModelMissing, SettingsError
 from schemas.fewstep import FAMILIES, FamilyName, FewStep
 from schemas.spec import Tier
 
+_NAME = r"[A-Za-z0-9_](?:[\w.-]*[A-Za-z0-9_])?"
+_HUB_ID = re.compile(rf"(?!.*(?:--|\.\.))(?=.{{1,96}}$){_NAME}/{_NAME}", re.ASCII)
 MOST_BYTES = 4 * 2**20
 """Of a catalogue; ten thousand entries have less than half of it."""
 
@@ -87,7 +89,7 @@ class Entry(BaseModel):
     alias: str
     kind: Kind
     path: Path | None = None
-    hub: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")
+    hub: str | None = None
     architecture: Architecture = "sdxl"
     checkpoints: tuple[str, ...] = Field((), description="aliases this belongs to; empty: any of its architecture")
     controls: tuple[str, ...] = Field((), description="control types a ControlNet serves")
@@ -139,6 +141,8 @@ class Entry(BaseModel):
     def _one_place(self) -> Entry:
         if (self.path is None) == (self.hub is None):
             raise ValueError("give either path or hub")
+        if self.hub is not None and not _HUB_ID.fullmatch(self.hub):
+            raise ValueError(f"got hub {self.hub[:100]!r}; expected owner/name as on a hub")
         return self
 
     @model_validator(mode="after")

@@ -22,6 +22,9 @@ SHIPPED = ROOT / "models" / "components"
 VOCABULARY = SHIPPED / "bpe_simple_vocab_16e6.txt.gz"
 """CLIP's byte-pair encoding, from which both of SDXL's tokenizers are built."""
 
+MOST_LAYERS = 100
+"""In one place. SDXL has 10 transformer blocks in a row, its larger text encoder 32 layers."""
+
 _FILES = {
     "pipeline": "model_index.json",
     "unet": "unet/config.json",
@@ -70,6 +73,8 @@ def read_json(path: Path) -> dict[str, Any]:
         body = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as wrong:
         raise UnfitWeights(f"{path}: not JSON ({wrong})") from None
+    except RecursionError:
+        raise UnfitWeights(f"{path}: got JSON nested without end; expected an object") from None
     if not isinstance(body, dict):
         raise UnfitWeights(f"{path}: got a {type(body).__name__}; expected an object")
     return body
@@ -80,6 +85,8 @@ def list_component_shapes(components: Components) -> dict[str, Shapes]:
     made: dict[str, Shapes] = {}
     try:
         for name, config in components.items():
+            if name in ("unet", "vae", "controlnet", "t2i_adapter") or name.startswith("text_encoder"):
+                _check_counts(name, config)
             if name == "unet":
                 made[name] = list_unet_shapes(config)
             elif name == "vae":
@@ -93,6 +100,20 @@ def list_component_shapes(components: Components) -> dict[str, Shapes]:
     except (KeyError, IndexError, TypeError) as wrong:
         raise UnfitWeights(f"the configuration of {name} is not complete: {wrong!r}") from None
     return made
+
+
+def _check_counts(name: str, config: Mapping[str, Any]) -> None:
+    """Raises UnfitWeights for more blocks or layers than any model has, before anything is made of so many."""
+    for field in (field for field in config if "layer" in field or field in ("block_out_channels", "num_res_blocks")):
+        flat = [count for row in _as_list(config[field]) for count in _as_list(row)]
+        sides = [] if field == "block_out_channels" else [count for count in flat if isinstance(count, int)]
+        if max(len(flat), *sides, 0) > MOST_LAYERS:
+            shown = str(config[field])[:40]
+            raise UnfitWeights(f"the configuration of {name}: {field}: got {shown}; expected at most {MOST_LAYERS}")
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _projects(name: str, config: Mapping[str, Any]) -> bool:

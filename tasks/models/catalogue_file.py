@@ -53,7 +53,7 @@ class CatalogueFile:
         if memory.is_file():
             try:
                 scanned = json.loads(memory.read_text(encoding="utf-8"))["files"]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 raise SettingsError(
                     f"{memory}: not what a scan wrote; delete it, then no field counts as edited"
                 ) from None
