@@ -19,6 +19,7 @@ from schemas.resolved import FEW_STEP_FIELDS, Resolved, resolve_tiers
 from schemas.rules.consistency import Broken
 from schemas.schedulers import SCHEDULERS, resolve_scheduler
 from schemas.spec import Tier
+from schemas.weights.components import Components
 from schemas.weights.examine import list_components
 from schemas.weights.fit import find_lora_fault, find_own_fault
 
@@ -46,7 +47,7 @@ def find_unsuitable(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken
                 yield where, f"got {model!r}: {fault}", SOUND
             yield from _architecture(manifest, asset, at, entry, catalogue)
             yield from _weights(manifest, asset, at, entry, faults)
-            yield from _training(manifest, asset, at, entry, where, catalogue)
+            yield from _training(manifest, asset, entry, where, faults)
         for resolved in resolve_tiers(manifest, asset):
             yield from _few_steps(resolved, at, facts)
 
@@ -79,14 +80,9 @@ def _architecture(manifest: Manifest, asset: AnyAsset, at: Path, base: Entry, ca
             yield path, came, f"one made for {own}"
 
 
-def _training(
-    manifest: Manifest, asset: AnyAsset, at: Path, base: Entry, where: Path, catalogue: Catalogue
-) -> Iterator[Broken]:
+def _training(manifest: Manifest, asset: AnyAsset, base: Entry, where: Path, faults: Faults) -> Iterator[Broken]:
     """What a checkpoint was trained for: inpainting alone, or noise down to nothing."""
-    try:
-        components = list_components(catalogue, base) or {}
-    except UnfitWeights:
-        return  # `_weights` says so
+    catalogue, components = faults.catalogue, faults.components(base)
     if components.get("unet", {}).get("in_channels", 4) == 9 and asset.kind != "repair":
         came = f"got {base.alias!r}, an inpainting checkpoint (9 channels), for kind: {asset.kind}"
         yield where, came, "a checkpoint of 4 channels; this one makes kind: repair"
@@ -110,6 +106,16 @@ class Faults:
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
         self._known: dict[tuple[str, str], str] = {}
+        self._components: dict[str, Components] = {}
+
+    def components(self, base: Entry) -> Components:
+        """A checkpoint's configurations; none where they are wrong, which `own` says."""
+        if base.alias not in self._components:
+            try:
+                self._components[base.alias] = list_components(self.catalogue, base) or {}
+            except UnfitWeights:
+                self._components[base.alias] = {}
+        return self._components[base.alias]
 
     def own(self, alias: str) -> str:
         if (alias, "") not in self._known:
