@@ -470,6 +470,10 @@ class DeliverySettings(Section):
         examples=["{project}/{asset}.png"],
     )
     preset: PresetName | None = Field(None, description="names as this engine's users have them", examples=["unreal"])
+    engine_files: Flag = Field(
+        False,
+        description="import settings for the preset's engine beside each file: .meta, .import or .import.json",
+    )
     ascii: Flag = Field(False, description="names in ASCII alone: other scripts are transliterated")
     format: PictureFormat = Field(
         "as_made", description="of the pictures; tga and exr have no signature, exr is linear light in half floats"

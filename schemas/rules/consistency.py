@@ -65,8 +65,12 @@ def _licences(manifest: Manifest) -> Iterator[Broken]:
 
 
 def _packing(manifest: Manifest) -> Iterator[Broken]:
-    """A packed file has a name of its own beside the maps; what tiles is not padded."""
+    """A packed file has a name of its own beside the maps; what tiles is not padded; the engine is named."""
     delivery = manifest.delivery
+    if delivery.engine_files and delivery.preset is None:
+        yield ("delivery", "engine_files"), "got engine_files without an engine", "`preset: unreal`, unity or godot too"
+    if delivery.engine_files and delivery.format == "jxl":
+        yield ("delivery", "format"), "got jxl with engine_files", "png, tga, exr: no engine reads JPEG XL"
     preset = find_preset(delivery.preset)
     taken = {word.casefold(): word for word in (preset.base, *preset.suffixes.values())}
     for name in delivery.packing:

@@ -1,4 +1,4 @@
-"""The files that leave for one approved image: the picture and its maps.
+"""The files that leave for one approved image: the picture, its maps, and what an engine imports them with.
 
 Everything here is computed before the first file is written. Only a signature differs from run to run, so what an
 earlier run signed stays.
@@ -12,6 +12,7 @@ from dataclasses import replace
 from schemas.errors import NameCollision, ProvenanceError
 from storage.objects import Store
 from storage.provenance import SIGNED
+from tasks.delivery.engine_files import make_engine_files
 from tasks.delivery.out_files import OutFile, make_maps, make_picture
 from tasks.delivery.parcel import Parcel
 from tasks.delivery.signing import Signing
@@ -29,7 +30,12 @@ def make_contents(
     if picture is None:
         picture = OutFile(parcel.name, "picture", signing.label(approved, parcel), parcel.image.media_type)
     files = [picture, *make_maps(parcel, approved, store)]
-    return [_settle(file, parcel, store=store, signing=signing, earlier=earlier(file.name)) for file in files]
+    files = [_settle(file, parcel, store=store, signing=signing, earlier=earlier(file.name)) for file in files]
+    beside = list(make_engine_files(parcel, files))
+    for file in beside:
+        if any(data != file.data for data in earlier(file.name)):
+            raise NameCollision(f"its import settings would be {file.name}, where another file lies already")
+    return [*files, *beside]
 
 
 def _settle(file: OutFile, parcel: Parcel, *, store: Store, signing: Signing, earlier: Iterable[bytes]) -> OutFile:

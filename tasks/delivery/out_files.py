@@ -25,7 +25,7 @@ from tasks.delivery.derived_maps import METHOD, DerivedMaps
 from tasks.delivery.fitting import fit_pixels, premultiply
 from tasks.delivery.parcel import Parcel
 
-Role = Literal["picture", "map"]
+Role = Literal["picture", "map", "engine"]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from schemas.delivery_files import Channel, MapKind
-from schemas.delivery_presets import find_preset
+from schemas.delivery_presets import PresetName, find_preset
 from schemas.errors import InputError, NameCollision
 from schemas.manifest import AnyAsset, Manifest, TextureVariants
 from schemas.records import Decision, Delivery, Image
@@ -55,6 +55,20 @@ class Parcel:
         return {kind: f"{stem}_{word}.{ending}" for kind, word in words.items()}
 
     @property
+    def engine(self) -> PresetName | None:
+        """For which engine's importer files lie beside the pictures."""
+        delivery = self.manifest.delivery
+        return delivery.preset if delivery.engine_files else None
+
+    @property
+    def engine_names(self) -> dict[str, str]:
+        """A file -> that of the engine's importer beside it; Unreal has one for all files of an image."""
+        if self.engine == "unreal":
+            return {self.name: f"{self.name.rpartition('.')[0]}.import.json"}
+        ending = {"unity": "meta", "godot": "import"}.get(self.engine or "")
+        return {name: f"{name}.{ending}" for name in (self.name, *self.map_names.values())} if ending else {}
+
+    @property
     def kept_ending(self) -> str:
         return ENDINGS[self.image.media_type]
 
@@ -70,7 +84,7 @@ class Parcel:
     @property
     def files(self) -> tuple[str, ...]:
         """Every name that this image takes."""
-        return (self.name, *self.map_names.values(), self.sidecar_name)
+        return (self.name, *self.map_names.values(), *self.engine_names.values(), self.sidecar_name)
 
     def __str__(self) -> str:
         return f"{self.spec.asset} {self.spec.variant} take {self.spec.take} (image {self.image.digest[:12]})"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from engine.batch_rows import make_row
 from engine.diffuse import Engine
 from engine.pixels import cut_region, cut_surroundings, put_back
-from schemas.review import Changes, Region, apply_changes
+from schemas.review import Changes, Drawing, apply_changes
 from schemas.spec import ImageSpec
 from tests.engine.conftest import HEIGHT, WIDTH, Studio, get_pixels
 
@@ -93,7 +93,7 @@ def test_a_box_holds_the_mask_and_lies_in_the_picture(
 
 def test_a_reviewers_region_is_repaired_this_way(studio: Studio) -> None:
     spec = studio.spec(0)
-    region = Region(x=0.2, y=0.3, width=0.1, height=0.1)
+    region = Drawing(x=0.2, y=0.3, width=0.1, height=0.1)
     again = apply_changes(spec, Changes(region=region), picture="3" * 64, mask="4" * 64)
     assert again.padding_mask_crop == 32 and again.mask == "4" * 64 and again.source == "3" * 64
     assert isinstance(again, ImageSpec) and again.parent == spec.digest

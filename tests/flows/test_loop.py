@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from schemas.review import Changes, Choice, Criterion, Mark, Reason, Region, Result, Verdict
+from schemas.review import Changes, Choice, Criterion, Drawing, Mark, Reason, Result, Verdict
 from schemas.spec import Task, Tier
 from storage.pictures import decode, read_spec
 from tasks.delivery.deliver import deliver
@@ -47,7 +47,7 @@ def test_from_manifest_to_delivery(parts: Parts, tmp_path: Path) -> None:
     again, rejected = potions[0].spec, potions[1].spec
     shield = next(p.spec for p in pictures.values() if p.spec.asset == "Shield")
     sketch = next(p.spec for p in pictures.values() if p.spec.asset == "Sketch")
-    corner = Region(x=0.5, y=0.5, width=0.5, height=0.5, criterion=Criterion.HANDS)
+    corner = Drawing(x=0.5, y=0.5, width=0.5, height=0.5, criterion=Criterion.HANDS)
     bad = {Criterion.HANDS: Mark.BAD}
     choices = [
         Choice(image=again.digest, revision=0, verdict=Verdict.RETAKE, reasons=(Reason.BRIEF,)),

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.manifest import RetakeDefault
 from schemas.retakes import HOUSE, find_manifest_default, propose_changes
-from schemas.review import Changes, Reason, Region, apply_changes
+from schemas.review import Changes, Drawing, Reason, apply_changes
 from schemas.spec import ControlSpec, ModelRef, ReferenceSpec
 from tests.making import a_spec, sha
 
@@ -47,7 +47,7 @@ def test_what_is_proposed_can_be_asked_for_and_changes_the_spec() -> None:
     spec = a_spec(controls=(CONTROL,), references=(REFERENCE,), source=sha("s"), strength=0.5)
     own = {Reason.BRIEF: RetakeDefault(add_negative="fog", guidance_scale=3.0, strength=0.4, seamless="x")}
     for reason, one in propose_changes(spec, own).items():
-        place = Region(x=0, y=0, width=0.5, height=0.5) if one["way"] == "region" else None
+        place = Drawing(x=0, y=0, width=0.5, height=0.5) if one["way"] == "region" else None
         child = apply_changes(spec, Changes(**one["changes"], region=place), picture=sha("p"), mask=sha("m"))
         for name, value in one["changes"].items():
             if name == "reference_scale":

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event
 
 from schemas.errors import LedgerError, NotAllowed, StaleDecision
-from schemas.review import Changes, Criterion, Mark, Region, Result, Verdict
+from schemas.review import Changes, Criterion, Drawing, Mark, Result, Verdict
 from schemas.spec import ImageSpec
 from storage.ledger import Ledger
 from tests.making import a_choice, a_finding, a_spec, kept
@@ -31,7 +31,7 @@ def test_every_image_waits_until_it_is_decided(ledger: Ledger) -> None:
 def test_a_decision_is_kept_as_it_was_taken(ledger: Ledger) -> None:
     spec = a_spec()
     kept(ledger, [spec])
-    region = Region(x=0.1, y=0.2, width=0.3, height=0.4, criterion=Criterion.HANDS, label="six fingers")
+    region = Drawing(x=0.1, y=0.2, width=0.3, height=0.4, criterion=Criterion.HANDS, label="six fingers")
     choice = a_choice(
         spec,
         Verdict.RETAKE,
@@ -45,7 +45,7 @@ def test_a_decision_is_kept_as_it_was_taken(ledger: Ledger) -> None:
     (row,) = ledger.picture(spec.digest).decisions
     assert (row.verdict, row.reviewer, row.role, row.revision) == ("retake", "ann", "lead", 1)
     assert row.marks == {"hands": "bad", "text": "ok"}
-    assert Region.model_validate(row.regions[0]) == region
+    assert Drawing.model_validate(row.regions[0]) == region
     assert Changes.model_validate(row.changes) == choice.changes
     assert (row.note, row.seconds) == (choice.note, 2.5)
 
