@@ -1,4 +1,4 @@
-"""The commands on what leaves: deliver, disclosure.
+"""The commands on what leaves: deliver, atlas, disclosure.
 
 As in flows/__main__.py, each imports what it needs in its own body.
 """
@@ -49,6 +49,31 @@ def deliver(
     raise typer.Exit(code)
 
 
+def atlas(
+    project: Annotated[str, typer.Argument(help="a project with approved images", show_default=False)],
+    asset: Annotated[list[str] | None, typer.Option(help="of this asset only; may be given several times")] = None,
+    out: Annotated[Path, typer.Option(help="a .png; the frames go into a .json beside it")] = Path("atlas.png"),
+    padding: Annotated[int, typer.Option(min=0, max=64, help="clear pixels between two frames")] = 2,
+    extrude: Annotated[int, typer.Option(min=0, max=16, help="how often a frame's border is repeated")] = 1,
+    trim: Annotated[bool, typer.Option(help="leave out clear edges")] = True,
+    max_size: Annotated[int, typer.Option(min=64, max=16384, help="longest side of a page, px")] = 4096,
+    power_of_two: Annotated[bool, typer.Option("--power-of-two", help="sides of 2, 4, 8, ... px")] = False,
+) -> None:
+    """Pack approved images into one sheet with a JSON of frames (TexturePacker's shape)."""
+    from flows.__main__ import settings
+    from schemas.errors import InputError
+    from tasks.delivery.atlas import Layout, list_sprites, pack_sprites, write_atlas
+    from tasks.parts import open_parts
+
+    if out.suffix.lower() != ".png":
+        raise InputError(f"--out: got {str(out)!r}; expected a name that ends in .png")
+    parts = open_parts(settings())
+    found = list_sprites(parts.ledger, parts.store, project, assets=asset or (), trim=trim)
+    pages = pack_sprites([sprite for sprite, _ in found], Layout(padding, extrude, max_size, power_of_two))
+    for file in write_atlas(out, pages, {spec.digest: spec for _, spec in found}):
+        print(file)
+
+
 def disclosure(
     project: Annotated[str, typer.Argument(help="a project of which something was delivered", show_default=False)],
     out: Annotated[Path, typer.Option(help="folder for the two files")] = Path(),
@@ -70,4 +95,5 @@ def disclosure(
 
 def add_to(app: typer.Typer) -> None:
     app.command()(deliver)
+    app.command()(atlas)
     app.command()(disclosure)

@@ -1,0 +1,216 @@
+"""Approved images in one sheet, with a JSON of frames in the shape of TexturePacker's "JSON (Hash)".
+
+The same images and options give the same bytes. Places are rectpack's (MaxRects, best short side); trimming, padding,
+extrusion and pages are here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rectpack
+from numpy.typing import NDArray
+
+from schemas.errors import InputError
+from schemas.settings import Limits
+from schemas.spec import ImageSpec
+from storage.image_metadata import find_digital_source, make_xmp_packet
+from storage.ledger import Ledger
+from storage.objects import Store
+from storage.pictures import decode_kept
+from storage.texture_files import encode_map
+from tasks.delivery.names import fold_name, make_delivery_path
+
+APP = "dailies"
+SMALLEST = 64
+"""px of a page's side, where it grows from."""
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """`pixels`: uint8 [height, width, 4], straight alpha, what trimming left. `left`, `top`: where that was in the
+    image, which is `size` (width, height)."""
+
+    name: str
+    digest: str
+    pixels: Pixels
+    left: int
+    top: int
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`padding`: clear px between two frames and at the edges. `extrude`: how often a frame's border is repeated around
+    it, so that filtering does not fetch its neighbour. `most`: px of a page's longest side."""
+
+    padding: int = 2
+    extrude: int = 1
+    most: int = 4096
+    power_of_two: bool = False
+
+
+@dataclass(frozen=True)
+class Page:
+    pixels: Pixels
+    frames: Mapping[str, tuple[Sprite, int, int]]
+    """Name -> the sprite, and the left and top of its own pixels."""
+
+
+def list_sprites(
+    ledger: Ledger, store: Store, project: str, *, assets: Sequence[str] = (), trim: bool = True
+) -> list[tuple[Sprite, ImageSpec]]:
+    """Those that stand approved now, by name. Raises InputError where there is none, or two have one name."""
+    known = {count.asset for count in ledger.assets(project)}
+    if missing := [name for name in assets if name not in known]:
+        raise InputError(f"--asset: got {missing[0]!r}; expected an asset of {project!r}: {', '.join(sorted(known))}")
+    found: dict[str, tuple[Sprite, ImageSpec]] = {}
+    for image, spec, _ in ledger.deliverable(project=project, again=True):
+        if assets and spec.asset not in assets:
+            continue
+        name = make_delivery_path(spec, "{Asset}_{Variant}.png", ending="png").rpartition("/")[2]
+        if (other := found.get(fold_name(name))) is not None:
+            raise InputError(
+                f"got two images that would be the frame {name}: {other[1].digest[:12]} and {spec.digest[:12]}; "
+                "expected one of them approved"
+            )
+        data = store.get(image.object_key)
+        limits = Limits(source_bytes=len(data), source_pixels=image.width * image.height)
+        found[fold_name(name)] = cut_sprite(name, spec.digest, decode_kept(data, limits=limits), trim=trim), spec
+    if not found:
+        raise InputError(f"got the project {project!r}, of which no image is approved; expected one or more")
+    return [found[name] for name in sorted(found)]
+
+
+def cut_sprite(name: str, digest: str, pixels: Pixels, *, trim: bool) -> Sprite:
+    """pixels: uint8 [height, width, 3 or 4]. Clear rows and columns at the edges go; one pixel always stays."""
+    height, width = pixels.shape[:2]
+    if pixels.shape[2] == 3:
+        pixels = np.dstack([pixels, np.full((height, width), 255, np.uint8)])
+    top, bottom, left, right = 0, height, 0, width
+    if trim:
+        rows, columns = np.nonzero(pixels[..., 3].any(axis=1))[0], np.nonzero(pixels[..., 3].any(axis=0))[0]
+        if rows.size:
+            top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+        else:
+            bottom, right = 1, 1
+    cut = np.ascontiguousarray(pixels[top:bottom, left:right])
+    return Sprite(name, digest, cut, int(left), int(top), (width, height))
+
+
+def pack_sprites(sprites: Sequence[Sprite], layout: Layout) -> list[Page]:
+    """As few pages as it takes, each as small as it can be. Raises InputError for a sprite that fits on none."""
+    around = 2 * layout.extrude + layout.padding
+    sizes = [(sprite.pixels.shape[1] + around, sprite.pixels.shape[0] + around) for sprite in sprites]
+    most = 1 << (layout.most.bit_length() - 1) if layout.power_of_two else layout.most
+    room = most - layout.padding
+    for sprite, size in zip(sprites, sizes, strict=True):
+        if max(size) > room:
+            height, width = sprite.pixels.shape[:2]
+            raise InputError(f"--max-size: got {most} for {sprite.name} of {width}x{height}; expected more")
+    places = _place(sizes, room)
+    pages = []
+    for number in range(1 + max(page for page, _, _ in places)):
+        chosen = [(sprite, x, y) for sprite, (page, x, y) in zip(sprites, places, strict=True) if page == number]
+        pages.append(_draw(chosen, layout))
+    return pages
+
+
+def _place(sizes: Sequence[tuple[int, int]], room: int) -> list[tuple[int, int, int]]:
+    """(page, left, top) of each. Of pages that hold all, the smallest; else full pages, and the last one again."""
+    side = SMALLEST
+    while side < room:
+        for width, height in ((side, side // 2), (side, side)):
+            if (found := _try(sizes, width, height, pages=1)) is not None:
+                return found
+        side += max(8, side // 8) // 4 * 4
+    found = _try(sizes, room, room, pages=len(sizes))
+    assert found is not None  # each fits on a page of its own
+    return found
+
+
+def _try(sizes: Sequence[tuple[int, int]], width: int, height: int, *, pages: int) -> list[tuple[int, int, int]] | None:
+    if pages == 1 and sum(w * h for w, h in sizes) > width * height:
+        return None
+    packer = rectpack.newPacker(
+        mode=rectpack.PackingMode.Offline, bin_algo=rectpack.PackingBin.BFF,
+        pack_algo=rectpack.MaxRectsBssf, sort_algo=rectpack.SORT_LSIDE, rotation=False,
+    )  # fmt: skip
+    for number, (w, h) in enumerate(sizes):
+        packer.add_rect(w, h, number)
+    packer.add_bin(width, height, count=pages)
+    packer.pack()
+    placed = {number: (page, x, y) for page, x, y, _, _, number in packer.rect_list()}
+    return [placed[number] for number in range(len(sizes))] if len(placed) == len(sizes) else None
+
+
+def _draw(chosen: Sequence[tuple[Sprite, int, int]], layout: Layout) -> Page:
+    edge = layout.padding + layout.extrude
+    frames = {sprite.name: (sprite, x + edge, y + edge) for sprite, x, y in chosen}
+    width = max(x + sprite.pixels.shape[1] + edge for sprite, x, _ in frames.values())
+    height = max(y + sprite.pixels.shape[0] + edge for sprite, _, y in frames.values())
+    if layout.power_of_two:
+        width, height = (1 << (side - 1).bit_length() for side in (width, height))
+    sheet = np.zeros((height, width, 4), np.uint8)
+    for sprite, x, y in frames.values():
+        around = np.pad(sprite.pixels, ((layout.extrude,) * 2, (layout.extrude,) * 2, (0, 0)), mode="edge")
+        x, y = x - layout.extrude, y - layout.extrude
+        sheet[y : y + around.shape[0], x : x + around.shape[1]] = around
+    return Page(sheet, frames)
+
+
+def write_atlas(path: Path, pages: Sequence[Page], specs: Mapping[str, ImageSpec]) -> list[Path]:
+    """NAME.png and NAME.json, or NAME-1.png and so on. `specs`: by digest. Returns the files; InputError, with nothing
+    written, where another's file lies under one of the names."""
+    files: dict[Path, bytes] = {}
+    for number, page in enumerate(pages, 1):
+        picture = path if len(pages) == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+        own = [specs[sprite.digest] for sprite, _, _ in page.frames.values()]
+        # Composed of made pictures alone it is what they are; one repair of somebody's picture makes it a composite.
+        label = next((spec for spec in own if "composite" in find_digital_source(spec)), own[0])
+        texts = {"XML:com.adobe.xmp": make_xmp_packet(label, detail="none").decode()}
+        files[picture] = encode_map(page.pixels / 255, form="png", bits=8, texts=texts).data
+        files[picture.with_suffix(".json")] = _describe(picture.name, page)
+    if taken := next((file for file in files if file.suffix == ".png" and _is_anothers(file)), None):
+        raise InputError(f"--out: got {taken}, where another file lies already; expected another name")
+    for file, data in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        new = file.with_name(f".{file.name}.part")
+        new.write_bytes(data)
+        new.replace(file)
+    return list(files)
+
+
+def _is_anothers(picture: Path) -> bool:
+    """Whether a file lies there, and not beside the frames of an atlas of ours."""
+    beside = picture.with_suffix(".json")
+    if not picture.exists() and not beside.exists():
+        return False
+    try:
+        return bool(json.loads(beside.read_text(encoding="utf-8"))["meta"]["app"] != APP)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return True
+
+
+def _describe(name: str, page: Page) -> bytes:
+    frames: dict[str, Any] = {}
+    for sprite, x, y in page.frames.values():
+        height, width = sprite.pixels.shape[:2]
+        frames[sprite.name] = {
+            "frame": {"x": x, "y": y, "w": width, "h": height},
+            "rotated": False,
+            "trimmed": (width, height) != sprite.size,
+            "spriteSourceSize": {"x": sprite.left, "y": sprite.top, "w": width, "h": height},
+            "sourceSize": {"w": sprite.size[0], "h": sprite.size[1]},
+            "digest": sprite.digest,
+        }
+    size = {"w": page.pixels.shape[1], "h": page.pixels.shape[0]}
+    meta = {"app": APP, "version": "1.0", "image": name, "format": "RGBA8888", "size": size, "scale": "1"}
+    return (json.dumps({"frames": frames, "meta": meta}, indent=1, ensure_ascii=False) + "\n").encode()
