@@ -109,13 +109,12 @@ def pack_sprites(sprites: Sequence[Sprite], layout: Layout) -> list[Page]:
     """As few pages as it takes, each as small as it can be. Raises InputError for a sprite that fits on none."""
     around = 2 * layout.extrude + layout.padding
     sizes = [(sprite.pixels.shape[1] + around, sprite.pixels.shape[0] + around) for sprite in sprites]
-    most = 1 << (layout.most.bit_length() - 1) if layout.power_of_two else layout.most
-    room = most - layout.padding
+    sides = _list_sides(layout)
     for sprite, size in zip(sprites, sizes, strict=True):
-        if max(size) > room:
+        if max(size) > sides[-1] - layout.padding:
             height, width = sprite.pixels.shape[:2]
-            raise InputError(f"--max-size: got {most} for {sprite.name} of {width}x{height}; expected more")
-    places = _place(sizes, room)
+            raise InputError(f"--max-size: got {sides[-1]} for {sprite.name} of {width}x{height}; expected more")
+    places = _place(sizes, [side - layout.padding for side in sides])
     pages = []
     for number in range(1 + max(page for page, _, _ in places)):
         chosen = [(sprite, x, y) for sprite, (page, x, y) in zip(sprites, places, strict=True) if page == number]
@@ -123,15 +122,21 @@ def pack_sprites(sprites: Sequence[Sprite], layout: Layout) -> list[Page]:
     return pages
 
 
-def _place(sizes: Sequence[tuple[int, int]], room: int) -> list[tuple[int, int, int]]:
-    """(page, left, top) of each. Of pages that hold all, the smallest; else full pages, and the last one again."""
-    side = SMALLEST
-    while side < room:
-        for width, height in ((side, side // 2), (side, side)):
-            if (found := _try(sizes, width, height, pages=1)) is not None:
+def _list_sides(layout: Layout) -> list[int]:
+    """Of pages, px, rising to the largest."""
+    sides = [SMALLEST]
+    while sides[-1] < layout.most:
+        sides.append(2 * sides[-1] if layout.power_of_two else sides[-1] + max(8, sides[-1] // 8))
+    return [side for side in sides if side <= layout.most] + [layout.most] * (not layout.power_of_two)
+
+
+def _place(sizes: Sequence[tuple[int, int]], sides: Sequence[int]) -> list[tuple[int, int, int]]:
+    """(page, left, top) of each. Of pages that hold all, the smallest; else full pages of the largest size."""
+    for before, side in zip([sides[0], *sides], sides, strict=False):
+        for height in dict.fromkeys((before, side)):
+            if (found := _try(sizes, side, height, pages=1)) is not None:
                 return found
-        side += max(8, side // 8) // 4 * 4
-    found = _try(sizes, room, room, pages=len(sizes))
+    found = _try(sizes, sides[-1], sides[-1], pages=len(sizes))
     assert found is not None  # each fits on a page of its own
     return found
 
