@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.delivery_files import MapKind
+from schemas.delivery_files import MapKind, PictureFormat
 
 PresetName = Literal["unreal", "unity", "godot"]
 
@@ -20,6 +20,8 @@ class Preset:
     suffixes: Mapping[MapKind, str]
     is_lower: bool = False
     """Names of packed maps in small letters."""
+    formats: tuple[PictureFormat, ...] = ("png", "tga", "exr", "tiff")
+    """Of pictures, that the engine imports."""
 
     def map_stem(self, stem: str) -> str:
         return stem.removesuffix(f"_{self.base}")
@@ -51,6 +53,7 @@ PRESETS: dict[PresetName, Preset] = {
             "ao": "ao", "metallic": "metallic",
         },
         is_lower=True,
+        formats=("png", "webp", "tga", "exr"),
     ),
 }  # fmt: skip
 """Unreal: Epic's prefix T_ and DirectX normals. Unity: URP's and HDRP's map names, OpenGL normals. Godot: its style

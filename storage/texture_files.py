@@ -39,6 +39,15 @@ def encode_map(values: NDArray[np.float64], *, form: MapFormat, bits: int, texts
         data = codecs.png_encode(levels, level=6)
     else:
         raise SettingsError("maps of 16 bits in several channels need imagecodecs, of the [generate] install")
+    return _with_texts(data, texts)
+
+
+def encode_png(pixels: NDArray[np.uint8], *, texts: Mapping[str, str]) -> Encoded:
+    """uint8 [height, width, 3 or 4]."""
+    return _with_texts(_saved(pixels, "PNG", compress_level=6), texts)
+
+
+def _with_texts(data: bytes, texts: Mapping[str, str]) -> Encoded:
     chunks = b"".join(make_text_chunk(name, text) for name, text in texts.items())
     ihdr_end = len(PNG_HEADER) + 25
     return Encoded(data[:ihdr_end] + chunks + data[ihdr_end:], "image/png", "png")

@@ -51,7 +51,10 @@ def deliver(
 
 def atlas(
     project: Annotated[str, typer.Argument(help="a project with approved images", show_default=False)],
-    asset: Annotated[list[str] | None, typer.Option(help="of this asset only; may be given several times")] = None,
+    asset: Annotated[
+        list[str] | None,
+        typer.Option(help="of this asset only, or a pattern such as 'ui *'; may be given several times"),
+    ] = None,
     out: Annotated[Path, typer.Option(help="a .png; the frames go into a .json beside it")] = Path("atlas.png"),
     padding: Annotated[int, typer.Option(min=0, max=64, help="clear pixels between two frames")] = 2,
     extrude: Annotated[int, typer.Option(min=0, max=16, help="how often a frame's border is repeated")] = 1,

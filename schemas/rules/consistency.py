@@ -69,9 +69,10 @@ def _packing(manifest: Manifest) -> Iterator[Broken]:
     delivery = manifest.delivery
     if delivery.engine_files and delivery.preset is None:
         yield ("delivery", "engine_files"), "got engine_files without an engine", "`preset: unreal`, unity or godot too"
-    if delivery.engine_files and delivery.format == "jxl":
-        yield ("delivery", "format"), "got jxl with engine_files", "png, tga, exr: no engine reads JPEG XL"
     preset = find_preset(delivery.preset)
+    if delivery.engine_files and delivery.preset and delivery.format not in ("as_made", *preset.formats):
+        came = f"got {delivery.format} with engine_files, which {delivery.preset} does not import"
+        yield ("delivery", "format"), came, f"as_made, {', '.join(preset.formats)}"
     taken = {word.casefold(): word for word in (preset.base, *preset.suffixes.values())}
     for name in delivery.packing:
         if name.casefold() in taken:

@@ -7,8 +7,10 @@ extrusion and pages are here.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,14 @@ from storage.image_metadata import find_digital_source, make_xmp_packet
 from storage.ledger import Ledger
 from storage.objects import Store
 from storage.pictures import decode_kept
-from storage.texture_files import encode_map
+from storage.texture_files import encode_png
+from tasks.delivery.deliver import gives_way
 from tasks.delivery.names import fold_name, make_delivery_path
+from tasks.delivery.target import write_file
 
 APP = "dailies"
+SIBLINGS = "related_multi_packs"
+"""TexturePacker's word for the other pages of one atlas."""
 SMALLEST = 64
 """px of a page's side, where it grows from."""
 
@@ -67,13 +73,14 @@ class Page:
 def list_sprites(
     ledger: Ledger, store: Store, project: str, *, assets: Sequence[str] = (), trim: bool = True
 ) -> list[tuple[Sprite, ImageSpec]]:
-    """Those that stand approved now, by name. Raises InputError where there is none, or two have one name."""
-    known = {count.asset for count in ledger.assets(project)}
-    if missing := [name for name in assets if name not in known]:
-        raise InputError(f"--asset: got {missing[0]!r}; expected an asset of {project!r}: {', '.join(sorted(known))}")
+    """Those that stand approved now, by name. `assets`: names or patterns (`ui *`). Raises InputError where there is
+    none, or two have one name."""
+    chosen = _find_assets(assets, {count.asset for count in ledger.assets(project)}, project)
+    waiting = [row for row in ledger.deliverable(project=project, again=True) if row[1].asset in chosen]
+    briefs = ledger.briefs([image.digest for image, _, _ in waiting])
     found: dict[str, tuple[Sprite, ImageSpec]] = {}
-    for image, spec, _ in ledger.deliverable(project=project, again=True):
-        if assets and spec.asset not in assets:
+    for image, spec, _ in waiting:
+        if gives_way(spec, briefs[image.digest]):
             continue
         name = make_delivery_path(spec, "{Asset}_{Variant}.png", ending="png").rpartition("/")[2]
         if (other := found.get(fold_name(name))) is not None:
@@ -87,6 +94,17 @@ def list_sprites(
     if not found:
         raise InputError(f"got the project {project!r}, of which no image is approved; expected one or more")
     return [found[name] for name in sorted(found)]
+
+
+def _find_assets(wanted: Iterable[str], known: set[str], project: str) -> set[str]:
+    """A name is itself before it is a pattern; without any, all."""
+    chosen: set[str] = set()
+    for word in wanted:
+        found = {word} & known or {name for name in known if fnmatchcase(name.casefold(), word.casefold())}
+        if not found:
+            raise InputError(f"--asset: got {word!r}; expected an asset of {project!r}: {', '.join(sorted(known))}")
+        chosen |= found
+    return chosen or known
 
 
 def cut_sprite(name: str, digest: str, pixels: Pixels, *, trim: bool) -> Sprite:
@@ -173,7 +191,10 @@ def _draw(chosen: Sequence[tuple[Sprite, int, int]], layout: Layout) -> Page:
 
 def write_atlas(path: Path, pages: Sequence[Page], specs: Mapping[str, ImageSpec]) -> list[Path]:
     """NAME.png and NAME.json, or NAME-1.png and so on. `specs`: by digest. Returns the files; InputError, with nothing
-    written, where another's file lies under one of the names."""
+    written, where another's file lies under one of the names. Pages of an earlier and larger run go."""
+    folder = next(place for place in path.absolute().parents if place.exists())
+    if not folder.is_dir():
+        raise InputError(f"--out: got {path}, and {folder} is a file; expected a name in a folder")
     files: dict[Path, bytes] = {}
     for number, page in enumerate(pages, 1):
         picture = path if len(pages) == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
@@ -181,30 +202,40 @@ def write_atlas(path: Path, pages: Sequence[Page], specs: Mapping[str, ImageSpec
         # Composed of made pictures alone it is what they are; one repair of somebody's picture makes it a composite.
         label = next((spec for spec in own if "composite" in find_digital_source(spec)), own[0])
         texts = {"XML:com.adobe.xmp": make_xmp_packet(label, detail="none").decode()}
-        files[picture] = encode_map(page.pixels / 255, form="png", bits=8, texts=texts).data
-        files[picture.with_suffix(".json")] = _describe(picture.name, page)
-    if taken := next((file for file in files if file.suffix == ".png" and _is_anothers(file)), None):
+        # Frames first: they say whose the picture is to a run after one that was cut off between the two.
+        files[picture.with_suffix(".json")] = _describe(picture.name, page, pages=len(pages))
+        files[picture] = encode_png(page.pixels, texts=texts).data
+    pictures = [file for file in files if file.suffix == path.suffix]
+    if taken := next((file for file in pictures if _is_anothers(file, is_page=len(pages) > 1)), None):
         raise InputError(f"--out: got {taken}, where another file lies already; expected another name")
     for file, data in files.items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        new = file.with_name(f".{file.name}.part")
-        new.write_bytes(data)
-        new.replace(file)
+        write_file(file.parent, file.name, data)
+    _remove_pages(path, pictures)
     return list(files)
 
 
-def _is_anothers(picture: Path) -> bool:
-    """Whether a file lies there, and not beside the frames of an atlas of ours."""
+def _remove_pages(path: Path, written: Sequence[Path]) -> None:
+    """Pages of ours under this name that are none of this run's, until one is missing."""
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(1))
+    for picture in (path, *takewhile(Path.exists, numbered)):
+        if picture not in written and picture.exists() and not _is_anothers(picture, is_page=picture != path):
+            picture.unlink()
+            picture.with_suffix(".json").unlink()
+
+
+def _is_anothers(picture: Path, *, is_page: bool) -> bool:
+    """Whether a file lies there, and not beside the frames of an atlas of ours (of several pages if `is_page`)."""
     beside = picture.with_suffix(".json")
     if not picture.exists() and not beside.exists():
         return False
     try:
-        return bool(json.loads(beside.read_text(encoding="utf-8"))["meta"]["app"] != APP)
+        meta = json.loads(beside.read_text(encoding="utf-8"))["meta"]
+        return bool(meta["app"] != APP or (SIBLINGS in meta) != is_page)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return True
 
 
-def _describe(name: str, page: Page) -> bytes:
+def _describe(name: str, page: Page, *, pages: int) -> bytes:
     frames: dict[str, Any] = {}
     for sprite, x, y in page.frames.values():
         height, width = sprite.pixels.shape[:2]
@@ -217,5 +248,15 @@ def _describe(name: str, page: Page) -> bytes:
             "digest": sprite.digest,
         }
     size = {"w": page.pixels.shape[1], "h": page.pixels.shape[0]}
-    meta = {"app": APP, "version": "1.0", "image": name, "format": "RGBA8888", "size": size, "scale": "1"}
+    meta: dict[str, Any] = {
+        "app": APP,
+        "version": "1.0",
+        "image": name,
+        "format": "RGBA8888",
+        "size": size,
+        "scale": "1",
+    }
+    if pages > 1:
+        stem = name.rpartition("-")[0]
+        meta[SIBLINGS] = [f"{stem}-{number}.json" for number in range(1, pages + 1) if f"{stem}-{number}." not in name]
     return (json.dumps({"frames": frames, "meta": meta}, indent=1, ensure_ascii=False) + "\n").encode()

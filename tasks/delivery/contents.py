@@ -12,7 +12,7 @@ from dataclasses import replace
 from schemas.errors import NameCollision, ProvenanceError
 from storage.objects import Store
 from storage.provenance import SIGNED
-from tasks.delivery.engine_files import make_engine_files
+from tasks.delivery.engine_files import is_rewritten, make_engine_files
 from tasks.delivery.out_files import OutFile, make_maps, make_picture
 from tasks.delivery.parcel import Parcel
 from tasks.delivery.signing import Signing
@@ -33,7 +33,7 @@ def make_contents(
     files = [_settle(file, parcel, store=store, signing=signing, earlier=earlier(file.name)) for file in files]
     beside = list(make_engine_files(parcel, files))
     for file in beside:
-        if any(data != file.data for data in earlier(file.name)):
+        if any(data != file.data and not is_rewritten(file.name, file.data, data) for data in earlier(file.name)):
             raise NameCollision(f"its import settings would be {file.name}, where another file lies already")
     return [*files, *beside]
 

@@ -34,9 +34,9 @@ from schemas.errors import (
 )
 from schemas.manifest import Manifest
 from schemas.records import Delivery
-from schemas.spec import Tier
+from schemas.spec import ImageSpec, Tier
 from storage.failpoint import failpoint
-from storage.ledger import Ledger
+from storage.ledger import Brief, Ledger
 from storage.objects import Store
 from tasks.delivery.contents import make_contents
 from tasks.delivery.index import write_index
@@ -175,8 +175,8 @@ def _pack_all(
     for image, spec, decision in waiting:
         try:
             brief = briefs[image.digest]
-            if spec.tier is Tier.DRAFT and (brief.manifest_body.get("promotion") or {}).get("when") == "always":
-                continue  # its final is what will leave
+            if gives_way(spec, brief):
+                continue
             if brief.submission not in manifests:
                 manifests[brief.submission] = Manifest.model_validate(brief.manifest_body)
             manifest = manifests[brief.submission]
@@ -194,6 +194,12 @@ def _pack_all(
             wrong = error if isinstance(error, DailiesError) else InputError(f"its manifest is not valid: {error}")
             failures.append(Failure(spec.project, spec.asset, spec.variant, image.digest, wrong))
     return parcels
+
+
+def gives_way(spec: ImageSpec, brief: Brief) -> bool:
+    """A draft of which each gets a final, which is what will leave."""
+    promotion = brief.manifest_body.get("promotion") or {}
+    return spec.tier is Tier.DRAFT and promotion.get("when") == "always"
 
 
 def _send(parcel: Parcel, ledger: Ledger, store: Store, folder: Path | None, signing: Signing) -> None:
@@ -225,6 +231,8 @@ def _send(parcel: Parcel, ledger: Ledger, store: Store, folder: Path | None, sig
     failpoint("deliver.after_sidecar")
     if folder is not None:
         for file in files:
+            if file.role == "engine" and read_file(folder, file.name) is not None:
+                continue  # ours, or what the engine made of it
             write_file(folder, file.name, file.data)
         write_file(folder, parcel.sidecar_name, text)
         failpoint("deliver.after_folder")

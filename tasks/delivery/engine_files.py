@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 
 from tasks.delivery.out_files import OutFile
@@ -25,6 +26,15 @@ def make_engine_files(parcel: Parcel, files: Iterable[OutFile]) -> Iterator[OutF
         write, media_type = (_write_unity, "text/yaml") if engine == "unity" else (_write_godot, "text/plain")
         for file in files:
             yield OutFile(parcel.engine_names[file.name], "engine", write(parcel, file).encode(), media_type)
+
+
+def is_rewritten(name: str, own: bytes, there: bytes) -> bool:
+    """Whether `there` is what an engine made of `own` when it imported the file: engines add what they leave out, and
+    artists change settings in them. Unity keeps the guid, Godot the importer; Unreal reads its file and no more."""
+    if name.endswith(".meta"):
+        guid = re.search(rb"^guid: [0-9a-f]{32}$", own, re.MULTILINE)
+        return guid is not None and re.search(rb"^" + guid.group() + rb"\r?$", there, re.MULTILINE) is not None
+    return name.endswith(".import") and re.search(rb"^importer=\"texture\"\r?$", there, re.MULTILINE) is not None
 
 
 def _is_colour(file: OutFile) -> bool:
@@ -91,6 +101,7 @@ def _write_unreal(parcel: Parcel, files: Iterable[OutFile]) -> str:
             settings["bFlipNormalMapGreenChannel"] = file.kind == "normal_gl"
         elif not _is_colour(file):
             settings["CompressionSettings"] = "TC_HDR" if file.name.endswith(".exr") else "TC_Masks"
+        settings["ColorSpaceMode"] = "SRGB" if _is_colour(file) else "Linear"
         folder, _, name = file.name.rpartition("/")
         groups.append(
             {

@@ -107,10 +107,13 @@ def pack_parcel(
     ending = ENDINGS.get(image.media_type)
     if ending is None:
         raise InputError(f"{spec.asset} {spec.variant}: got {image.media_type}; expected {', '.join(ENDINGS)}")
-    if manifest.delivery.format != "as_made":
-        ending = manifest.delivery.format
+    delivery = manifest.delivery
+    if delivery.format != "as_made":
+        ending = delivery.format
+    elif delivery.engine_files and ending not in find_preset(delivery.preset).formats:
+        ending = "png"  # kept as WebP or JPEG XL, which the engine that imports it does not read
     template = template or manifest.delivery_name_of(asset)
-    name = make_delivery_path(spec, template, ending=ending, is_ascii=manifest.delivery.ascii)
+    name = make_delivery_path(spec, template, ending=ending, is_ascii=delivery.ascii)
     return Parcel(image, spec, decision, brief, manifest, name, maps, licences, formerly)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from typer.testing import CliRunner
 
 from flows.__main__ import app
 from schemas.errors import InputError
+from tasks.delivery import target
 from tasks.delivery.atlas import Layout, Sprite, cut_sprite, list_sprites, pack_sprites, write_atlas
 from tests.conftest import Stack
 from tests.tasks.test_deliver import approved, manifest, spec
@@ -63,7 +66,7 @@ def test_frames_hold_their_pixels_and_never_touch(
             taken[y - extrude : y + h + extrude, x - extrude : x + w + extrude] += 1
             left, top = max(0, x - extrude - padding), max(0, y - extrude - padding)
             near = taken[top : y + h + extrude + padding, left : x + w + extrude + padding]
-            assert (near > 0).sum() == (h + 2 * extrude) * (w + 2 * extrude) or not padding or near.max() == 1
+            assert near.sum() == (h + 2 * extrude) * (w + 2 * extrude)  # nothing of another within the padding
         assert taken.max() == 1 and not page.pixels[taken == 0].any()
 
 
@@ -101,6 +104,8 @@ def test_approved_images_of_a_project(local_stack: Stack, tmp_path: Path) -> Non
     ):
         done = CliRunner().invoke(app, [*arguments, *more], env=local_stack.environment)
         assert isinstance(done.exception, InputError) and says in str(done.exception), number
+    for patterns, count in ((["* potion"], 3), (["RED *"], 2), (["blue potion", "red*"], 3)):
+        assert len(list_sprites(ledger, store, "Potion Shop", assets=patterns)) == count
     with pytest.raises(InputError, match="of which no image is approved"):
         list_sprites(ledger, store, "Nothing")
 
@@ -115,5 +120,68 @@ def test_pages_and_strangers(tmp_path: Path) -> None:
         write_atlas(tmp_path / "a.png", pages, specs)
     assert [path.name for path in tmp_path.iterdir()] == ["a-2.png"]
     files = write_atlas(tmp_path / "b.png", pages, specs)
-    assert [file.name for file in files] == [f"b-{n}.{ending}" for n in (1, 2, 3) for ending in ("png", "json")]
+    assert [file.name for file in files] == [f"b-{n}.{ending}" for n in (1, 2, 3) for ending in ("json", "png")]
+    assert json.loads(files[2].read_text())["meta"]["related_multi_packs"] == ["b-1.json", "b-3.json"]
     assert write_atlas(tmp_path / "b.png", pages, specs) == files
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_pages_of_an_earlier_and_larger_run_go_and_nothing_else(tmp_path: Path) -> None:
+    sprites = [sprite(f"s{n}", 60, 60, n) for n in range(9)]
+    specs = {one.digest: spec() for one in sprites}
+    one, three = pack_sprites(sprites[:4], Layout(most=140)), pack_sprites(sprites, Layout(most=140))
+    write_atlas(tmp_path / "a-4.png", one, specs)  # somebody's own atlas of that name
+    write_atlas(tmp_path / "a.png", three, specs)
+    write_atlas(tmp_path / "a.png", pack_sprites(sprites[:5], Layout(most=140)), specs)
+    kept = {"a-4.png", "a-4.json"}
+    assert names_in(tmp_path) == kept | {f"a-{n}.{ending}" for n in (1, 2) for ending in ("json", "png")}
+    write_atlas(tmp_path / "a.png", one, specs)
+    assert names_in(tmp_path) == kept | {"a.png", "a.json"}
+    write_atlas(tmp_path / "a.png", three, specs)
+    assert names_in(tmp_path) == kept | {f"a-{n}.{ending}" for n in (1, 2, 3) for ending in ("json", "png")}
+    with pytest.raises(InputError, match=r"a-1\.png, where another file lies already"):
+        write_atlas(tmp_path / "a-1.png", one, specs)
+
+
+def test_a_run_that_was_cut_off_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before each replacing of a file in turn."""
+    pages = pack_sprites([sprite("s", 60, 60)], Layout())
+    specs = {"s" * 8: spec()}
+    for at in (1, 2):
+        steps = itertools.count(1)
+
+        def cut(name: str, steps: Iterator[int] = steps, at: int = at) -> None:
+            if name == "target.before_replace" and next(steps) == at:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(target, "failpoint", cut)
+            write_atlas(tmp_path / f"{at}.png", pages, specs)
+        assert not (tmp_path / f"{at}.png").exists()
+        assert len(write_atlas(tmp_path / f"{at}.png", pages, specs)) == 2
+
+
+@pytest.mark.parametrize("name", ["sheet.png", "sheet.PNG"])
+def test_nothing_is_written_over_or_through_what_lies_there(tmp_path: Path, name: str) -> None:
+    pages, specs = pack_sprites([sprite("s", 60, 60)], Layout()), {"s" * 8: spec()}
+    (tmp_path / name).write_bytes(b"theirs")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "link.png").symlink_to(tmp_path / name)
+    for out in (tmp_path / name, tmp_path / name / "below" / "a.png", tmp_path / "elsewhere" / "link.png"):
+        with pytest.raises(InputError):
+            write_atlas(out, pages, specs)
+    assert (tmp_path / name).read_bytes() == b"theirs" and names_in(tmp_path / "elsewhere") == {"link.png"}
+    assert len(write_atlas(tmp_path / "linked" / "a.png", pages, specs)) == 2  # a folder that the user named
+
+
+def test_a_draft_gives_way_to_its_final(local_stack: Stack) -> None:
+    """Their names are one; `deliver` leaves the draft out too."""
+    said = manifest("red potion", name="{asset}.png", promotion={"when": "always"})
+    both = [spec(tier="draft"), spec(tier="final")]
+    approved(local_stack.ledger, local_stack.store, both, said)
+    ((made, one),) = list_sprites(local_stack.ledger, local_stack.store, "Potion Shop")
+    assert (made.digest, one.tier) == (both[1].digest, "final")

@@ -44,10 +44,11 @@ def signing(tmp_path_factory: pytest.TempPathFactory) -> Signing:
     return Signing(open_signer(certificate=None, key=None, home=folder), is_required=True)
 
 
-def make_two(stack: Stack) -> None:
+def make_two(stack: Stack, **delivery: object) -> None:
     """A texture with two maps, and a potion; both approved."""
     both = [spec("brick", kind="texture", source="5" * 64, strength=0.5), spec(seed=2)]
-    approved(stack.ledger, stack.store, both, manifest(assets=[WALL, {"name": "red potion", "prompt": "x"}]))
+    assets = [WALL, {"name": "red potion", "prompt": "x"}]
+    approved(stack.ledger, stack.store, both, manifest(assets=assets, delivery=delivery))
 
 
 def check_index(folder: Path) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def test_killed_at_every_step_and_run_again(
     local_stack: Stack, signing: Signing, tmp_path: Path, is_signed: bool
 ) -> None:
     """SIGKILL at the first step, at the second, at every one; each time on a studio where nothing had left."""
-    make_two(local_stack)
+    make_two(local_stack, preset="unreal", engine_files=True)
     local_stack.ledger.engine.dispose()
     signing = signing if is_signed else Signing()
     for step in itertools.count(1):

@@ -13,6 +13,9 @@ import yaml
 from schemas.errors import ManifestError
 from schemas.reading.manifest_file import read_manifest
 from schemas.settings import Limits
+from storage.pictures import ImageFormat
+from tasks.delivery import deliver as delivery
+from tasks.delivery.copying import copy_delivered
 from tasks.delivery.deliver import deliver
 from tests.conftest import Stack
 from tests.tasks.test_deliver import approved, manifest, spec
@@ -67,6 +70,8 @@ def test_unreal(local_stack: Stack, tmp_path: Path) -> None:
     }  # fmt: skip
     assert {group["DestinationPath"] for group in groups} == {"/Game/Potion_Shop"}
     assert all(group["FactoryName"] == "TextureFactory" for group in groups)
+    spaces = {group["GroupName"].rpartition(" ")[2]: group["ImportSettings"]["ColorSpaceMode"] for group in groups}
+    assert spaces == {kind: "SRGB" if kind == "picture" else "Linear" for kind in ways}
 
 
 def test_they_are_in_the_index(local_stack: Stack, tmp_path: Path) -> None:
@@ -92,11 +97,58 @@ def test_nobodys_file_is_replaced(local_stack: Stack, tmp_path: Path) -> None:
     assert theirs.read_text() == "theirs" and not theirs.with_suffix("").exists()
 
 
+def test_what_an_engine_made_of_its_settings_stays(local_stack: Stack, tmp_path: Path) -> None:
+    """Unity and Godot write on in them when they import; a copy later says nothing of it, and of a stranger's does."""
+    ledger, store, game = local_stack.ledger, local_stack.store, tmp_path / "game"
+    for number, (engine, line) in enumerate([("unity", b"fileFormatVersion: 2"), ("godot", b"[remap]")], 1):
+        said = manifest("red potion", delivery={"preset": engine, "engine_files": True, "name": f"{engine}.png"})
+        approved(ledger, store, [spec(seed=number)], said)
+        assert deliver(ledger, store).failures == ()
+        copy_delivered(game, ledger=ledger, store=store)
+        (settings,) = (path for path in game.rglob(f"{engine}.png.*") if path.suffix in (".meta", ".import"))
+        imported = settings.read_bytes().replace(line, line + b"\nuserData: x")
+        settings.write_bytes(imported)
+        assert copy_delivered(game, ledger=ledger, store=store).problems == [] and settings.read_bytes() == imported
+        settings.write_bytes(b"guid: 12\nimporter=none\n")
+        (problem,) = copy_delivered(game, ledger=ledger, store=store).problems
+        assert problem == f"Potion_Shop/{settings.name}: another file lies there already"
+        settings.write_bytes(imported)
+
+
+def test_settings_that_the_engine_rewrote_do_not_hold_up_the_picture(
+    local_stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The editor was open on the folder while a delivery was cut off."""
+
+    def cut(name: str) -> None:
+        if name == "deliver.after_folder":
+            raise KeyboardInterrupt
+
+    said = manifest("red potion", delivery={"preset": "unity", "engine_files": True})
+    approved(local_stack.ledger, local_stack.store, [spec()], said)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(delivery, "failpoint", cut)
+        deliver(local_stack.ledger, local_stack.store, folder=tmp_path / "game")
+    (settings,) = (tmp_path / "game").rglob("*.meta")
+    settings.write_bytes(imported := settings.read_bytes() + b"  userData: x\n")
+    done = deliver(local_stack.ledger, local_stack.store, folder=tmp_path / "game")
+    assert done.failures == () and len(done.names) == 1 and settings.read_bytes() == imported
+
+
+@pytest.mark.parametrize("kept", ["webp", "jxl"])
+def test_what_an_engine_cannot_read_is_not_left_to_it(local_stack: Stack, kept: ImageFormat) -> None:
+    said = manifest("red potion", delivery={"preset": "unity", "engine_files": True})
+    approved(local_stack.ledger, local_stack.store, [spec()], said, image_format=kept)
+    assert [name[-4:] for name in deliver(local_stack.ledger, local_stack.store).names] == [".png"]
+
+
 @pytest.mark.parametrize(
     ("rules", "says"),
     [
         ("engine_files: true", "got engine_files without an engine; expected `preset: unreal`, unity or godot too"),
-        ("preset: unity, engine_files: true, format: jxl", "got jxl with engine_files; expected png, tga, exr"),
+        ("preset: unity, engine_files: true, format: jxl", "got jxl with engine_files, which unity does not import"),
+        ("preset: unreal, engine_files: true, format: webp", "unreal does not import; expected as_made, png, tga"),
+        ("preset: godot, engine_files: true, format: tiff", "expected as_made, png, webp, tga, exr"),
     ],
 )
 def test_what_cannot_be_is_refused(rules: str, says: str) -> None:
