@@ -45,7 +45,8 @@ def make_item(
         "width": image.width,
         "height": image.height,
         "preview": link(image.preview_key),
-        "cut": spec.background is not None,
+        "imported": spec.is_imported,
+        "cut": spec.background is not None or spec.is_imported,
         "original": link(image.preview_key if is_removed or image.media_type == "image/jxl" else image.object_key),
         "thumb": link(image.thumb_key),
         "beside": _beside(image, spec, link=link, sources=sources, parent=parent),
@@ -82,6 +83,9 @@ def make_item(
 
 def list_parameters(spec: ImageSpec, image: Image) -> list[tuple[str, str]]:
     """What made the image, for people, most asked-for first."""
+    if spec.is_imported:
+        made = ("imported", format_age(image.made_at))
+        return [("made as", spec.digital_source or ""), made, ("digest", spec.digest[:12])]
     rows = [
         ("seed", str(spec.seed)),
         ("model", spec.model.alias),

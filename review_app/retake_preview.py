@@ -27,6 +27,8 @@ def preview_retake(picture: ImageDetails, changes: dict[str, Any], *, retakes_le
     except ValidationError as wrong:
         said = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}".removeprefix(": ") for one in wrong.errors())
         return {"will": [], "whole": [], "wrong": "; ".join(said)}
+    except ValueError as wrong:
+        return {"will": [], "whole": [], "wrong": str(wrong)}
     return {"will": _in_short(spec, child, wanted, retakes_left), "whole": _every_field(spec, child), "wrong": ""}
 
 

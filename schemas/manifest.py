@@ -40,7 +40,18 @@ from schemas.fields import (
     find_placeholders,
 )
 from schemas.review import Criterion, Reason
-from schemas.spec import CONTROL_SCALE, GUIDANCE, PAG, REFERENCE_SCALE, STEPS, STRENGTH, Frozen, Sha256, Tier
+from schemas.spec import (
+    CONTROL_SCALE,
+    GUIDANCE,
+    PAG,
+    REFERENCE_SCALE,
+    STEPS,
+    STRENGTH,
+    DigitalSource,
+    Frozen,
+    Sha256,
+    Tier,
+)
 
 CONTROL_TYPES = (
     "canny", "lineart_standard", "shuffle",  # need no weights
@@ -380,16 +391,32 @@ class Repair(FromPictures):
         return (*self.sources, *(self.mask or ()), *self.shown)
 
 
+class Import(FromPictures):
+    """Pictures made elsewhere, as they are: checked, reviewed, repaired and delivered like any other.
+
+    Sampling, model and LoRAs are those of a repair that a reviewer asks for.
+    """
+
+    kind: Literal["import"] = "import"
+    prompt: Several[Prompt] = Field(("",), description="what they show, for people and the search", max_length=1)
+    digital_source_type: DigitalSource | None = Field(
+        None,
+        description="how they were made (IPTC's word); of those that do not say it themselves",
+        examples=["digitalCreation"],
+    )
+
+
 def _kind(value: Any) -> str:
     kind = value.get("kind", "render") if isinstance(value, dict) else getattr(value, "kind", "render")
-    return kind if kind in ("texture", "repair") else "render"
+    return kind if kind in ("texture", "repair", "import") else "render"
 
 
-AnyAsset = RenderAsset | TextureVariants | Repair
+AnyAsset = RenderAsset | TextureVariants | Repair | Import
 AssetRequest = Annotated[
     Annotated[RenderAsset, Tag("render")]
     | Annotated[TextureVariants, Tag("texture")]
-    | Annotated[Repair, Tag("repair")],
+    | Annotated[Repair, Tag("repair")]
+    | Annotated[Import, Tag("import")],
     Discriminator(_kind),
 ]
 
@@ -571,3 +598,5 @@ class FrozenFile(Frozen):
     height: int
     remarks: tuple[str, ...] = ()
     """What was changed or should be known, sentence by sentence."""
+    digital_source: DigitalSource | None = None
+    """What the file itself says of how it was made."""

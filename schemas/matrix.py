@@ -22,6 +22,7 @@ from schemas.fields import find_placeholders, to_pascal_case
 from schemas.manifest import (
     AnyAsset,
     FromPictures,
+    Import,
     Manifest,
     Repair,
     Style,
@@ -116,9 +117,11 @@ class Matrix:
                 yield Combination(at, "_".join(parts))
 
     def _names(self, paths: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> list[str]:
-        """What each row adds to the variant's name: nothing for an axis of one value, unless it is the seeds."""
+        """What each row adds to the variant's name: nothing for an axis of one value, unless it is the seeds or the
+        files of an import."""
         labels = self._labels[paths]
-        return [labels[repr(row)] for row in rows] if len(labels) > 1 or "seeds" in paths else []
+        is_named = len(labels) > 1 or "seeds" in paths or (isinstance(self.asset, Import) and "sources" in paths)
+        return [labels[repr(row)] for row in rows] if is_named else []
 
     def _groups(self, tier: Tier) -> Groups:
         """The axes of a tier's block; zipped ones together, at the place of their first."""
@@ -171,6 +174,9 @@ class Matrix:
         for tier in self.blocks:
             for paths, rows in self._groups(tier):
                 rows_of.setdefault(paths, {}).update({repr(row): row for row in rows})
+        if isinstance(self.asset, Import):
+            named = zip(map(repr, _Singles(self.asset.sources)), _label_files(self.asset.sources), strict=True)
+            return {paths: dict.fromkeys(rows, "") for paths, rows in rows_of.items()} | {("sources",): dict(named)}
         spoken = {paths: _label(paths, list(rows.values())) for paths, rows in rows_of.items()}
         if sum(max(map(len, labels), default=0) + 1 for labels in spoken.values() if len(labels) > 1) > 100:
             spoken = {paths: [f"{index + 1:02}" for index in range(len(rows))] for paths, rows in rows_of.items()}
@@ -199,6 +205,8 @@ def list_axes(manifest: Manifest, asset: AnyAsset, tier: Tier) -> Axes:
     """path -> values for every field that varies or could, slowest first. Fields that nobody set are absent."""
     resolved = Resolved(manifest, asset, tier)
     found: Axes = {"tier": list_tiers(manifest, asset), "model": resolved.get("model")}
+    if isinstance(asset, Import):
+        return found | {"style": (NO_STYLE,), "sources": asset.sources, "prompt": asset.prompt}
     if vae := resolved.get("vae"):
         found["vae"] = vae
     for alias, weights in sorted(resolved.get("loras").items()):
@@ -292,6 +300,19 @@ def _label(paths: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> list[str]
                 return labels
     word = re.sub(r"\W", "", paths[0].rsplit(".", 1)[-1])
     return [word + number for number in numbers]
+
+
+def _label_files(paths: Sequence[str]) -> list[str]:
+    """By each file's own name, so that more files rename none; with a part of its path's SHA-256 where another has the
+    same name, or it is long."""
+    words = [_spoken("sources", path) for path in paths]
+    many = Counter(to_pascal_case(word).casefold() for word in words)
+    return [
+        word
+        if word and len(word) <= 40 and many[to_pascal_case(word).casefold()] == 1
+        else f"{word[:32]}-{hashlib.sha256(path.encode()).hexdigest()[:6]}".lstrip("-")
+        for word, path in zip(words, paths, strict=True)
+    ]
 
 
 def _spoken(path: str, value: Any) -> str:

@@ -13,7 +13,7 @@ PaceKey = tuple[str, int, int, int, str, int, Second | None]
 def make_pace_key(spec: ImageSpec) -> PaceKey:
     alias, task = spec.model.alias, spec.task.value
     steps = spec.num_inference_steps
-    if spec.task is not Task.TXT2IMG:
+    if spec.task not in (Task.TXT2IMG, Task.IMPORT):
         steps = _run(steps, 0.5 if spec.strength is None else spec.strength)
     return alias, spec.width, spec.height, steps, task, len(spec.controls), _second(spec, spec.hires)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.manifest import Manifest
+from schemas.rules.imports import ALLOWED
 from schemas.schedulers import ALIASES, SCHEDULERS
 
 SCHEMA_FILE = Path(__file__).with_name("manifest.schema.json")
@@ -20,19 +21,17 @@ def manifest_schema() -> dict[str, Any]:
     body = Manifest.model_json_schema()
     _trim(body)
     body["$defs"]["Scheduler"] = {"anyOf": [{"enum": [*ALIASES, *SCHEDULERS]}, {"type": "string"}]}
+    imported = body["$defs"]["Import"]["properties"]
+    body["$defs"]["Import"]["properties"] = {name: imported[name] for name in imported if name in ALLOWED}
     properties = body["properties"]
     properties["$schema"] = {"type": "string", "description": "where this schema is, for editors of JSON"}
     rows = {"type": "string", "pattern": r"\.csv$", "description": "a CSV of assets, one a row"}
     assets = properties["assets"]
-    assets["items"] = {
-        "if": {"properties": {"kind": {"const": "texture"}}, "required": ["kind"]},
-        "then": {"$ref": "#/$defs/TextureVariants"},
-        "else": {
-            "if": {"properties": {"kind": {"const": "repair"}}, "required": ["kind"]},
-            "then": {"$ref": "#/$defs/Repair"},
-            "else": {"$ref": "#/$defs/RenderAsset"},
-        },
-    }
+    items: dict[str, Any] = {"$ref": "#/$defs/RenderAsset"}
+    for kind, name in (("import", "Import"), ("repair", "Repair"), ("texture", "TextureVariants")):
+        chosen = {"properties": {"kind": {"const": kind}}, "required": ["kind"]}
+        items = {"if": chosen, "then": {"$ref": f"#/$defs/{name}"}, "else": items}
+    assets["items"] = items
     properties["assets"] = {
         "description": assets.pop("description"),
         "anyOf": [assets, rows],

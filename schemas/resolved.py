@@ -23,6 +23,7 @@ from schemas.manifest import (
     AnyAsset,
     Asset,
     FromPictures,
+    Import,
     Loras,
     Manifest,
     RenderAsset,
@@ -102,6 +103,8 @@ class Resolved:
         return None if setting is None else setting.value
 
     def applies(self, field: str) -> bool:
+        if isinstance(self.asset, Import):  # of what is repaired in it
+            return field in ("model", "vae", "loras", "negative_prompt", *SAMPLING)
         if field == "size":  # a repair keeps its picture's
             return not isinstance(self.asset, Repair)
         if field == "hires":
@@ -226,6 +229,8 @@ class Resolved:
 
 def list_tiers(manifest: Manifest, asset: Asset) -> tuple[Tier, ...]:
     """The tiers that an asset is made at."""
+    if isinstance(asset, Import):
+        return (Tier.FINAL,)
     return asset.tier or manifest.defaults.tier or (Tier.FINAL,)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from schemas.spec import (
+    AssetKind,
     ControlScale,
     Frozen,
     Guidance,
@@ -231,10 +232,14 @@ def apply_changes(spec: ImageSpec, changes: Changes, *, picture: str, mask: str 
 
     `picture`: SHA-256 of the parent image's own bytes, the source when a region is repaired.
     `mask`: SHA-256 of the mask picture (white = repaint), needed when `changes.region` is given.
-    Tier defaults for a promotion are the caller's (tasks/planning/plan.py), which knows the manifest.
+    Tier defaults for a promotion, and the model that repairs an imported picture, are the caller's
+    (tasks/planning/plan.py), which knows the manifest. Raises ValueError.
     """
     take = spec.take + 1
     update: dict[str, object] = {"parent": spec.digest, "take": take}
+    if spec.is_imported:
+        check_repair_of_import(spec, changes)
+        update |= {"kind": AssetKind.REPAIR, "digital_source": None}
     for name in ("prompt", "negative_prompt", "guidance_scale", "num_inference_steps"):
         value = getattr(changes, name)
         if value is not None:
@@ -264,6 +269,16 @@ def apply_changes(spec: ImageSpec, changes: Changes, *, picture: str, mask: str 
         update |= {"source": picture, "mask": mask, "strength": changes.strength or REPAIR_STRENGTH}
         update |= {"padding_mask_crop": REPAIR_CONTEXT, "hires": None, "refiner": None}
     return ImageSpec.model_validate(spec.model_copy(update=update).model_dump())
+
+
+def check_repair_of_import(spec: ImageSpec, changes: Changes) -> None:
+    """Raises ValueError for what cannot be done to a picture that was made elsewhere."""
+    if changes.region is None:
+        raise ValueError("this picture was made elsewhere and cannot be made again; expected a place to repair in it")
+    if spec.width % 8 or spec.height % 8 or min(spec.width, spec.height) < 64:
+        raise ValueError(
+            f"got a picture of {spec.width}x{spec.height} px; expected sides that are multiples of 8, from 64"
+        )
 
 
 def count_reviews(digest: str, double_share: float) -> int:

@@ -61,6 +61,8 @@ class AssetKind(StrEnum):
     RENDER = "render"
     TEXTURE = "texture"
     REPAIR = "repair"
+    IMPORT = "import"
+    """A picture made elsewhere. No weights are needed to take it in; what is repaired in it is a repair."""
 
 
 class Tier(StrEnum):
@@ -76,6 +78,29 @@ class Task(StrEnum):
     TXT2IMG = "txt2img"
     IMG2IMG = "img2img"
     INPAINT = "inpaint"
+    IMPORT = "import"
+    """None of them: the picture is there."""
+
+
+DigitalSource = Literal[
+    "trainedAlgorithmicMedia",
+    "compositeWithTrainedAlgorithmicMedia",
+    "algorithmicallyEnhanced",
+    "algorithmicMedia",
+    "digitalCreation",
+    "humanEdits",
+    "digitalCapture",
+    "compositeCapture",
+    "screenCapture",
+    "virtualRecording",
+    "negativeFilm",
+    "positiveFilm",
+    "print",
+    "composite",
+    "compositeSynthetic",
+    "dataDrivenMedia",
+]
+"""How a picture came to be, in IPTC's words (NewsCodes, Digital Source Type)."""
 
 
 class Frozen(BaseModel):
@@ -87,6 +112,10 @@ class ModelRef(Frozen):
 
     alias: str
     digest: Sha256
+
+
+NO_MODEL = ModelRef(alias="none", digest="0" * 64)
+"""Of an imported picture."""
 
 
 class LoraRef(ModelRef):
@@ -176,7 +205,7 @@ class CutOut(Frozen):
 PER_ROW: dict[str, Any] = {
     **dict.fromkeys(("engine_version", "project", "asset", "variant", "kind", "tier", "parent", "take"), True),
     **dict.fromkeys(("prompt", "negative_prompt", "prompt_2", "negative_prompt_2", "embeddings", "seed"), True),
-    **dict.fromkeys(("source", "mask", "padding_mask_crop", "keep_colour", "background"), True),
+    **dict.fromkeys(("source", "mask", "padding_mask_crop", "keep_colour", "background", "digital_source"), True),
     "controls": {"__all__": {"type", "image", "precomputed", "params"}},
     "references": {"__all__": {"image"}},
 }
@@ -239,6 +268,8 @@ class ImageSpec(Frozen):
     refiner: Refiner | None = None
     background: CutOut | None = None
     """None: opaque."""
+    digital_source: DigitalSource | None = None
+    """Of an imported picture; of every other it follows from how it is made (storage/image_metadata.py)."""
 
     parent: Sha256 | None = None
     """Digest of the spec this one was made again from (a retake or a promotion)."""
@@ -246,13 +277,29 @@ class ImageSpec(Frozen):
     """1 for a first image, one more for each retake in its line."""
 
     @model_validator(mode="after")
+    def _is_whole_import(self) -> Self:
+        said = (self.source is not None, self.digital_source is not None, self.model == NO_MODEL)
+        if self.is_imported and said != (True, True, True):
+            raise ValueError("got an import without a source, without a digital source type, or with a model")
+        if not self.is_imported and self.digital_source is not None:
+            raise ValueError("got a digital source type for what is made; it follows from how that is done")
+        return self
+
+    @model_validator(mode="after")
     def _has_a_strength(self) -> Self:
-        if self.source is not None and self.strength is None:
+        if self.source is not None and self.strength is None and not self.is_imported:
             raise ValueError("got a source without a strength; the plan decides the strength of every picture's change")
         return self
 
     @property
+    def is_imported(self) -> bool:
+        """Whether the image is a given picture as it is."""
+        return self.kind is AssetKind.IMPORT
+
+    @property
     def task(self) -> Task:
+        if self.is_imported:
+            return Task.IMPORT
         if self.source is None:
             return Task.TXT2IMG
         return Task.INPAINT if self.mask is not None else Task.IMG2IMG
@@ -277,12 +324,16 @@ class ImageSpec(Frozen):
     @cached_property
     def batch_key(self) -> str:
         """Specs with the same key can share one forward pass: they agree in every field that is not in PER_ROW."""
+        if self.is_imported:
+            return _key(self.task)
         body = self.model_dump(mode="json", exclude=PER_ROW)
         return _key(body, self.task, self.padding_mask_crop is not None)
 
     @cached_property
     def affinity_key(self) -> str:
         """Specs with the same key need the same weights on the device; batches that share it form a shift."""
+        if self.is_imported:
+            return _key(self.task)
         return _key(
             self.model.digest,
             self.vae.digest if self.vae else None,
@@ -295,6 +346,8 @@ class ImageSpec(Frozen):
 
     def models(self) -> tuple[ModelRef, ...]:
         """Every model that this spec needs."""
+        if self.is_imported:
+            return ()
         extra = [self.vae, self.hires.upscaler if self.hires else None, self.refiner.model if self.refiner else None]
         asked = [
             *([self.background.model] if self.background and self.background.model else []),

@@ -15,8 +15,10 @@ What cannot be read by these rules is refused. Reads no more pixels and bytes th
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +27,13 @@ from PIL import Image
 from schemas.errors import InputError
 from schemas.manifest import PictureReading
 from schemas.settings import Limits
+from schemas.spec import DigitalSource
 from storage.artwork import Artwork, Levels, check_size, open_with_pillow
 from storage.deep_pixels import EXR_MAGIC, TIFF_MAGIC, open_deep_tiff, open_exr, to_display
 from storage.formats import FORMATS
-from storage.pictures import decode
+from storage.pictures import decode, decode_kept
 
+_SOURCE_TYPE = re.compile(rb"cv\.iptc\.org/newscodes/digitalsourcetype/([A-Za-z]{5,40})")
 GROUNDS = {"white": (255, 255, 255), "black": (0, 0, 0)}
 
 
@@ -44,6 +48,8 @@ class Converted:
     remarks: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     """What is allowed and hardly meant."""
+    digital_source: DigitalSource | None = None
+    """What the file says of how it was made."""
 
 
 def open_artwork(data: bytes, *, reading: PictureReading, limits: Limits) -> Artwork:
@@ -92,6 +98,38 @@ def convert_mask(data: bytes, artwork: Artwork, *, limits: Limits) -> Converted:
         return Converted(width, height, artwork.media, remarks=remarks, doubts=doubts)
     remarks = (*remarks, "read as alpha x luminance")
     return Converted(width, height, FORMATS["PNG"], _png(luminance), remarks, doubts)
+
+
+def convert_import(data: bytes, artwork: Artwork, *, limits: Limits) -> Converted:
+    """The picture that becomes an image: a PNG or a WebP of 8 bits in sRGB stays, anything else becomes a PNG. Alpha
+    stays, and so does what the file says of how it was made."""
+    pixels = artwork.rgb if artwork.alpha is None else np.dstack([artwork.rgb, artwork.alpha])
+    width, height = artwork.size
+    source = find_digital_source_type(data)
+    if artwork.media in (FORMATS["PNG"], FORMATS["WEBP"]) and not artwork.remarks and _is_kept_so(data, pixels, limits):
+        return Converted(width, height, artwork.media, digital_source=source)
+    remarks = (*artwork.remarks, f"the image is a PNG of this {artwork.media[0]}, which is kept beside it")
+    return Converted(width, height, FORMATS["PNG"], _png(pixels), remarks, digital_source=source)
+
+
+def find_digital_source_type(data: bytes) -> DigitalSource | None:
+    """From XMP or C2PA, wherever in the file: IPTC's words are URIs, which both write out. Where several stand there
+    (a C2PA manifest names those of ingredients too), a model's part in it counts most."""
+    found = {word.decode() for word in _SOURCE_TYPE.findall(data)}
+    known = [name for name in get_args(DigitalSource) if name in found]
+    by_models: list[DigitalSource] = ["compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia"]
+    return next((name for name in by_models if name in known), known[0] if known else None)
+
+
+def _is_kept_so(data: bytes, pixels: Levels, limits: Limits) -> bool:
+    """Whether storage/pictures.decode_kept, which reads images, gives these very pixels."""
+    try:
+        read = decode_kept(data, limits=limits)
+    except InputError:
+        return False
+    if read.shape[2] == 4 and pixels.shape[2] == 3 and (read[..., 3] == 255).all():
+        read = read[..., :3]
+    return np.array_equal(read, pixels)
 
 
 def _composite(artwork: Artwork, reading: PictureReading) -> tuple[Levels, tuple[str, ...]]:

@@ -15,9 +15,10 @@ import yaml
 from schemas.schedulers import ALIASES, SIGMAS
 from schemas.spec import ENGINE_VERSION, AssetKind, ControlSpec, ImageSpec, to_canonical_json
 
-DIGITAL_SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+DIGITAL_SOURCE = f"{SOURCE_TYPES}trainedAlgorithmicMedia"
 """IPTC's word for media made by a trained model (IPTC NewsCodes, Digital Source Type)."""
-COMPOSITE_SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+COMPOSITE_SOURCE = f"{SOURCE_TYPES}compositeWithTrainedAlgorithmicMedia"
 """And for a given picture that such a model changed."""
 
 Detail = Literal["full", "label", "none"]
@@ -73,23 +74,28 @@ def to_a1111_clip_skip(clip_skip: int, architecture: str) -> int:
 
 
 def find_digital_source(spec: ImageSpec) -> str:
-    """A texture or a repair starts from a picture that somebody gave; whatever else starts from one, from our own."""
+    """A texture or a repair starts from a picture that somebody gave; whatever else starts from one, from our own. An
+    import is what its manifest or its file says."""
+    if spec.digital_source is not None:
+        return SOURCE_TYPES + spec.digital_source
     return COMPOSITE_SOURCE if spec.kind in (AssetKind.TEXTURE, AssetKind.REPAIR) else DIGITAL_SOURCE
 
 
 def make_xmp_packet(
-    spec: ImageSpec, *, with_spec: bool = False, detail: Detail = "full", prompt_writer: str = ""
+    spec: ImageSpec, *, with_spec: bool = False, detail: Detail = "full", prompt_writer: str = "", source: str = ""
 ) -> bytes:
-    """XMP (ISO 16684-1) with IPTC 2025.1's fields on AI; the whole spec if wanted. The source type always."""
-    fields = {"Iptc4xmpExt:DigitalSourceType": find_digital_source(spec)}
-    if detail != "none":
+    """XMP (ISO 16684-1) with IPTC 2025.1's fields on AI; the whole spec if wanted. The source type always: the spec's
+    or, of a picture composed of several, `source`."""
+    fields = {"Iptc4xmpExt:DigitalSourceType": source or find_digital_source(spec)}
+    if detail != "none" and not spec.is_imported:
         fields |= {
             "Iptc4xmpExt:AISystemUsed": spec.model.alias,
             "Iptc4xmpExt:AISystemVersionUsed": spec.model.digest,
             "xmp:CreatorTool": f"Dailies engine {spec.engine_version}",
-            "dailies:digest": spec.digest,
         }
-    if detail == "full":
+    if detail != "none":
+        fields["dailies:digest"] = spec.digest
+    if detail == "full" and not spec.is_imported:
         fields["Iptc4xmpExt:AIPromptInformation"] = spec.prompt
         if prompt_writer:
             fields["Iptc4xmpExt:AIPromptWriterName"] = prompt_writer
@@ -123,6 +129,8 @@ def make_snippet(spec: ImageSpec) -> str:
     if spec.parent:
         remarks.append(f"it was take {spec.take} of {spec.parent}, which a manifest does not say")
 
+    if spec.is_imported:
+        return _make_import_snippet(spec)
     kind = AssetKind.RENDER if not spec.source else AssetKind.REPAIR if spec.mask else AssetKind.TEXTURE
     asset: dict[str, Any] = {"name": spec.asset, "kind": kind.value}
     asset |= _words(spec)
@@ -166,6 +174,17 @@ def make_snippet(spec: ImageSpec) -> str:
     body["tiers"] = {spec.tier.value: {"loras": {}}}  # every LoRA is the asset's own here, the tier's included
     body["assets"] = [asset]
     head = "".join(f"# {remark}\n" for remark in remarks)
+    return head + yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=110)
+
+
+def _make_import_snippet(spec: ImageSpec) -> str:
+    asset = {"name": spec.asset, "kind": spec.kind.value, "sources": f"pictures/{spec.source}"}
+    asset |= {"digital_source_type": spec.digital_source or "", **({"prompt": spec.prompt} if spec.prompt else {})}
+    body = {"version": 1, "project": spec.project, "model": "CHECKPOINT", "assets": [asset]}
+    head = (
+        f"# imports image {spec.digest} again\n# put the picture with SHA-256 {spec.source} at pictures/{spec.source}\n"
+        "# CANNOT BE SAID HERE: the checkpoint that repairs it is the order's\n"
+    )
     return head + yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=110)
 
 

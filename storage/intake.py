@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from PIL import Image, ImageDraw
 from pydantic_core import PydanticCustomError
@@ -26,9 +26,10 @@ from pydantic_core import PydanticCustomError
 from schemas.catalogue import Catalogue
 from schemas.errors import DailiesError, InputError
 from schemas.fields import check_picture_path
-from schemas.manifest import FrozenFile, Manifest, PictureReading, Repair
+from schemas.manifest import FrozenFile, Import, Manifest, PictureReading, Repair
 from schemas.reading.manifest_file import Reading, examine
 from schemas.review import Drawing, Shape
+from schemas.rules.imports import IMPORTED, find_overruled_sources, find_unsaid_sources
 from schemas.rules.model_names import find_unknown_models
 from schemas.rules.repairs import MASK, ORIGINAL, Pixels, find_unfit_repairs, name_mask, to_pixels
 from schemas.rules.warnings import find_warnings
@@ -49,6 +50,8 @@ TABLES = {
 """Ending of a table -> ending and media type in the store."""
 
 
+Role = Literal["", "mask", "import"]
+"""What a picture is read for: to start from or to follow, where to paint, to be an image."""
 MASKS: dict[tuple[str | int, ...], str] = {
     ("mask",): "white where to paint",
     ("metallic_mask",): "white where metal is",
@@ -119,7 +122,8 @@ class Inspection:
     @property
     def remarks(self) -> list[str]:
         """What was changed in pictures, or should be known of them."""
-        return [f"{name.removeprefix(MASK)}: {remark}" for name, file in self.frozen.items() for remark in file.remarks]
+        named = ((name.removeprefix(MASK).removeprefix(IMPORTED), file) for name, file in self.frozen.items())
+        return [f"{name}: {remark}" for name, file in named for remark in file.remarks]
 
 
 def inspect_pictures(data: bytes, name: str, files: Files, settings: Settings, catalogue: Catalogue) -> Inspection:
@@ -130,10 +134,12 @@ def inspect_pictures(data: bytes, name: str, files: Files, settings: Settings, c
     limits = settings.limits
     looked = Inspection(examine(data, name, limits, beside=lambda path: files.read(path, limits.manifest_bytes)))
     refused: dict[str, str] = {}
-    roles: dict[str, set[bool]] = {}
+    roles: dict[str, set[Role]] = {}
     named = list(looked.reading.pictures())
+    imports = _list_imports(looked.reading)
     for at, text in named:
-        roles.setdefault(text, set()).add(at[2:3] in MASKS)
+        role: Role = "mask" if at[2:3] in MASKS else "import" if at[1:2] in imports and at[2:3] == ("sources",) else ""
+        roles.setdefault(text, set()).add(role)
     for at, text in named:
         try:
             path = check_picture_path(text)
@@ -152,6 +158,8 @@ def inspect_pictures(data: bytes, name: str, files: Files, settings: Settings, c
             looked.reading.complain(at, f"got {text!r}: {refused[path]}", f"a picture ({', '.join(FORMATS)}) {most}")
     if looked.reading.rest is not None:
         looked.reading.judge(find_unfit_repairs(looked.reading.rest, looked.frozen, limits))
+        looked.reading.judge(find_unsaid_sources(looked.reading.rest, looked.frozen))
+        looked.reading.warn(find_overruled_sources(looked.reading.rest, looked.frozen))
         _draw_regions(looked, looked.reading.rest)
         looked.reading.judge(find_unknown_models(looked.reading.rest, catalogue))
     if looked.reading.manifest is not None:
@@ -266,26 +274,35 @@ def _draw_regions(looked: Inspection, manifest: Manifest) -> None:
             looked.frozen[name] = FrozenFile(digest=hashlib.sha256(data).hexdigest(), **size)
 
 
-def _convert(looked: Inspection, path: str, data: bytes, *, roles: set[bool], limits: Limits) -> tuple[str, ...]:
+def _list_imports(reading: Reading) -> set[tuple[int, ...]]:
+    """Places of assets that are imported, in the list of assets."""
+    assets = reading.rest.assets if reading.rest is not None else ()
+    return {(number,) for number, asset in enumerate(assets) if isinstance(asset, Import)}
+
+
+def _convert(looked: Inspection, path: str, data: bytes, *, roles: set[Role], limits: Limits) -> tuple[str, ...]:
     """Opens it whole, so that a broken picture is found before the night and not in it, and adds what it becomes.
 
-    `roles` has True when it is a mask, False when it is any other picture. Bytes that the night would read as these
-    very pixels stay as they are, and so do the digests that follow from them. Returns what is allowed and hardly
-    meant, in sentences.
+    Bytes that the night would read as these very pixels stay as they are, and so do the digests that follow from them.
+    Returns what is allowed and hardly meant, in sentences.
     """
-    from storage.conversion import Converted, convert_mask, convert_source, open_artwork
+    from storage.conversion import Converted, convert_import, convert_mask, convert_source, open_artwork
 
     rest = looked.reading.rest
     reading = rest.pictures if rest is not None else PictureReading()
     artwork = open_artwork(data, reading=reading, limits=limits)
-    as_source = convert_source(data, artwork, reading=reading, limits=limits) if False in roles else None
-    as_mask = convert_mask(data, artwork, limits=limits) if True in roles else None
+    as_source = convert_source(data, artwork, reading=reading, limits=limits) if "" in roles else None
+    as_mask = convert_mask(data, artwork, limits=limits) if "mask" in roles else None
+    as_import = convert_import(data, artwork, limits=limits) if "import" in roles else None
     sent = Converted(*artwork.size, artwork.media)
-    _add(looked, path, data, as_source or (as_mask if as_mask and as_mask.data is None else sent))
+    as_it_is = next((one for one in (as_mask, as_import) if one is not None and one.data is None), sent)
+    _add(looked, path, data, as_source or as_it_is)
     if as_source is not None and as_source.data is not None:
         _add(looked, ORIGINAL + path, data, sent)
     if as_mask is not None and (as_mask.data is not None or looked.data[path] is not data):
         _add(looked, MASK + path, data, as_mask)
+    if as_import is not None and (as_import.data is not None or as_source is not None or as_mask is not None):
+        _add(looked, IMPORTED + path, data, as_import)
     return as_mask.doubts if as_mask is not None else ()
 
 
@@ -297,6 +314,7 @@ def _add(looked: Inspection, name: str, sent: bytes, converted: Converted) -> No
         width=converted.width,
         height=converted.height,
         remarks=converted.remarks,
+        digital_source=converted.digital_source,
     )
 
 

@@ -108,7 +108,7 @@ def look_ahead(night: int, stopped: dict[str, str], loaded: str = "") -> Agenda:
     for item in sorted(waiting, key=lambda item: order[item.digest]):
         spec = specs[item.digest]
         seconds = predict_seconds(make_pace_key(spec), pace, rows=predict_times(spec))[0]
-        wanted.append((item.digest, item.project, seconds if spec.model.alias in known else None))
+        wanted.append((item.digest, item.project, seconds if spec.is_imported or spec.model.alias in known else None))
     fits, dear = spent_so_far(parts, night=night).choose(wanted)
     agenda.waits |= {digest: f"{reason} is spent" for digest, reason in dear.items()}
     agenda.over_budget = set(dear)

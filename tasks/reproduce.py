@@ -68,6 +68,8 @@ def reproduce(
 ) -> Reproduction:
     """Raises the render's own error when it cannot be made, ModelChanged when the weights are not those any more."""
     spec, image = picture.spec, picture.image
+    if spec.is_imported:
+        raise InputError(f"got image {image.digest[:12]}, which was made elsewhere; expected one that was made here")
     # 1. the pictures it reads
     inputs = Gatherer(store, limits=settings.limits, condition_models=settings.condition_models).gather([spec])
     if inputs.failed:

@@ -1,4 +1,4 @@
-"""The commands of whoever orders images: template, check, diff, preview, submit, plan.
+"""The commands of whoever orders images: template, check, diff, preview, submit, plan, import.
 
 As in flows/__main__.py, each imports what it needs in its own body.
 """
@@ -149,7 +149,7 @@ def submit(
         print(f"{submission.name} was submitted before, as {short}; nothing is made twice")
     for path, file in submission.files.items():
         for remark in file.get("remarks", ()):
-            print(f"note: {path.removeprefix('mask:')}: {remark}")
+            print(f"note: {path.removeprefix('mask:').removeprefix('import:')}: {remark}")
 
 
 def plan() -> None:
@@ -162,8 +162,8 @@ def plan() -> None:
     parts = open_parts(settings())
     waiting = parts.ledger.unplanned()
     for submission in waiting:
-        count_nouns = plan_submission(parts.ledger, parts.catalogue, submission.digest)
-        print(f"{submission.name} ({submission.project}): {count_nouns.new} new, {count_nouns.existing} planned before")
+        counted = plan_submission(parts.ledger, parts.catalogue, submission.digest)
+        print(f"{submission.name} ({submission.project}): {counted.new} new, {counted.existing} planned before")
     if not waiting:
         print("nothing to plan")
     if (renewed := renew(parts)).images:
@@ -194,6 +194,38 @@ def template(
     print(f"{manifest}: what they share; next: dailies check {manifest}")
 
 
+def import_pictures(
+    place: Annotated[str, typer.Argument(metavar="FOLDER", help="of pictures, or s3://bucket/prefix/")],
+    project: Annotated[str, typer.Option(help="that they belong to", show_default=False)],
+    digital_source_type: Annotated[
+        str, typer.Option(help="how they were made (IPTC's word); left out where each file says it", show_default=False)
+    ] = "",
+    model: Annotated[str, typer.Option(help="checkpoint that repairs them")] = "studio-tiny",
+    out: Annotated[Path | None, typer.Option(help="the manifest; else import.yaml in the folder")] = None,
+) -> None:
+    """Write the manifest that takes pictures made elsewhere into the inbox: one asset a folder."""
+    from flows.__main__ import settings
+    from schemas.names import count_noun
+    from tasks.planning.import_list import BUCKET, choose_start, list_pictures, read_source_type, write_import_manifest
+
+    source = read_source_type(digital_source_type)
+    found = list_pictures(place, settings())
+    if out is None:
+        out = Path("import.yaml") if place.startswith(BUCKET) else Path(place) / "import.yaml"
+    name = place.rstrip("/").rpartition("/")[2] if place.startswith(BUCKET) else Path(place).resolve().name
+    groups = write_import_manifest(
+        out, found,
+        start=choose_start(place, out), name=name, project=project, model=model, source=source,
+    )  # fmt: skip
+    others = [name for name in found.others if name != out.name]
+    if others:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        print(f"left out, as no pictures: {', '.join(others[:3])}{more}")
+    assets = count_noun(len(groups), "asset")
+    print(f"{out}: {count_noun(len(found.pictures), 'picture')} in {assets}; next: dailies check {out}")
+
+
 def add_to(app: typer.Typer) -> None:
     for command in (template, check, diff, preview, submit, plan):
         app.command()(command)
+    app.command("import")(import_pictures)

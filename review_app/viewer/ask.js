@@ -50,6 +50,7 @@ function proposals(view, item) {
 }
 
 function suggestedWay(view, item) {
+  if (item.imported) return "region"; // made elsewhere: it can be repaired, and not made again
   const ways = proposals(view, item).map((one) => one.way);
   if (repairable(view, item) && ways.includes("region")) return "region";
   return ways.includes("change") ? "change" : "seed";
@@ -124,7 +125,10 @@ function showWays(view, item) {
   parts.ways.replaceChildren(
     ...Object.entries(WAYS).map(([way, { label }]) => {
       const button = make("button", { type: "button", cls: "way", "data-way": way, "aria-pressed": String(asking.way === way), text: label });
-      if (way === "region" && !place) {
+      if (item.imported && way !== "region") {
+        button.disabled = true;
+        button.title = "This picture was made elsewhere; a place in it can be repaired";
+      } else if (way === "region" && !place) {
         button.disabled = true;
         button.title = "Close this, mark the place with a box or the brush, and press T again";
       }

@@ -20,10 +20,10 @@ from schemas.errors import InputError, ManifestError, Problem, Warned
 from schemas.manifest import Manifest
 from schemas.reading.csv_text import read_csv
 from schemas.reading.json_text import read_json
-from schemas.reading.tree import Path, SourcePosition, Tree, decode_text, make_problem
+from schemas.reading.tree import Broken, Path, SourcePosition, Tree, decode_text, make_problem
 from schemas.reading.validation_errors import describe_error, locate, name_type, show_value
 from schemas.reading.yaml_text import read_yaml
-from schemas.rules.consistency import Broken, find_conflicts
+from schemas.rules.consistency import find_conflicts
 from schemas.rules.prompt_syntax import find_misread_prompts
 from schemas.settings import Limits
 

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from schemas.errors import ManifestError, Problem
+from schemas.names import OneOf
 from schemas.settings import Limits
 
 Path = tuple[str | int, ...]
+Broken = tuple[Path, str, str | OneOf]
+"""A rule that is broken: where, what came, what is allowed."""
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")

@@ -9,11 +9,13 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from schemas.errors import Problem
-from schemas.manifest import Manifest, RenderAsset, Repair, TextureVariants
+from schemas.manifest import Import, Manifest, RenderAsset, Repair, TextureVariants
 from schemas.names import suggest_names
 from schemas.reading.tree import Path, SourcePosition, Tree, make_problem
 
-_KINDS: dict[str, type[BaseModel]] = {"render": RenderAsset, "texture": TextureVariants, "repair": Repair}
+_KINDS: dict[str, type[BaseModel]] = {
+    "render": RenderAsset, "texture": TextureVariants, "repair": Repair, "import": Import,
+}  # fmt: skip
 MEANT = {
     "cfg": "guidance_scale",
     "cfg_scale": "guidance_scale",

@@ -14,9 +14,8 @@ from schemas.errors import ModelError, UnfitWeights
 from schemas.fewstep import FewStep
 from schemas.manifest import AnyAsset, Manifest
 from schemas.matrix import Matrix
-from schemas.reading.tree import Path
+from schemas.reading.tree import Broken, Path
 from schemas.resolved import FEW_STEP_FIELDS, Resolved, resolve_tiers
-from schemas.rules.consistency import Broken
 from schemas.schedulers import SCHEDULERS, resolve_scheduler
 from schemas.spec import Tier
 from schemas.weights.components import Components

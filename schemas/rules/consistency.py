@@ -17,6 +17,7 @@ from schemas.manifest import (
     AnyAsset,
     Background,
     Control,
+    Import,
     Manifest,
     RenderAsset,
     Repair,
@@ -24,14 +25,13 @@ from schemas.manifest import (
 )
 from schemas.matrix import BUILT_IN, Matrix, list_spellings, list_styles, list_used_values
 from schemas.names import OneOf
-from schemas.reading.tree import Path
+from schemas.reading.tree import Broken, Path
 from schemas.resolved import NO_STYLE, Resolved, list_tiers, resolve_tiers
 from schemas.rules.brand import find_contradictions
+from schemas.rules.imports import find_unfit_fields
 from schemas.schedulers import SchedulerError, resolve_scheduler
 from schemas.settings import Limits
 from schemas.spec import LONGEST_PROMPT, Tier
-
-Broken = tuple[Path, str, str | OneOf]
 
 
 def find_conflicts(
@@ -124,6 +124,11 @@ def _asset(matrix: Matrix, at: Path, limits: Limits, *, styles: Collection[str])
         yield from _styles(styles, asset.style, (*at, "style"))
         yield from _placeholders(manifest, asset, at)
         yield from _lengths(manifest, asset, at)
+    if isinstance(asset, Import):
+        yield from find_unfit_fields(asset, at)
+        yield from _scheduler_options(manifest, asset, at)
+        yield from _matrix(matrix, at)
+        return
     if isinstance(asset, RenderAsset) and asset.strength is not None:
         allowed = "strength for textures and repairs, which start from a picture"
         yield (*at, "strength"), "got a strength for a render", allowed

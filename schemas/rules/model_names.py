@@ -14,10 +14,10 @@ from schemas.manifest import AnyAsset, Manifest
 from schemas.matrix import list_styles
 from schemas.names import OneOf
 from schemas.prompt_tokens import find_words
-from schemas.reading.tree import Path
+from schemas.reading.tree import Broken, Path
 from schemas.resolved import Resolved
 from schemas.rules.compatibility import find_unsuitable
-from schemas.rules.consistency import Broken, explain_too_few_steps
+from schemas.rules.consistency import explain_too_few_steps
 from schemas.spec import Tier
 
 _ABLE: dict[str, tuple[Kind, ...]] = {"controlnet": ("controlnet", "t2i_adapter")}

@@ -10,8 +10,8 @@ import itertools
 from collections.abc import Iterator, Mapping
 
 from schemas.manifest import FrozenFile, Manifest, Repair, RepairPlace
+from schemas.reading.tree import Broken
 from schemas.review import Region
-from schemas.rules.consistency import Broken
 from schemas.settings import Limits
 
 SMALLEST = 64

@@ -12,11 +12,10 @@ from string import Template
 from schemas.catalogue import Catalogue, Entry, is_non_commercial
 from schemas.fewstep import find_few_step
 from schemas.fields import count_pixels
-from schemas.manifest import AnyAsset, FromPictures, Manifest, RenderAsset, Repair
+from schemas.manifest import AnyAsset, FromPictures, Import, Manifest, RenderAsset, Repair
 from schemas.matrix import list_styles
-from schemas.reading.tree import Path
+from schemas.reading.tree import Broken, Path
 from schemas.resolved import Resolved, list_tiers, resolve_tiers
-from schemas.rules.consistency import Broken
 from schemas.rules.model_names import list_models
 from schemas.rules.prompt_syntax import compose_prompt, list_prompts
 from schemas.spec import Tier
@@ -84,7 +83,7 @@ def _empty(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
     shortest = {name: min(texts, key=lambda text: len(text.strip())) for name, texts in values.items()}
     words = {"asset": asset.name, "project": manifest.project, **shortest}
     templates = [style.template for style in list_styles(manifest, asset)] or ["$prompt"]
-    if isinstance(asset, Repair) and asset.recipe != "replace":
+    if isinstance(asset, Import) or (isinstance(asset, Repair) and asset.recipe != "replace"):
         return
     for index, text in enumerate(asset.prompt):
         filled = Template(text).safe_substitute(words)
@@ -98,7 +97,7 @@ def _empty(manifest: Manifest, asset: AnyAsset, at: Path) -> Iterator[Broken]:
 
 def _sizes(manifest: Manifest, asset: AnyAsset, at: Path, catalogue: Catalogue) -> Iterator[Broken]:
     """Far more or fewer pixels than the model was trained on; the first pass counts where there are two."""
-    if isinstance(asset, Repair):
+    if isinstance(asset, Repair | Import):
         return
     resolved, tiers = Resolved(manifest, asset, Tier.FINAL), list_tiers(manifest, asset)
     hires, said = resolved.get("hires"), resolved.find("size")

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from schemas.errors import InputError
 from schemas.settings import Limits
 from schemas.spec import ImageSpec
-from storage.image_metadata import find_digital_source, make_xmp_packet
+from storage.image_metadata import COMPOSITE_SOURCE, DIGITAL_SOURCE, find_digital_source, make_xmp_packet
 from storage.ledger import Ledger
 from storage.objects import Store
 from storage.pictures import decode_kept
@@ -199,9 +199,8 @@ def write_atlas(path: Path, pages: Sequence[Page], specs: Mapping[str, ImageSpec
     for number, page in enumerate(pages, 1):
         picture = path if len(pages) == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
         own = [specs[sprite.digest] for sprite, _, _ in page.frames.values()]
-        # Composed of made pictures alone it is what they are; one repair of somebody's picture makes it a composite.
-        label = next((spec for spec in own if "composite" in find_digital_source(spec)), own[0])
-        texts = {"XML:com.adobe.xmp": make_xmp_packet(label, detail="none").decode()}
+        packet = make_xmp_packet(own[0], detail="none", source=find_common_source(own))
+        texts = {"XML:com.adobe.xmp": packet.decode()}
         # Frames first: they say whose the picture is to a run after one that was cut off between the two.
         files[picture.with_suffix(".json")] = _describe(picture.name, page, pages=len(pages))
         files[picture] = encode_png(page.pixels, texts=texts).data
@@ -212,6 +211,15 @@ def write_atlas(path: Path, pages: Sequence[Page], specs: Mapping[str, ImageSpec
         write_file(file.parent, file.name, data)
     _remove_pages(path, pictures)
     return list(files)
+
+
+def find_common_source(specs: Sequence[ImageSpec]) -> str:
+    """IPTC's source type of a picture composed of these: theirs where they have one; a composite where some of them,
+    or some of each, are a model's; else the first's."""
+    sources = list(dict.fromkeys(find_digital_source(spec) for spec in specs))
+    if len(sources) > 1 and {DIGITAL_SOURCE, COMPOSITE_SOURCE} & set(sources):
+        return COMPOSITE_SOURCE
+    return sources[0]
 
 
 def _remove_pages(path: Path, written: Sequence[Path]) -> None:

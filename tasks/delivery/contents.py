@@ -15,7 +15,7 @@ from storage.provenance import SIGNED
 from tasks.delivery.engine_files import is_rewritten, make_engine_files
 from tasks.delivery.out_files import OutFile, make_maps, make_picture
 from tasks.delivery.parcel import Parcel
-from tasks.delivery.signing import Signing
+from tasks.delivery.signing import Signing, describe_credentials
 
 Earlier = Callable[[str], list[bytes]]
 """Name under delivery/ -> the different bytes that lie there: in the store, in the folder."""
@@ -31,6 +31,7 @@ def make_contents(
         picture = OutFile(parcel.name, "picture", signing.label(approved, parcel), parcel.image.media_type)
     files = [picture, *make_maps(parcel, approved, store)]
     files = [_settle(file, parcel, store=store, signing=signing, earlier=earlier(file.name)) for file in files]
+    files[0] = replace(files[0], credentials=describe_credentials(parcel, files[0], store))
     beside = list(make_engine_files(parcel, files))
     for file in beside:
         if any(data != file.data and not is_rewritten(file.name, file.data, data) for data in earlier(file.name)):

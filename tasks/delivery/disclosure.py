@@ -22,6 +22,9 @@ from tasks.delivery.licences import find_ancestors, list_licences
 KINDS = {
     "trainedAlgorithmicMedia": "made by a model",
     "compositeWithTrainedAlgorithmicMedia": "a given picture, changed by a model",
+    "digitalCreation": "drawn by people",
+    "humanEdits": "edited by people",
+    "digitalCapture": "a photograph",
 }
 """IPTC's digital source types, for a person."""
 

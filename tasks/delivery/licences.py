@@ -12,6 +12,7 @@ from typing import Any
 from schemas.catalogue import Catalogue, is_non_commercial
 from schemas.errors import LicenceRefused
 from schemas.manifest import FrozenFile, Manifest
+from schemas.rules.imports import IMPORTED
 from schemas.spec import ImageSpec
 from storage.ledger import Ledger
 
@@ -88,6 +89,7 @@ def _of_pictures(digests: set[str], manifest: Manifest, files: Mapping[str, Any]
     said = manifest.pictures
     for path, body in files.items():
         digest = FrozenFile.model_validate(body).digest
+        path = path.removeprefix(IMPORTED)
         if digest in digests and ":" not in path.removeprefix("s3:"):  # not what was drawn or converted from another
             text = said.licences.get(path, said.licence)
             yield Licence(path, "picture", digest, text, is_non_commercial(text))

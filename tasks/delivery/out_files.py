@@ -39,12 +39,15 @@ class OutFile:
     kind: str = ""
     is_signed: bool = False
     changes: dict[str, Any] = field(default_factory=dict)
+    credentials: str = ""
+    """What became of the C2PA manifest that came with an imported picture."""
 
     def dump(self) -> dict[str, Any]:
         said: dict[str, Any] = {"name": self.name, "role": self.role}
         said |= {"sha256": hashlib.sha256(self.data).hexdigest()}
         said |= {"kind": self.kind} if self.kind else {}
         said |= {"changes": self.changes} if self.changes else {}
+        said |= {"credentials": self.credentials} if self.credentials else {}
         return said | {"bytes": len(self.data), "media_type": self.media_type, "signed": self.is_signed}
 
 
@@ -95,6 +98,8 @@ def _encode(
 ) -> Encoded:
     spec, detail, writer = parcel.spec, parcel.manifest.delivery.metadata, parcel.brief.submitted_by
     architecture = find_architecture(approved, spec)
+    if spec.is_imported and detail == "full":
+        detail = "label"  # there is no prompt, and no setting, of ours
     if ending in ("png", "webp", "jxl"):
         file = encode(pixels, spec, image_format=ending, architecture=architecture)  # type: ignore[arg-type]
         return Encoded(relabel(file.data, spec, detail=detail, prompt_writer=writer), file.media_type, ending)

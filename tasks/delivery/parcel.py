@@ -10,8 +10,9 @@ from pathlib import PurePosixPath
 from schemas.delivery_files import Channel, MapKind
 from schemas.delivery_presets import PresetName, find_preset
 from schemas.errors import InputError, NameCollision
-from schemas.manifest import AnyAsset, Manifest, TextureVariants
+from schemas.manifest import AnyAsset, FrozenFile, Manifest, TextureVariants
 from schemas.records import Decision, Delivery, Image
+from schemas.rules.imports import find_original
 from schemas.spec import ImageSpec
 from storage.image_metadata import find_digital_source
 from storage.ledger import Brief
@@ -76,6 +77,15 @@ class Parcel:
     def digital_source(self) -> str:
         """IPTC's word: trainedAlgorithmicMedia or compositeWithTrainedAlgorithmicMedia."""
         return find_digital_source(self.spec).rpartition("/")[2]
+
+    def find_original(self, digest: str) -> FrozenFile | None:
+        """Of a picture that was given, what was sent."""
+        files = {path: FrozenFile.model_validate(body) for path, body in self.brief.files.items()}
+        return find_original(files, digest)
+
+    @property
+    def original(self) -> FrozenFile | None:
+        return self.find_original(self.spec.source) if self.spec.source else None
 
     @property
     def sidecar_name(self) -> str:

@@ -46,6 +46,7 @@ def make_sidecar(parcel: Parcel, files: Sequence[OutFile]) -> bytes:
         },
         "licence": parcel.manifest.delivery.licence,
         "licences": [licence.dump() for licence in parcel.licences],
+        **({"imported_from": _name_original(parcel)} if spec.is_imported else {}),
         **({"formerly": parcel.formerly} if parcel.formerly else {}),
         "manifest": {"digest": parcel.brief.submission, "name": parcel.brief.name, "by": parcel.brief.submitted_by},
         "made": {
@@ -63,9 +64,19 @@ def make_sidecar(parcel: Parcel, files: Sequence[OutFile]) -> bytes:
         "files": [file.dump() for file in files],
         "spec": spec.body(),
     }
+    if spec.is_imported:  # nothing was made
+        body = {
+            name: value for name, value in body.items() if name not in ("seed", "negative_prompt", "models", "made")
+        }
     kept = {"full": set(body), "label": set(body) - PROMPTS, "none": LEAST}[parcel.manifest.delivery.metadata]
     body = {name: value for name, value in body.items() if name in kept}
     return (json.dumps(body, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
+
+
+def _name_original(parcel: Parcel) -> dict[str, Any]:
+    """The file as it was sent: its SHA-256 and media type."""
+    original = parcel.original
+    return {"sha256": original.digest, "file": original.key.rpartition("/")[2]} if original is not None else {}
 
 
 def _describe_map(kind: str, parcel: Parcel) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from schemas.settings import Settings
 from storage.image_metadata import find_digital_source
-from storage.labels import relabel
+from storage.labels import label_import, relabel
 from storage.objects import Store
-from storage.provenance import ASSERTION, Ingredient, Signer, open_signer, read_credentials
+from storage.provenance import ASSERTION, SIGNED, Ingredient, Signer, open_signer, read_credentials
 from tasks.delivery.out_files import OutFile
 from tasks.delivery.parcel import Parcel
 from tasks.shift.gather import make_picture_key
@@ -36,6 +36,8 @@ class Signing:
     def label(self, data: bytes, parcel: Parcel) -> bytes:
         """The approved bytes with the text that the manifest allows."""
         detail = parcel.manifest.delivery.metadata
+        if parcel.spec.is_imported:
+            return label_import(data, parcel.spec, detail=detail)
         if self.signer is None and detail == "full" and find_digital_source(parcel.spec).encode() in data:
             return data
         return relabel(data, parcel.spec, detail=detail, prompt_writer=parcel.brief.submitted_by)
@@ -62,13 +64,18 @@ def make_definition(parcel: Parcel, *, kind: str, changes: Mapping[str, Any], fr
     done to the approved pixels, by action. `from_picture`: an ingredient was edited."""
     spec, image = parcel.spec, parcel.image
     agent = {"softwareAgent": {"name": "Dailies engine", "version": str(spec.engine_version)}}
-    source = {"digitalSourceType": find_digital_source(spec), **agent}
-    if not from_picture:
-        actions: list[dict[str, Any]] = [{"action": "c2pa.created", **source}]
+    source_type = find_digital_source(spec)
+    source = {"digitalSourceType": source_type, **agent}
+    actions: list[dict[str, Any]]
+    opened: dict[str, Any] = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["picture-0"]}}
+    if spec.is_imported:
+        actions = [{**(opened if from_picture else {"action": "c2pa.created"}), "digitalSourceType": source_type}]
+        changes = {**_describe_import(parcel), **changes}
+    elif not from_picture:
+        actions = [{"action": "c2pa.created", **source}]
         if kind:
             actions[0]["description"] = f"{kind} map, derived from the colours of the image by an algorithm"
     else:
-        opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["picture-0"]}}
         actions = [opened, {"action": "c2pa.edited", **source}]
     actions += [{"action": action, "description": json.dumps(what)} for action, what in changes.items()]
     record: dict[str, Any] = {"approved_sha256": image.sha256, **({"kind": kind} if kind else {})}
@@ -85,15 +92,42 @@ def make_definition(parcel: Parcel, *, kind: str, changes: Mapping[str, Any], fr
     }
 
 
+def _describe_import(parcel: Parcel) -> dict[str, Any]:
+    """What was done to the file when it was taken in."""
+    original = parcel.original
+    if original is None or original.digest == parcel.spec.source:
+        return {}
+    return {"c2pa.converted": {"from": MEDIA.get(original.key.rpartition(".")[2], "another format")}}
+
+
+def describe_credentials(parcel: Parcel, file: OutFile, store: Store) -> str:
+    """What became of the C2PA manifest that an imported picture came with; empty where it had none."""
+    original = parcel.original if parcel.spec.is_imported else None
+    media_type = MEDIA.get(original.key.rpartition(".")[2]) if original is not None else None
+    if original is None or media_type is None:
+        return ""
+    came = read_credentials(store.get(original.key), media_type=media_type)
+    if came is None:
+        return ""
+    said = f"signed by {came.signer or 'nobody known'} ({came.state})"
+    if file.is_signed:
+        return f"{said}: an ingredient of this file's own"
+    there = read_credentials(file.data, media_type=file.media_type) if file.media_type in SIGNED else None
+    is_here = there is not None and there.is_sound
+    return f"{said}: {'in this file as it came' if is_here else 'left out, as the file changed and is unsigned'}"
+
+
 def _ingredients(parcel: Parcel, store: Store) -> Iterator[Ingredient]:
     """What was edited first, then what was followed. Each with the manifest that came with it, if one did.
 
-    A picture of a kind that C2PA does not know is named by its digest in our own assertion only.
+    A picture that was given is taken as it came, and so with the manifest that came with it. One of a kind that C2PA
+    does not know is named by its digest in our own assertion only.
     """
     spec = parcel.spec
     followed = [control.image for control in spec.controls] + [reference.image for reference in spec.references]
     for digest in dict.fromkeys([*filter(None, [spec.source]), *followed]):
-        key = make_picture_key(store, digest)
+        original = parcel.find_original(digest)
+        key = original.key if original is not None else make_picture_key(store, digest)
         media_type = MEDIA.get(key.rpartition(".")[2]) if key is not None else None
         if key is not None and media_type is not None:
             relation = "parentOf" if digest == spec.source else "inputTo"

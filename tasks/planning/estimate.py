@@ -64,6 +64,8 @@ def predict_seconds(key: PaceKey, pace: Mapping[PaceKey, float], *, rows: int = 
     """
     if key in pace:
         return pace[key], False
+    if key[4] == Task.IMPORT.value:
+        return 0.0, False
     speeds = [count_work(other) / seconds for other, seconds in pace.items() if other[0] == key[0] and seconds > 0]
     return count_work(key, rows=rows) / (statistics.median(speeds) if speeds else GUESSED_SPEED), True
 

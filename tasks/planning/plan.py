@@ -18,6 +18,7 @@ from schemas.manifest import (
     AnyAsset,
     FromPictures,
     FrozenFile,
+    Import,
     Manifest,
     Repair,
     Style,
@@ -28,10 +29,12 @@ from schemas.prompt_tokens import find_words
 from schemas.recipes import RECIPES
 from schemas.resolved import SAMPLING, Resolved, resolve_tiers
 from schemas.review import Changes, apply_changes
+from schemas.rules.imports import find_imported_file, get_digital_source
 from schemas.rules.prompt_syntax import unescape
 from schemas.rules.repairs import find_mask_file, name_mask
 from schemas.schedulers import resolve_scheduler
 from schemas.spec import (
+    NO_MODEL,
     AssetKind,
     ControlSpec,
     CutOut,
@@ -120,6 +123,8 @@ class _AssetPlan:
 
     def make_spec(self, combination: Combination) -> ImageSpec:
         at = combination.at
+        if isinstance(self.asset, Import):
+            return self._make_import(self.asset, combination)
         resolved = self.at_tier[at["tier"]]
         loras = resolved.loras(at, self.models)
         texts = self._fill_texts(resolved, at)
@@ -137,6 +142,25 @@ class _AssetPlan:
             loras=_lora_refs(loras, self.models),
             embeddings=self._find_embeddings(resolved, texts),
             **(settings | self._find_pictures(resolved, at)),
+        )
+
+    def _make_import(self, asset: Import, combination: Combination) -> ImageSpec:
+        """Nothing is made: the seed, the steps and the guidance are the least that a spec can have."""
+        file = find_imported_file(self.files, combination.at["sources"])
+        return ImageSpec(
+            project=self.manifest.project,
+            asset=asset.name,
+            variant=combination.variant,
+            kind=AssetKind.IMPORT,
+            prompt=unescape(combination.at["prompt"]),
+            seed=0,
+            width=file.width,
+            height=file.height,
+            num_inference_steps=1,
+            guidance_scale=0.0,
+            model=NO_MODEL,
+            source=file.digest,
+            digital_source=get_digital_source(asset, file),
         )
 
     def _fill_texts(self, resolved: Resolved, at: Mapping[str, Any]) -> dict[str, str | None]:
@@ -233,6 +257,23 @@ class _AssetPlan:
         return pictures
 
 
+def complete_repair(child: ImageSpec, manifest: Manifest, models: PlannedModels, *, changes: Changes) -> ImageSpec:
+    """The first repair of an imported picture, which has no model: with that of its asset, sampled as finals are."""
+    resolved = Resolved(manifest, manifest.asset(child.asset), Tier.FINAL)
+    alias = resolved.get("model")[0]
+    loras = resolved.tier_loras(alias, models) | _first(resolved.get("loras"))
+    vae, avoided = resolved.get("vae"), resolved.get("negative_prompt")
+    update = _sample(resolved, alias, models, loras=loras, changes=changes)
+    update |= {"model": models.ref(alias), "vae": models.ref(vae[0]) if vae else None}
+    if avoided and changes.negative_prompt is None:
+        update["negative_prompt"] = unescape(avoided[0])
+    return ImageSpec.model_validate(child.model_copy(update=update).model_dump())
+
+
+def _first(loras: Mapping[str, Any] | None) -> dict[str, float]:
+    return {alias: weights[0] for alias, weights in (loras or {}).items()}
+
+
 def promote(
     spec: ImageSpec,
     changes: Changes,
@@ -253,7 +294,20 @@ def promote(
     loras = {lora.alias: lora.weight for lora in spec.loras}
     for alias in Resolved(manifest, resolved.asset, spec.tier).tier_loras(model, models):
         loras.pop(alias, None)
-    loras = resolved.tier_loras(model, models) | loras
+    update = _sample(resolved, model, models, loras=resolved.tier_loras(model, models) | loras, changes=changes)
+    update |= {
+        "tier": tier,
+        "source": picture,
+        "mask": spec.mask if spec.kind is AssetKind.REPAIR else None,
+        "strength": changes.strength or manifest.promotion.strength,
+    }
+    return ImageSpec.model_validate(final.model_copy(update=update).model_dump())
+
+
+def _sample(
+    resolved: Resolved, model: str, models: PlannedModels, *, loras: Mapping[str, float], changes: Changes
+) -> dict[str, Any]:
+    """Sampling and LoRAs that the manifest gives to an image of this asset and tier, but for what `changes` says."""
     at: dict[str, Any] = {"model": model}
     at |= {name: values[0] for name in SAMPLING if name not in WHOLE and (values := resolved.get(name))}
 
@@ -261,11 +315,7 @@ def promote(
         return resolved.setting(name, at, models, loras=loras).value
 
     scheduler, scheduler_options = _scheduler(resolved, at, models, loras)
-    update = {
-        "tier": tier,
-        "source": picture,
-        "mask": spec.mask if spec.kind is AssetKind.REPAIR else None,
-        "strength": changes.strength or manifest.promotion.strength,
+    return {
         "scheduler": scheduler,
         "scheduler_options": scheduler_options,
         "num_inference_steps": changes.num_inference_steps or setting("num_inference_steps"),
@@ -274,7 +324,6 @@ def promote(
         "pag_applied_layers": tuple(setting("pag_applied_layers")) if setting("pag_scale") else (),
         "loras": _lora_refs(loras, models),
     }
-    return ImageSpec.model_validate(final.model_copy(update=update).model_dump())
 
 
 def _controls(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from engine.model_files import ModelFiles
 from schemas.errors import InputError, ModelMissing, RenderError
-from schemas.manifest import AnyAsset, Manifest
+from schemas.manifest import AnyAsset, Import, Manifest
 from schemas.matrix import Combination, Matrix, list_axes
 from schemas.names import count_noun, suggest_names
 from schemas.resolved import SAMPLING
@@ -49,7 +49,10 @@ def plan_drafts(
     for name in names:
         if name not in known:
             raise InputError(f"got the asset {name!r}; {suggest_names(name, known)}")
-    wanted = [asset for asset in manifest.assets if not names or asset.name in names]
+    made = [asset for asset in manifest.assets if not isinstance(asset, Import)]
+    wanted = [asset for asset in made if not names or asset.name in names]
+    if not wanted:
+        raise InputError("got imports alone, which are there already; expected an asset that is made")
     drafts = manifest.model_copy(update={"assets": tuple(convert_to_draft(manifest, asset)[0] for asset in wanted)})
     lookup = look_up_models(drafts, catalogue, pins)
     if lookup.missing:

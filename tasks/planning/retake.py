@@ -22,9 +22,10 @@ from storage.failpoint import failpoint
 from storage.intake import draw_mask
 from storage.ledger.submissions import Brief
 from storage.objects import Store
+from storage.pictures import decode_kept
 from tasks.parts import Parts
 from tasks.planning.lookup import look_up_models
-from tasks.planning.plan import promote
+from tasks.planning.plan import complete_repair, promote
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,19 @@ def _answer(
         return None, wrong
     # 4. Another take, of the whole picture or of one place in it.
     mask = put_mask(parts.store, changes.region, spec) if changes.region is not None else None
-    return apply_changes(spec, changes, picture=image.sha256, mask=mask), None
+    child = apply_changes(spec, changes, picture=image.sha256, mask=mask)
+    if not spec.is_imported:
+        return child, None
+    if _has_alpha(parts, image):
+        return None, "the picture has transparent places, which a repair would lose"
+    models = look_up_models(manifest, parts.catalogue, parts.ledger.pins()).models
+    return complete_repair(child, manifest, models, changes=changes), None
+
+
+def _has_alpha(parts: Parts, image: Image) -> bool:
+    limits = parts.settings.limits.model_copy(update={"source_bytes": image.bytes})
+    pixels = decode_kept(parts.store.get(image.object_key), limits=limits)
+    return pixels.shape[2] == 4 and bool((pixels[..., 3] < 255).any())
 
 
 def _against_few_steps(parts: Parts, manifest: Manifest, spec: ImageSpec, changes: Changes) -> str:

@@ -17,9 +17,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from schemas.errors import InputError
-from schemas.manifest import Control, Reference, RenderAsset, Repair, TextureVariants
+from schemas.manifest import Control, Import, Reference, RenderAsset, Repair, TextureVariants
 
-KINDS: dict[str, type[BaseModel]] = {"render": RenderAsset, "texture": TextureVariants, "repair": Repair}
+KINDS: dict[str, type[BaseModel]] = {
+    "render": RenderAsset, "texture": TextureVariants, "repair": Repair, "import": Import,
+}  # fmt: skip
 ROWS = (
     ("name", "prompt", "values.colour", "seeds", "negative_prompt", "size", "tier", "note"),
     ("Potion", "a $colour potion", "red | blue", 2, "", "", "", "one image for each colour and seed"),

@@ -30,13 +30,18 @@ from schemas.spec import ImageSpec
 from storage.failpoint import failpoint
 from storage.ledger.new_images import NewImage
 from storage.ledger.submissions import Brief
-from storage.pictures import encode, make_preview
+from storage.pictures import Encoded, encode, make_preview
 from tasks.checking import Checker
 from tasks.retry import retry
 from tasks.shift.failure_breaker import FailureBreaker, find_cause
+from tasks.shift.imports import read_import
 from tasks.shift.leases import Leases
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from engine.cutout import Cut
     from engine.rendered import Rendered
     from tasks.parts import Parts
 
@@ -177,15 +182,7 @@ class ImageWriter:
             began = time.perf_counter()
             assert done.pixels is not None
             cut = self._parts.cut_outs.cut(done.pixels, spec) if spec.background else None
-            shown, ground = (done.pixels, None) if cut is None else (cut.pixels, cut.ground)
-            entry = self._parts.catalogue.entries.get(spec.model.alias)
-            file = encode(
-                shown,
-                spec,
-                image_format=self._parts.settings.image_format,
-                ground=ground,
-                architecture=entry.architecture if entry is not None else "sdxl",
-            )
+            file, shown = self._encode(spec, done.pixels, cut)
             previews = [make_preview(shown, longest) for longest in (PREVIEW, THUMB)]
             encoded = time.perf_counter()
             # 2. What the checks say, of the whole picture as it was made.
@@ -227,11 +224,21 @@ class ImageWriter:
             submission=brief.submission,
         )
 
+    def _encode(self, spec: ImageSpec, made: NDArray[np.uint8], cut: Cut | None) -> tuple[Encoded, NDArray[np.uint8]]:
+        """What is delivered, and its pixels."""
+        if spec.is_imported:
+            return read_import(spec, store=self._parts.store, limits=self._parts.settings.limits)
+        shown, ground = (made, None) if cut is None else (cut.pixels, cut.ground)
+        entry = self._parts.catalogue.entries.get(spec.model.alias)
+        architecture = entry.architecture if entry is not None else "sdxl"
+        form = self._parts.settings.image_format
+        return encode(shown, spec, image_format=form, ground=ground, architecture=architecture), shown
+
     def _trace(self, spec: ImageSpec, done: Rendered, spent: Mapping[str, float]) -> dict[str, Any]:
         """How, when and by whom it was made: columns of its record. `spent`: seconds after rendering, by stage."""
         return {
             "models": done.models | matting_model(spec),
-            "versions": read_versions(),
+            "versions": {} if spec.is_imported else read_versions(),
             "device": done.device,
             "dtype": done.dtype,
             "batch": {"size": done.batch_size, "row": done.row, "notes": list(done.notes), **done.levers},

@@ -26,9 +26,11 @@ from tasks.retry import retry
 from tasks.shift.failure_breaker import FailureBreaker
 from tasks.shift.gather import Gatherer, Inputs
 from tasks.shift.image_writer import Batch, ImageWriter, Tally, split_gpu_seconds
+from tasks.shift.imports import take_imports
 from tasks.shift.leases import Leases, free_dead
 
 if TYPE_CHECKING:
+    from engine.rendered import Rendered
     from storage.ledger.submissions import Brief
 
 
@@ -94,16 +96,7 @@ class ShiftAtWork:
             self.streak.check()
             return 0
         # 3. The device.
-        self._pin(specs)
-        failpoint("render.before_device")
-        rendered = self.parts.engine.render(
-            specs,
-            sources=ready.inputs.sources,
-            masks=ready.inputs.masks,
-            conditions=ready.inputs.conditions,
-            progress=lambda step, steps: self.parts.tell("step", step, steps),
-        )
-        failpoint("render.after_device")
+        rendered = self._render(specs, ready.inputs)
         # 4. Over to the keeper, which works while the next batch is made.
         for spec, done in zip(specs, rendered, strict=True):
             self.streak.note(done.error)
@@ -111,6 +104,22 @@ class ShiftAtWork:
         self._keeper.put(Batch(specs, rendered, ready.briefs))
         self.streak.check()
         return len(rendered)
+
+    def _render(self, specs: Sequence[ImageSpec], inputs: Inputs) -> Sequence[Rendered]:
+        """Of a batch, which is of imports alone or has none."""
+        if specs[0].is_imported:
+            return take_imports(specs, inputs.sources)
+        self._pin(specs)
+        failpoint("render.before_device")
+        rendered = self.parts.engine.render(
+            specs,
+            sources=inputs.sources,
+            masks=inputs.masks,
+            conditions=inputs.conditions,
+            progress=lambda step, steps: self.parts.tell("step", step, steps),
+        )
+        failpoint("render.after_device")
+        return rendered
 
     def _prepare(self, digests: list[str]) -> Prepared:
         failpoint("render.before_claim")

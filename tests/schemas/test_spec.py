@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.spec import (
     ENGINE_VERSION,
+    NO_MODEL,
     PER_ROW,
     ControlSpec,
     EmbeddingRef,
@@ -23,6 +24,7 @@ from schemas.spec import (
     LoraRef,
     ModelRef,
     ReferenceSpec,
+    Task,
 )
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_specs.json").read_text(encoding="utf-8"))
@@ -136,11 +138,37 @@ def test_the_documented_form_gives_the_same_digest(entry: dict[str, Any]) -> Non
     assert hashlib.sha256(text.encode("utf-8")).hexdigest() == entry["digest"]
 
 
+MADE = [name for name in ImageSpec.model_fields if name != "digital_source"]
+"""Fields of what is made here; the last is an import's alone."""
+
+
+def an_import(**fields: Any) -> ImageSpec:
+    body = {"project": "P", "asset": "A", "variant": "a", "prompt": "", "seed": 0, "width": 64, "height": 64}
+    body |= {"num_inference_steps": 1, "guidance_scale": 0.0, "model": NO_MODEL, "source": A}
+    return ImageSpec.model_validate({**body, "kind": "import", "digital_source": "print", **fields})
+
+
+def test_an_import_needs_no_weights_and_shares_a_shift_with_every_other() -> None:
+    one, other = an_import(), an_import(source=B, width=72, digital_source="digitalCreation", asset="C")
+    assert one.models() == () and one.task is Task.IMPORT and one.digests_needed() == {A}
+    assert one.digest != other.digest and an_import(digital_source="digitalCapture").digest != one.digest
+    assert (one.batch_key, one.affinity_key) == (other.batch_key, other.affinity_key)
+    assert one.affinity_key != spec().affinity_key and one.batch_key != spec().batch_key
+
+
+@pytest.mark.parametrize(
+    "fields", [{"source": None}, {"digital_source": None}, {"model": {"alias": "a", "digest": A}}, {"kind": "texture"}]
+)
+def test_an_import_is_whole(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=r"import|digital source type"):
+        an_import(**fields)
+
+
 def test_every_field_is_in_the_examples() -> None:
-    assert FULL.keys() == OTHER.keys() == ImageSpec.model_fields.keys()
+    assert FULL.keys() == OTHER.keys() == set(MADE)
 
 
-@pytest.mark.parametrize("field", ImageSpec.model_fields)
+@pytest.mark.parametrize("field", MADE)
 def test_the_digest_feels_every_field(field: str) -> None:
     assert spec(**{field: OTHER[field]}).digest != spec().digest
 
@@ -202,7 +230,7 @@ def test_no_number_is_infinite(value: float) -> None:
         spec(guidance_scale=value)
 
 
-@pytest.mark.parametrize("field", ImageSpec.model_fields)
+@pytest.mark.parametrize("field", MADE)
 def test_what_shares_a_batch(field: str) -> None:
     """Per row: prompts, seed, pictures and whose it is. Everything that a forward pass takes once: in the key."""
     same = spec(**{field: OTHER[field]}).batch_key == spec().batch_key
@@ -231,7 +259,7 @@ def test_what_is_made_from_a_picture_says_how_strongly_it_changes_it() -> None:
     assert spec(source=None, mask=None, strength=None).strength is None
 
 
-@pytest.mark.parametrize("field", ImageSpec.model_fields)
+@pytest.mark.parametrize("field", MADE)
 def test_what_shares_a_shift(field: str) -> None:
     same = spec(**{field: OTHER[field]}).affinity_key == spec().affinity_key
     assert same == (field not in WEIGHTS)
