@@ -15,6 +15,7 @@ from review_app.deck import make_item
 from review_app.resources import open_resources
 from review_app.retake_preview import preview_retake
 from review_app.review_session import ReviewSession
+from review_app.talk import count_unread, list_comments, list_news, list_people, mark_read
 from review_app.viewer import viewer
 from schemas.retakes import cap_retakes, find_manifest_default, propose_changes
 from schemas.review import Criterion, Reason
@@ -44,6 +45,8 @@ def screen() -> None:
             sync["client"], sync["outbox"], ledger=ledger, reviewer=person.name, role=lambda: find_role(person.name)
         )
 
+    read = mark_read(sync.get("read"), ledger=ledger, reviewer=person.name) if sync.get("read") else []
+
     # 2. Look at what waits now.
     asked = sync.get("filter") or _asked_for()
     wanted = {name: value or None for name, value in asked.items() if not _unknown(name, value)}
@@ -65,6 +68,7 @@ def screen() -> None:
     lacking = [digest for digest in queue if digest not in known]
 
     items = _items(list(dict.fromkeys([*fresh, *([named] if named else []), *lacking])), person)
+    desk.told.update(one["id"] for item in items.values() for one in item["comments"])
 
     # 3. Tell the screen.
     viewer(
@@ -85,6 +89,10 @@ def screen() -> None:
             "link": told,
             "kin": _kin(sync.get("kin")),
             "older": _older(person) if sync.get("recall") else None,
+            "news": list_news(have, desk.told, person),
+            "read": read,
+            "unread": count_unread(person.name, person.blind_to),
+            "people": list_people() if sync.get("names") else None,
         },
         key=KEY,
     )
@@ -142,8 +150,10 @@ def _items(digests: list[str], person: Person) -> dict[str, dict[str, Any]]:
     pictures = at.ledger.pictures(digests)
     parents = at.ledger.pictures({one.spec.parent for one in pictures.values() if one.spec.parent})
     briefs = at.ledger.briefs(pictures)
+    comments = list_comments(pictures, person)
     return {
         digest: _item(picture, parents.get(picture.spec.parent or ""), briefs.get(digest), person)
+        | {"comments": comments.get(digest, [])}
         for digest, picture in pictures.items()
     }
 

@@ -10,6 +10,7 @@ const KEYS = [
   ["u", "undo", "U", "Take a decision back: on this image, or your last 50"],
   ["1", "", "1 – 9", "Criterion: once for bad, twice for ok"],
   ["n", "note", "N", "Write a note; Esc leaves it"],
+  ["y", "comment", "Y", "Comment, for everybody who sees the image or its next take; @name tells somebody"],
   ["arrowright", "next", "→", "Next, leaving this one undecided"],
   ["arrowleft", "prev", "←", "Back"],
   [" ", "blink", "Space", "Hold: see what it was made from"],

@@ -45,6 +45,7 @@ function showPanel(view) {
   parts.negative.textContent = item.negative ? `without: ${item.negative}` : "";
   parts.params.replaceChildren(...item.params.flatMap(([name, value]) => [make("dt", { text: name }), make("dd", { text: value })]));
   showHistory(view, item);
+  showComments(view, item, draft);
   showStamp(view, item);
 }
 

@@ -90,6 +90,13 @@ class MentionsAndAnswers(Transactions):
         with self.reading() as session:
             return session.scalar(query) or 0
 
+    def read_feed(self, person: str, *, blind_to: str | None = None) -> None:
+        """Marks all that the feed shows her as read."""
+        unread = _addressed(select(CommentMark.comment), person, blind_to).where(CommentMark.read_at.is_(None))
+        with self.writing("read_feed") as session:
+            mark = update(CommentMark).where(CommentMark.person == person, CommentMark.comment.in_(unread))
+            session.execute(mark.values(read_at=now()), execution_options={"synchronize_session": False})
+
     def claim_untold(self, *, quiet_seconds: float) -> list[Mention]:
         """Unread mentions of which nobody was told, once the first of them is that old; they count as told from now on,
         so that several processes do not tell of one. By comment and person."""

@@ -132,6 +132,8 @@ def test_the_feed_has_mentions_and_answers_newest_first(ledger: Ledger) -> None:
     ledger.read_comments("Noor", [newest.comment])
     assert (ledger.unread_count("Noor"), ledger.unread_count("Lea")) == (1, 1)
     assert [unread for *_, unread in feed(ledger, "Noor")] == [False, True]
+    ledger.read_feed("Noor")
+    assert (ledger.unread_count("Noor"), ledger.unread_count("Lea")) == (0, 1)
 
 
 def test_a_second_review_sees_no_comment_before_it_has_decided(ledger: Ledger) -> None:
@@ -144,6 +146,8 @@ def test_a_second_review_sees_no_comment_before_it_has_decided(ledger: Ledger) -
     assert texts(ledger, spec, "Noor", blind_to="Noor") == []
     assert ledger.comment_counts([spec.digest], reader="Noor", blind_to="Noor") == {}
     assert feed(ledger, "Noor", blind_to="Noor") == [] and ledger.unread_count("Noor", blind_to="Noor") == 0
+    ledger.read_feed("Noor", blind_to="Noor")  # not what she has not seen
+    assert ledger.unread_count("Noor") == 1
     assert len(texts(ledger, spec, "Ada", blind_to="Ada")) == len(texts(ledger, spec, "Lea")) == 2
     assert [mention.hidden for mention in ledger.claim_untold(quiet_seconds=0)] == [True]
     ledger.decide(a_choice(spec, Verdict.REJECT, revision=1), reviewer="Noor")
