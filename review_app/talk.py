@@ -86,9 +86,8 @@ def list_role_holders() -> list[str]:
     return sorted(open_resources().settings.roles)
 
 
-@st.cache_resource(ttl=60, show_spinner=False)
 def list_people() -> list[str]:
-    """Everybody who can be named, for completing a name."""
+    """Everybody who can be named, for completing a name; asked for when somebody begins to write."""
     return sorted({*open_resources().ledger.people(), *list_role_holders()})
 
 

@@ -34,7 +34,8 @@ def show_thread(picture: ImageDetails, person: Person) -> None:
     if fresh := [said.id for said in comments if said.unread]:
         ledger.read_comments(person.name, fresh)
     if person.may_decide:
-        _ask(digest, person)
+        with st.container(key="say"):
+            _ask(digest, person)
 
 
 def _show(said: Said, digest: str, reader: str) -> None:
@@ -65,7 +66,7 @@ def _words(text: str) -> str:
 
 def explain_unknown(names: tuple[str, ...]) -> str:
     called = ", ".join(f"“{name}”" for name in names)
-    return f"Tells nobody called {called}: nobody here is, or several are."
+    return f"Not told: {called}. Nobody here has that name, or several have."
 
 
 def _ask(digest: str, person: Person) -> None:

@@ -13,6 +13,8 @@ from schemas.comments import Concern
 from storage.ledger import FeedEntry
 
 PAGE = 20
+WIDTH = 860
+"""px; longer lines are hard to read."""
 WHY = {Concern.MENTION: "mentioned you", Concern.ANSWER: "answered"}
 
 
@@ -25,21 +27,22 @@ def main(person: Person) -> None:
         return
     if any(entry.unread for entry in found):
         st.button("Mark all as read", icon=":material/done_all:", on_click=_read_all, args=(person,))
-    for entry in found[:shown]:
-        with st.container(border=True):
-            show_entry(entry)
+    with st.container(key="feed", width=WIDTH):
+        for entry in found[:shown]:
+            with st.container(border=True):
+                show_entry(entry)
     if len(found) > shown:
         st.button("Show older ones", on_click=lambda: st.session_state.update({"feed-shown": shown + PAGE}))
 
 
 def show_entry(entry: FeedEntry) -> None:
-    with st.container(horizontal=True, gap="medium"):
-        with st.container(width=112):
+    with st.container(horizontal=True, gap="small"):
+        with st.container(width=88):
             show_picture(open_resources().links.to(entry.thumb_key), f"{entry.asset}, {entry.variant}")
         with st.container(width="stretch", gap="small"):
-            new = ":primary-badge[new] " if entry.unread else ""
+            new = " · **new**" if entry.unread else ""
             who = f"**{escape_markdown(entry.author)}** {WHY[entry.concern]}"
-            st.markdown(f"{new}{who}, {escape_markdown(format_age(entry.written_at))}")
+            st.markdown(f"{who}, {escape_markdown(format_age(entry.written_at))}{new}")
             show_words(entry.text, limit=600)
             take = f", take {entry.take}" if entry.take > 1 else ""
             label = f"{entry.project} · {entry.asset}, {entry.variant}{take}"

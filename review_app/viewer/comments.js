@@ -53,7 +53,7 @@ function commentRow(view, one) {
 }
 
 function explainUnknown(names) {
-  return `Tells nobody called ${names.map((name) => `“${name}”`).join(", ")}: nobody here is, or several are.`;
+  return `Not told: ${names.map((name) => `“${name}”`).join(", ")}. Nobody here has that name, or several have.`;
 }
 
 function unfoldComment(view, key) {
@@ -76,8 +76,15 @@ function keepComment(view) {
 }
 
 function writeComment(view) {
+  if (view.data.may_decide) view.parts.comment.focus({ preventScroll: true });
   view.parts.talk.scrollIntoView({ block: "nearest" });
-  if (view.data.may_decide) view.parts.comment.focus();
+  revealField(view);
+}
+
+/** The field with what stands below it, above the edge of the panel. */
+function revealField(view) {
+  const { sending, comment } = view.parts;
+  (sending.hidden ? comment : sending).scrollIntoView({ block: "nearest" });
 }
 
 function commentKey(view, event) {
@@ -135,7 +142,7 @@ function takeTalk(view, data) {
     const item = view.deck.items.get(image);
     if (item) addComments(item, comments.filter((one) => one.by !== data.reviewer || !item.comments.some((mine) => mine.token)));
   }
-  if (data.people) Object.assign(view, { people: data.people, lacksNames: false });
+  if (data.people && view.lacksNames) takeNames(view, data.people);
   view.parts.foryou.hidden = !data.unread;
   view.parts.foryou.textContent = `${data.unread} for you`;
   view.parts.foryou.setAttribute("aria-label", `${data.unread} unread mentions and answers for you`);

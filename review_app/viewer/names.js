@@ -3,12 +3,19 @@
 
 const MOST_NAMES = 5;
 
-/** The names come once, when somebody begins to write. */
+const NAMES_MS = 60_000; // names are asked for again when they are that old
+
+/** The names come when somebody begins to write. */
 function askForNames(view) {
   showSending(view);
-  if (view.people || view.lacksNames) return;
+  if (view.lacksNames || performance.now() - (view.namesAt ?? -Infinity) < NAMES_MS) return;
   view.lacksNames = true;
   flush(view.outbox);
+}
+
+function takeNames(view, people) {
+  Object.assign(view, { people, lacksNames: false, namesAt: performance.now() });
+  if (view.shadow.activeElement === view.parts.comment) suggestNames(view);
 }
 
 /** What stands between the last @ before the caret and the caret; null when no name is being written there. */
@@ -28,7 +35,7 @@ function suggestNames(view) {
     if (index === 0) button.append(" ", make("kbd", { text: "Tab" }));
     return button;
   }));
-  names.hidden = !people.length;
+  if (names.hidden !== !people.length) (names.hidden = !people.length), revealField(view);
   if (people.length) say(view, `${people.slice(0, MOST_NAMES).join(", ")}. Tab takes the first.`);
 }
 
