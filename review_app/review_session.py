@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from review_app.talk import take_comment
+from review_app.talk import Heard, take_comment
 from schemas.errors import LedgerError, LedgerUnavailable, StaleDecision
 from schemas.review import Choice, Verdict, spell_errors
 from storage.ledger import Ledger
@@ -38,8 +38,7 @@ class ReviewSession:
     held_at: float = 0.0
     taken_over: int = 0
     """The last time that this reviewer took over what others had in hand."""
-    told: set[int] = field(default_factory=set)
-    """Comments that the screen knows."""
+    heard: Heard = field(default_factory=Heard)
 
     def take_in_hand(
         self, waiting: Sequence[str], skipped: Sequence[str], *, ledger: Ledger, reviewer: str

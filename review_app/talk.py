@@ -5,7 +5,9 @@ Nothing here asks the ledger for one image alone: what was said of the next imag
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
@@ -19,6 +21,8 @@ from schemas.errors import LedgerError, LedgerUnavailable
 from schemas.review import spell_errors
 from storage.ledger import Ledger, Said
 
+GRACE_SECONDS = 10.0
+"""A comment can be seen after one with a higher number, where two are written at once."""
 MOST_AT_ONCE = 500
 """Comments that a page marks as read in one go."""
 
@@ -43,15 +47,36 @@ def show_comment(said: Said, *, image: str) -> dict[str, Any]:
     }
 
 
-def list_news(have: Sequence[str], told: set[int], person: Person) -> dict[str, list[dict[str, Any]]]:
-    """What was said since of images that the screen has already; `told` grows by it."""
-    news = {
-        image: fresh
-        for image, comments in list_comments(have, person).items()
-        if (fresh := [one for one in comments if one["id"] not in told])
-    }
-    told.update(one["id"] for comments in news.values() for one in comments)
-    return news
+@dataclass
+class Heard:
+    """What one screen knows of comments, so that an act on which nothing was said asks the ledger for nothing."""
+
+    numbers: set[int] = field(default_factory=set)
+    newest: int = -1
+    changed_at: float = 0.0
+
+    def learn(self, comments: Iterable[Mapping[str, Any]]) -> None:
+        self.numbers.update(one["id"] for one in comments)
+
+    def list_news(self, have: Sequence[str], person: Person) -> dict[str, list[dict[str, Any]]]:
+        """What was said since of images that the screen has already."""
+        newest = _newest()
+        if newest != self.newest:
+            self.newest, self.changed_at = newest, time.monotonic()
+        if time.monotonic() - self.changed_at > GRACE_SECONDS:
+            return {}
+        news = {}
+        for image, comments in list_comments(have, person).items():
+            if fresh := [one for one in comments if one["id"] not in self.numbers]:
+                news[image] = fresh
+        for fresh in news.values():
+            self.learn(fresh)
+        return news
+
+
+@st.cache_resource(ttl=1, show_spinner=False)
+def _newest() -> int:
+    return open_resources().ledger.newest_comment()
 
 
 def take_comment(event: dict[str, Any], *, ledger: Ledger, reviewer: str, role: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from review_app.deck import make_item
 from review_app.resources import open_resources
 from review_app.retake_preview import preview_retake
 from review_app.review_session import ReviewSession
-from review_app.talk import count_unread, list_comments, list_news, list_people, mark_read
+from review_app.talk import count_unread, list_comments, list_people, mark_read
 from review_app.viewer import viewer
 from schemas.retakes import cap_retakes, find_manifest_default, propose_changes
 from schemas.review import Criterion, Reason
@@ -68,7 +68,8 @@ def screen() -> None:
     lacking = [digest for digest in queue if digest not in known]
 
     items = _items(list(dict.fromkeys([*fresh, *([named] if named else []), *lacking])), person)
-    desk.told.update(one["id"] for item in items.values() for one in item["comments"])
+    for item in items.values():
+        desk.heard.learn(item["comments"])
 
     # 3. Tell the screen.
     viewer(
@@ -89,7 +90,7 @@ def screen() -> None:
             "link": told,
             "kin": _kin(sync.get("kin")),
             "older": _older(person) if sync.get("recall") else None,
-            "news": list_news(have, desk.told, person),
+            "news": desk.heard.list_news(have, person),
             "read": read,
             "unread": count_unread(person.name, person.blind_to),
             "people": list_people() if sync.get("names") else None,

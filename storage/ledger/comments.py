@@ -111,6 +111,11 @@ class Comments(Transactions):
         with self.reading() as session:
             return {image: CommentCount(total, int(unread)) for image, total, unread in session.execute(query)}
 
+    def newest_comment(self) -> int:
+        """The highest number of a comment so far; 0 without any."""
+        with self.reading() as session:
+            return session.scalar(select(func.max(Comment.id))) or 0
+
     def read_comments(self, reader: str, comments: Sequence[int]) -> None:
         """Marks these as read by one person; numbers that are no comment's are passed over."""
         if not comments:

@@ -19,6 +19,7 @@ PAGES = ("grid", "conflicts", "assets", "submit", "nights", "decisions", "insigh
 
 
 def violations(page: Page) -> list[str]:
+    page.wait_for_function("() => !document.querySelector('[data-stale=true]')")  # Streamlit fades what it draws again
     found = Axe().run(page, options=RULES).response["violations"]
     return [f"{one['id']}: {node['html'][:200]}: {node['failureSummary']}" for one in found for node in one["nodes"]]
 

@@ -88,6 +88,7 @@ def test_what_is_said_meanwhile_comes_with_the_next_act(house: House, stocked: S
     specs = stocked(4)
     page = inbox()
     say(house.ledger, specs[2], "look at the seam", "Ada Berg")
+    page.wait_for_timeout(1_100)  # the ledger is asked once a second whether anything was said
     page.keyboard.press("a")
     saved(page)
     page.keyboard.press("a")

@@ -70,8 +70,8 @@ def stock_hostile(house: House) -> list[ImageSpec]:
         )
         ledger.decide(said, reviewer=NAMES[n + 30])
     for n, (spec, text) in enumerate(zip(alone, TEXTS, strict=True)):
-        said = NewComment(image=spec.digest, text=f"{text}\n@Lea @{NAMES[n]}", token=f"hostile{n:03}")
-        ledger.comment(said, author=NAMES[n], people=["Lea"])
+        spoken = NewComment(image=spec.digest, text=f"{text}\n@Lea @{NAMES[n]}", token=f"hostile{n:03}")
+        ledger.comment(spoken, author=NAMES[n], people=["Lea"])
     failing = [a_spec(900 + n, project=PROJECT, asset=NAMES[n]) for n in range(3)]
     ledger.plan(None, failing, priority=0, due=None, submitted_by=NAMES[0])
     ledger.claim([spec.digest for spec in failing], worker="w", seconds=60)
