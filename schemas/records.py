@@ -464,3 +464,15 @@ class CommentMark(Row):
     concern: Mapped[str] = mapped_column(String(16), comment="schemas.comments.Concern")
     read_at: Mapped[datetime | None]
     told_at: Mapped[datetime | None] = mapped_column(comment="when the webhook was told of the mention")
+
+
+class Rating(Row):
+    """Stars and a colour on an image: the newest ones, whoever gave them. They decide nothing."""
+
+    __tablename__ = "ratings"
+
+    image: Mapped[str] = mapped_column(ForeignKey("images.digest"), primary_key=True)
+    stars: Mapped[int] = mapped_column(index=True, comment="0 to 5")
+    colour: Mapped[str | None] = mapped_column(String(16), index=True, comment="schemas.ratings.RatingColour")
+    rated_by: Mapped[str] = mapped_column(Name)
+    rated_at: Mapped[datetime]

@@ -12,11 +12,13 @@ from review_app.addresses import explain_missing
 from review_app.appearance import format_age
 from review_app.auth import Person, current_user, find_role
 from review_app.deck import make_item
+from review_app.rating import list_maybes, list_ratings, show_rating
 from review_app.resources import open_resources
 from review_app.retake_preview import preview_retake
 from review_app.review_session import ReviewSession
 from review_app.talk import count_unread, list_comments, list_people, mark_read
 from review_app.viewer import viewer
+from schemas.ratings import MAYBES
 from schemas.retakes import cap_retakes, find_manifest_default, propose_changes
 from schemas.review import Criterion, Reason
 from storage.ledger import Brief, ImageDetails, InboxCount
@@ -113,15 +115,10 @@ def _linked(sync: dict[str, Any]) -> tuple[str, list[str]]:
 
 def _unknown(name: str, value: str | None) -> str:
     """A sentence where a filter names what there is none of; empty otherwise."""
-    if not value:
+    if not value or name not in ("project", "check", "maybe"):
         return ""
-    if name == "check":
-        known = value in [str(criterion) for criterion in Criterion]
-    elif name == "project":
-        known = value in open_resources().ledger.projects()
-    else:
-        return ""
-    return "" if known else f"There is no {name} “{value[:80]}”, which the link asks for; all are shown."
+    known = {"check": list(Criterion), "maybe": MAYBES}.get(name) or open_resources().ledger.projects()
+    return "" if value in known else f"There is no {name} “{value[:80]}”, which the link asks for; all are shown."
 
 
 def _older(person: Person) -> list[dict[str, Any]]:
@@ -140,7 +137,7 @@ def _older(person: Person) -> list[dict[str, Any]]:
 
 def _asked_for() -> dict[str, str]:
     """The filter of a link from another page."""
-    return {name: st.query_params.get(name, "") for name in ("project", "asset", "check")}
+    return {name: st.query_params.get(name, "") for name in ("project", "asset", "check", "maybe")}
 
 
 def _items(digests: list[str], person: Person) -> dict[str, dict[str, Any]]:
@@ -151,10 +148,10 @@ def _items(digests: list[str], person: Person) -> dict[str, dict[str, Any]]:
     pictures = at.ledger.pictures(digests)
     parents = at.ledger.pictures({one.spec.parent for one in pictures.values() if one.spec.parent})
     briefs = at.ledger.briefs(pictures)
-    comments = list_comments(pictures, person)
+    comments, ratings = list_comments(pictures, person), list_ratings(pictures, person)
     return {
         digest: _item(picture, parents.get(picture.spec.parent or ""), briefs.get(digest), person)
-        | {"comments": comments.get(digest, [])}
+        | {"comments": comments.get(digest, []), "rating": show_rating(ratings.get(digest))}
         for digest, picture in pictures.items()
     }
 
@@ -234,6 +231,7 @@ def _filters(project: str | None) -> dict[str, list[str]]:
         "project": sorted({count.project for count in waiting}),
         "asset": sorted({count.asset for count in waiting if project in (None, count.project)}),
         "check": [str(criterion) for criterion in Criterion],
+        "maybe": list_maybes(),
     }
 
 

@@ -43,6 +43,9 @@ function act(view, name, event) {
     difference: () => compare(view, view.look.mode === "difference" ? "" : "difference"),
     note: () => view.parts.note.focus(),
     comment: () => writeComment(view),
+    fewer: () => moreStars(view, -1),
+    more: () => moreStars(view, 1),
+    colour: () => nextColour(view),
     send: () => sendComment(view, item),
     undo: () => undo(view),
     link: () => copyAddress(view),
@@ -83,7 +86,7 @@ function onClick(view, event) {
   if (event.target === view.parts.shade) return close(view);
   const button = event.target.closest("button");
   if (!button || !view.root.contains(button)) return;
-  const { act: name, mark, go, drop, reason, way, beside, pane, colour, closer, name: person, unfold } = button.dataset;
+  const { act: name, mark, go, drop, reason, way, beside, pane, colour, closer, name: person, unfold, stars, dot } = button.dataset;
   if (name === "dismiss") button.parentElement.remove();
   else if (name && name !== "blink") act(view, name, event);
   else if (name === "blink" && event.detail === 0) act(view, name, event);
@@ -99,6 +102,8 @@ function onClick(view, event) {
   else if (colour) markColour(view, colour);
   else if (closer) lookCloser(view, JSON.parse(closer));
   else if (person) return completeName(view, person);
+  else if (stars) pressStar(view, Number(stars));
+  else if (dot) pressDot(view, dot);
   else if (unfold) unfoldComment(view, unfold);
   else if (reason) toggleReason(view, reason);
   else if (way) chooseWay(view, way);

@@ -61,7 +61,7 @@ function tick(view) {
   remember(view.outbox);
   showProgress(view);
   const left = adopt(view.outbox);
-  if (left.length) notice(view, { title: "From before:", text: `${left.length} ${left.every((one) => one.token) ? "comment" : "decision"}${left.length > 1 ? "s" : ""} had not reached the server; sent now.` });
+  if (left.length) notice(view, { title: "From before:", text: `${left.length} ${left.every((one) => one.token) ? "comment" : left.every((one) => one.verdict === "rate") ? "rating" : "decision"}${left.length > 1 ? "s" : ""} had not reached the server; sent now.` });
   noticeRead(view);
   resend(view.outbox);
 }
@@ -75,12 +75,13 @@ function take(view, data) {
   view.outbox.reviewer = data.reviewer;
   const sent = new Map(view.outbox.waiting.map((event) => [event.seq, event]));
   const settled = settle(view.outbox, data.answers);
-  const answers = settled.filter((answer) => answer.token === undefined);
+  const answers = settled.filter((answer) => answer.token === undefined && answer.rating === undefined);
   const renewed = new Set(answers.filter((answer) => !answer.ok).map((answer) => answer.image));
   for (const item of data.items) if (!view.deck.items.has(item.id) || renewed.has(item.id) || item.id === view.want) view.deck.items.set(item.id, item);
   const pending = new Set(view.outbox.waiting.map((event) => event.image));
   for (const answer of answers) if (!answer.ok) refused(view, answer);
   for (const answer of settled) if (answer.token !== undefined) commented(view, answer, sent.get(answer.seq));
+  for (const answer of settled) if (answer.rating !== undefined) rated(view, answer);
   takeTalk(view, data);
   const missing = merge(view.deck, [], data.queue, { pending });
   if (!onScreen(view.deck)) advance(view.deck);

@@ -3,10 +3,10 @@
 Each method is one short transaction (`plan` is several) and returns detached rows or small frozen values. What happened
 is appended; states follow from it. By room:
 `submissions` (sent in, planned), `work` (leases, failures), `keeping` (images), `review` (inbox, conflicts),
-`decisions`, `comments`, `mentions` (for whom a comment is), `watching` (who has what in hand, the reviewers' pace),
-`images` (everything about one), `history` (assets, the trail), `outcomes` (retakes, deliveries), `nights`, `evidence`,
-`library`, `upkeep` (contradictions), `retention` (what may go), `gauges` (figures for monitoring), `shifts` (how their
-flow runs ended).
+`decisions`, `comments`, `mentions` (for whom a comment is), `ratings` (stars and colours), `watching` (who has what in
+hand, the reviewers' pace), `images` (everything about one), `history` (assets, the trail), `outcomes` (retakes,
+deliveries), `nights`, `evidence`, `library`, `upkeep` (contradictions), `retention` (what may go), `gauges` (figures
+for monitoring), `shifts` (how their flow runs ended).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from storage.ledger.model_use import ModelUse, ModelUses
 from storage.ledger.new_images import NewImage, NewImages
 from storage.ledger.nights import AssetMade, FailureCause, Nights, NightSummary, PaceKey, make_pace_key
 from storage.ledger.outcomes import Outcomes
+from storage.ledger.ratings import Ratings
 from storage.ledger.retention import Retention
 from storage.ledger.review import Conflict, InboxCount, InboxItem, InboxPlace, Review
 from storage.ledger.reviewers import InHand, Reviewers
@@ -88,6 +89,7 @@ class Ledger(
     Decisions,
     Comments,
     MentionsAndAnswers,
+    Ratings,
     History,
     Nights,
     Shifts,

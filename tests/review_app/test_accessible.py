@@ -9,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from schemas.comments import NewComment
+from schemas.ratings import NewRating, RatingColour
 from schemas.review import Choice, Reason, Verdict
 from schemas.spec import ImageSpec
 from tests.review_app.conftest import House, Visit
@@ -36,6 +37,7 @@ def test_every_page(
     for number, text in enumerate(("@Noor and @Nobodyhere: look", "long " * 400)):
         new = NewComment(image=specs[0].digest, text=text, token=f"accessible{number}")
         house.ledger.comment(new, author="Ada Berg")
+    house.ledger.rate(NewRating(image=specs[0].digest, stars=3, colour=RatingColour.RED), author="Ada Berg")
     page = inbox("Noor", color_scheme=scheme)
     assert violations(page) == []
     page.keyboard.press("y")  # comments, one of them folded; the field with names to choose from
