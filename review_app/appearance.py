@@ -25,6 +25,8 @@ STYLE = """
   }
   h3 { font-size: 1.15rem !important; padding: .4rem 0 .2rem !important; }
   .stTextArea textarea { font-family: ui-monospace, monospace; font-size: .85rem; }
+  .st-key-say .stTextArea textarea { font: inherit; }
+  .st-key-feed [data-testid="stPageLink"] p { white-space: normal; overflow-wrap: anywhere; }
   h1 { font-size: 1.7rem !important; padding: 0 0 .4rem !important; }
 </style>
 """

@@ -13,13 +13,14 @@ from review_app.auth import current_user, find_role
 from review_app.deck import list_parameters
 from review_app.markings import draw_markings
 from review_app.resources import open_resources
+from review_app.thread import show_thread
 from schemas.errors import NotAllowed, StaleDecision
 from schemas.review import Choice, Drawing, Verdict
 from storage.image_metadata import make_snippet
-from storage.ledger import Frame, ImageDetails
+from storage.ledger import CommentCount, Frame, ImageDetails
 
 
-def make_tile(frame: Frame, *, name: str = "") -> dict[str, Any]:
+def make_tile(frame: Frame, *, name: str = "", comments: CommentCount | None = None) -> dict[str, Any]:
     take = f", take {frame.take}" if frame.take > 1 else ""
     return {
         "id": frame.digest,
@@ -27,6 +28,8 @@ def make_tile(frame: Frame, *, name: str = "") -> dict[str, Any]:
         "name": name or f"{frame.variant}{take}",
         "state": str(frame.verdict) if frame.verdict else "waiting" if frame.thumb_key else "planned",
         "about": f"{frame.variant} · {frame.tier}{take}",
+        "comments": comments.total if comments else 0,
+        "unread": comments.unread if comments else 0,
     }
 
 
@@ -83,6 +86,7 @@ def show_dialog(digest: str) -> None:
             f"{decision.verdict} by {decision.reviewer}, {format_age(decision.decided_at)}{': ' if why else ''}{why}"
         )
     _take_back(picture)
+    show_thread(picture, person)
     for retake in picture.retakes:
         if retake.refused:
             st.text(f"No retake was planned: {retake.refused}")

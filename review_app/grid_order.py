@@ -62,6 +62,7 @@ def find_order(
     project: str | None = None,
     asset: str | None = None,
     check: str | None = None,
+    maybe: str | None = None,
 ) -> Order:
     """What waits now under this filter. The same images as in `known` keep its name, and so the browser's selection.
 
@@ -70,7 +71,9 @@ def find_order(
     """
     counts = [count for count in ledger.inbox_counts(project=project) if asset in (None, count.asset)]
     titled = sum(count.waiting for count in counts) >= 4 * len(counts) and len(counts) > 1
-    places = ledger.inbox_order(project=project, asset=asset, check=check, reviewer=reviewer, by_asset=titled)
+    places = ledger.inbox_order(
+        project=project, asset=asset, check=check, maybe=maybe, reviewer=reviewer, by_asset=titled
+    )
     if known is not None and known.places == places:
         return known
     sections = [("", len(places))]

@@ -1,4 +1,4 @@
-"""Decisions as they come from the reviewing screen, each taken once.
+"""Decisions, comments and ratings as they come from the reviewing screen, each taken once.
 
 The screen numbers its events and sends all that are unanswered, over and over, until it has seen an answer to each;
 this is the other end. What was answered is not taken again; what a restart made us forget is recognised in the ledger.
@@ -15,6 +15,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from review_app.rating import take_rating
+from review_app.talk import Heard, take_comment
 from schemas.errors import LedgerError, LedgerUnavailable, StaleDecision
 from schemas.review import Choice, Verdict, spell_errors
 from storage.ledger import Ledger
@@ -37,6 +39,7 @@ class ReviewSession:
     held_at: float = 0.0
     taken_over: int = 0
     """The last time that this reviewer took over what others had in hand."""
+    heard: Heard = field(default_factory=Heard)
 
     def take_in_hand(
         self, waiting: Sequence[str], skipped: Sequence[str], *, ledger: Ledger, reviewer: str
@@ -83,6 +86,10 @@ class ReviewSession:
 
     def _taken(self, event: dict[str, Any], *, ledger: Ledger, reviewer: str, role: str) -> dict[str, Any]:
         told = {"client": self.client, "seq": event["seq"], "image": _named_image(event), "ok": True}
+        if event.get("verdict") == "comment":
+            return told | take_comment(event, ledger=ledger, reviewer=reviewer, role=role)
+        if event.get("verdict") == "rate":
+            return told | take_rating(event, ledger=ledger, reviewer=reviewer, role=role)
         undone = event.get("undoes")
         before = self.answers.get(undone) if isinstance(undone, int) else None
         if before is not None and not before["ok"]:

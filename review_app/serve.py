@@ -16,6 +16,7 @@ from streamlit.starlette import App
 from review_app.gate import LOCAL, Gate
 from review_app.health import healthz, readyz
 from review_app.links import answer_picture
+from review_app.mention_news import start_telling
 from review_app.resources import open_resources
 from schemas.errors import SettingsError
 from schemas.logs import start_logs
@@ -50,6 +51,7 @@ def serve(*, port: int = 8501, address: str = "127.0.0.1") -> None:
     hosts = allowed_hosts(settings, address=address, sign_in=sign_in_is_configured())
     if warning := open_warning(address=address, sign_in=sign_in_is_configured()):
         print(warning, file=sys.stderr, flush=True)
+    start_telling(lambda: open_resources().ledger, settings)
     app = App(HERE / "start.py", routes=ROUTES, middleware=[Middleware(Gate, hosts=hosts)])
     app.run(config={"server.port": port, "server.address": address, "server.headless": True})
 

@@ -9,6 +9,7 @@ import streamlit as st
 from review_app.addresses import link_key
 from review_app.appearance import apply_style, escape_markdown, show_outage
 from review_app.auth import current_user, remember
+from review_app.talk import title_feed
 from schemas.errors import DailiesError
 
 st.set_page_config(page_title="Dailies", page_icon=str(Path(__file__).with_name("icon.png")), layout="wide")
@@ -32,6 +33,7 @@ if person is not None:
         st.Page(f"screens/{name}.py", title=title, url_path=name, default=name == "inbox")
         for name, title in screens.items()
     ]
+    pages.append(st.Page("screens/for_you.py", title=title_feed(person), url_path="for_you"))
     pages.append(
         st.Page("screens/you.py", title=escape_markdown(person.name), icon=":material/person:", url_path="you")
     )

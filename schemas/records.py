@@ -423,3 +423,56 @@ class Claim(Row):
     image: Mapped[str] = mapped_column(ForeignKey("images.digest"), primary_key=True)
     reviewer: Mapped[str] = mapped_column(Name, primary_key=True)
     until: Mapped[datetime]
+
+
+class Comment(Row):
+    """What somebody said about an image. Appended, never changed."""
+
+    __tablename__ = "comments"
+    __table_args__ = (
+        UniqueConstraint("author", "token"),
+        Index("ix_comments_image", "image", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    image: Mapped[str] = mapped_column(ForeignKey("images.digest"))
+    author: Mapped[str] = mapped_column(Name)
+    role: Mapped[str] = mapped_column(String(16), comment="reviewer, lead or admin, at that time")
+    text: Mapped[str] = mapped_column(Text, comment="schemas.comments.NewComment.text, as it was written")
+    mentions: Mapped[list[Any]] = mapped_column(comment="people whom it names, as the ledger writes them")
+    unknown: Mapped[list[Any]] = mapped_column(comment="names in it that nobody had then")
+    token: Mapped[str] = mapped_column(String(40), comment="of the page, so that what is sent again is written once")
+    written_at: Mapped[datetime]
+
+
+class CommentMark(Row):
+    """What a comment is to one person: one that names her, an answer, or only seen. No row: not seen yet."""
+
+    __tablename__ = "comment_marks"
+    __table_args__ = (
+        Index("ix_comment_marks_person", "person", "comment"),
+        Index(
+            "ix_comment_marks_untold",
+            "comment",
+            sqlite_where=text("told_at IS NULL AND concern = 'mention'"),
+            postgresql_where=text("told_at IS NULL AND concern = 'mention'"),
+        ),
+    )
+
+    comment: Mapped[int] = mapped_column(BigId, ForeignKey("comments.id"), primary_key=True)
+    person: Mapped[str] = mapped_column(Name, primary_key=True)
+    concern: Mapped[str] = mapped_column(String(16), comment="schemas.comments.Concern")
+    read_at: Mapped[datetime | None]
+    told_at: Mapped[datetime | None] = mapped_column(comment="when the webhook was told of the mention")
+
+
+class Rating(Row):
+    """Stars and a colour on an image: the newest ones, whoever gave them. They decide nothing."""
+
+    __tablename__ = "ratings"
+
+    image: Mapped[str] = mapped_column(ForeignKey("images.digest"), primary_key=True)
+    stars: Mapped[int] = mapped_column(index=True, comment="0 to 5")
+    colour: Mapped[str | None] = mapped_column(String(16), index=True, comment="schemas.ratings.RatingColour")
+    rated_by: Mapped[str] = mapped_column(Name)
+    rated_at: Mapped[datetime]

@@ -128,7 +128,9 @@ class Settings(BaseSettings):
     review_url: str = Field(
         "http://127.0.0.1:8501", pattern=r"^https?://\S+$", description="of the review app, for links in reports"
     )
-    webhook_url: SecretStr | None = Field(None, description="told when a night ends, fails or stops itself")
+    webhook_url: SecretStr | None = Field(
+        None, description="told when a night ends, fails or stops itself, and of mentions in comments"
+    )
     webhook_shape: Literal["json", "slack"] = "json"
 
     log_format: LogFormat = Field(

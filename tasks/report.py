@@ -17,9 +17,9 @@ from schemas.names import count_noun
 from storage.failpoint import failpoint
 from storage.ledger.jobs import SetAside, Waiting
 from storage.ledger.nights import NightSummary
+from storage.webhook import notify
 from tasks.parts import Parts, current_parts
 from tasks.report_page import ASSETS_TABLE, make_page
-from tasks.webhook import notify
 
 log = logging.getLogger(__name__)
 

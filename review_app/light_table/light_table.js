@@ -161,8 +161,9 @@ function fill(view, node, place) {
   frame.replaceChildren(image);
   name.textContent = tile.name;
   flags.textContent = tile.flags ? `look: ${tile.flags}` : "";
+  if (tile.maybe) flags.prepend(rated(tile));
   node.title = tile.about;
-  node.setAttribute("aria-label", [tile.about, tile.flags && `flagged: ${tile.flags}`].filter(Boolean).join(", "));
+  node.setAttribute("aria-label", [tile.about, tile.maybe && `rated ${tile.maybe}`, tile.flags && `flagged: ${tile.flags}`].filter(Boolean).join(", "));
 }
 
 /** Asks for the pages in view that are not here, once the scrolling has slowed down. */
@@ -263,4 +264,13 @@ function move(view, event) {
   else if (event.key === "Enter") openOne(view);
   else return false;
   return true;
+}
+
+/** A dot of its colour and its stars. */
+function rated(tile) {
+  const mark = document.createElement("span");
+  mark.className = `maybe ${tile.colour}`;
+  mark.textContent = `${tile.maybe.replace(tile.colour, "").trim()} `;
+  mark.title = `Rated ${tile.maybe}`;
+  return mark;
 }

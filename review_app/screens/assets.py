@@ -6,6 +6,7 @@ import streamlit as st
 
 from review_app.addresses import BOUND, find_linked_image, warn_unknown
 from review_app.appearance import escape_markdown
+from review_app.auth import current_user
 from review_app.frames import group_by_line, make_tile, show_dialog
 from review_app.resources import open_resources
 from review_app.sheet import sheet
@@ -14,6 +15,7 @@ ALL = "All"
 SHOWN = 400
 
 ledger = open_resources().ledger
+person = current_user() or st.stop()
 st.title("Assets")
 projects = ledger.projects()
 if not projects:
@@ -69,7 +71,10 @@ st.query_params["asset"] = count.asset
 with right:
     st.subheader(escape_markdown(count.asset), anchor=False)
     frames = ledger.contact_sheet(project, count.asset, limit=SHOWN)
-    lines = [[make_tile(frame) for frame in line] for line in group_by_line(frames)]
+    comments = ledger.comment_counts([frame.digest for frame in frames], reader=person.name, blind_to=person.blind_to)
+    lines = [
+        [make_tile(frame, comments=comments.get(frame.digest)) for frame in line] for line in group_by_line(frames)
+    ]
     if count.asked > SHOWN:
         st.caption(f"The first {SHOWN} of {count.asked} are shown.")
     if (image := find_linked_image()) and st.session_state.get("linked") != image:

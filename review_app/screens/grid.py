@@ -13,9 +13,12 @@ from review_app.auth import Person, current_user, find_role
 from review_app.frames import show_dialog
 from review_app.grid_order import Act, Order, find_order
 from review_app.light_table import PAGE, light_table
+from review_app.rating import list_ratings, spell_rating
 from review_app.resources import open_resources
 from review_app.tournament import Tournament
 from schemas.errors import NotAllowed, StaleDecision
+from schemas.ratings import MAYBES, name_maybe
+from schemas.records import Rating
 from schemas.review import Choice, Criterion, Reason, Verdict
 from storage.ledger import InboxItem
 
@@ -39,7 +42,7 @@ def main() -> None:
     if not counts:
         st.info("Nothing waits. The next night fills this page; Submit orders one, Nights shows when it ran.")
         return
-    first, second, third = st.columns(3)
+    first, second, third, fourth = st.columns(4)
     projects = sorted({c.project for c in counts})
     warn_unknown("project", projects)
     project = first.selectbox("Project", projects, index=None, placeholder="All", key="project", **BOUND)
@@ -49,9 +52,13 @@ def main() -> None:
     checks = [str(name) for name in Criterion]
     warn_unknown("check", checks)
     check = third.selectbox("Flagged by", checks, index=None, placeholder="Any check or none", key="check", **BOUND)
+    warn_unknown("maybe", MAYBES)
+    maybe = fourth.selectbox(
+        "Maybe", MAYBES, index=None, placeholder="Any rating or none", format_func=name_maybe, key="maybe", **BOUND
+    )
     known = st.session_state.get("order")
     st.session_state["order"] = find_order(
-        ledger, known, reviewer=person.name, project=project, asset=asset, check=check
+        ledger, known, reviewer=person.name, project=project, asset=asset, check=check, maybe=maybe
     )
     table()
 
@@ -74,7 +81,7 @@ def table() -> None:
             "page": PAGE,
             "sections": [{"title": title, "images": images} for title, images in order.sections],
             "one_asset": len(assets) == 1,
-            "pages": list_tiles(order, pages),
+            "pages": list_tiles(order, pages, person),
             "reasons": [str(reason) for reason in Reason],
             "may_decide": person.may_decide,
         },
@@ -89,21 +96,26 @@ def table() -> None:
             answer(order, sent, person)
 
 
-def list_tiles(order: Order, pages: Sequence[int]) -> dict[str, list[dict[str, str]]]:
+def list_tiles(order: Order, pages: Sequence[int], person: Person) -> dict[str, list[dict[str, str]]]:
     """Page number -> its tiles. The number is text, as in JSON."""
     tiles = {}
     for page in [page for page in pages if isinstance(page, int) and page >= 0][:8]:
         window = [place.digest for place in order.places[page * PAGE : (page + 1) * PAGE]]
-        tiles[str(page)] = [make_grid_tile(item, named=not order.sections[0][0]) for item in ledger.inbox_items(window)]
+        ratings, named = list_ratings(window, person), not order.sections[0][0]
+        tiles[str(page)] = [
+            make_grid_tile(item, ratings.get(item.digest), named=named) for item in ledger.inbox_items(window)
+        ]
     return tiles
 
 
-def make_grid_tile(item: InboxItem, *, named: bool) -> dict[str, str]:
+def make_grid_tile(item: InboxItem, rating: Rating | None, *, named: bool) -> dict[str, str]:
     return {
         "id": item.digest,
         "thumb": open_resources().links.to(item.thumb_key),
         "name": f"{item.asset} · {item.variant}" if named else item.variant,
         "flags": ", ".join(str(check) for check, result in item.results.items() if result == "flag"),
+        "maybe": spell_rating(rating),
+        "colour": (rating.colour if rating else "") or "",
         "about": f"{item.asset} · {item.variant} · {item.tier}" + (f", take {item.take}" if item.take > 1 else ""),
     }
 

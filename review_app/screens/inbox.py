@@ -12,10 +12,13 @@ from review_app.addresses import explain_missing
 from review_app.appearance import format_age
 from review_app.auth import Person, current_user, find_role
 from review_app.deck import make_item
+from review_app.rating import list_maybes, list_ratings, show_rating
 from review_app.resources import open_resources
 from review_app.retake_preview import preview_retake
 from review_app.review_session import ReviewSession
+from review_app.talk import count_unread, list_comments, list_people, mark_read
 from review_app.viewer import viewer
+from schemas.ratings import MAYBES
 from schemas.retakes import cap_retakes, find_manifest_default, propose_changes
 from schemas.review import Criterion, Reason
 from storage.ledger import Brief, ImageDetails, InboxCount
@@ -44,6 +47,8 @@ def screen() -> None:
             sync["client"], sync["outbox"], ledger=ledger, reviewer=person.name, role=lambda: find_role(person.name)
         )
 
+    read = mark_read(sync.get("read"), ledger=ledger, reviewer=person.name) if sync.get("read") else []
+
     # 2. Look at what waits now.
     asked = sync.get("filter") or _asked_for()
     wanted = {name: value or None for name, value in asked.items() if not _unknown(name, value)}
@@ -65,6 +70,8 @@ def screen() -> None:
     lacking = [digest for digest in queue if digest not in known]
 
     items = _items(list(dict.fromkeys([*fresh, *([named] if named else []), *lacking])), person)
+    for item in items.values():
+        desk.heard.learn(item["comments"])
 
     # 3. Tell the screen.
     viewer(
@@ -85,6 +92,10 @@ def screen() -> None:
             "link": told,
             "kin": _kin(sync.get("kin")),
             "older": _older(person) if sync.get("recall") else None,
+            "news": desk.heard.list_news(have, person),
+            "read": read,
+            "unread": count_unread(person.name, person.blind_to),
+            "people": list_people() if sync.get("names") else None,
         },
         key=KEY,
     )
@@ -104,15 +115,10 @@ def _linked(sync: dict[str, Any]) -> tuple[str, list[str]]:
 
 def _unknown(name: str, value: str | None) -> str:
     """A sentence where a filter names what there is none of; empty otherwise."""
-    if not value:
+    if not value or name not in ("project", "check", "maybe"):
         return ""
-    if name == "check":
-        known = value in [str(criterion) for criterion in Criterion]
-    elif name == "project":
-        known = value in open_resources().ledger.projects()
-    else:
-        return ""
-    return "" if known else f"There is no {name} “{value[:80]}”, which the link asks for; all are shown."
+    known = {"check": list(Criterion), "maybe": MAYBES}.get(name) or open_resources().ledger.projects()
+    return "" if value in known else f"There is no {name} “{value[:80]}”, which the link asks for; all are shown."
 
 
 def _older(person: Person) -> list[dict[str, Any]]:
@@ -131,7 +137,7 @@ def _older(person: Person) -> list[dict[str, Any]]:
 
 def _asked_for() -> dict[str, str]:
     """The filter of a link from another page."""
-    return {name: st.query_params.get(name, "") for name in ("project", "asset", "check")}
+    return {name: st.query_params.get(name, "") for name in ("project", "asset", "check", "maybe")}
 
 
 def _items(digests: list[str], person: Person) -> dict[str, dict[str, Any]]:
@@ -142,8 +148,10 @@ def _items(digests: list[str], person: Person) -> dict[str, dict[str, Any]]:
     pictures = at.ledger.pictures(digests)
     parents = at.ledger.pictures({one.spec.parent for one in pictures.values() if one.spec.parent})
     briefs = at.ledger.briefs(pictures)
+    comments, ratings = list_comments(pictures, person), list_ratings(pictures, person)
     return {
         digest: _item(picture, parents.get(picture.spec.parent or ""), briefs.get(digest), person)
+        | {"comments": comments.get(digest, []), "rating": show_rating(ratings.get(digest))}
         for digest, picture in pictures.items()
     }
 
@@ -223,6 +231,7 @@ def _filters(project: str | None) -> dict[str, list[str]]:
         "project": sorted({count.project for count in waiting}),
         "asset": sorted({count.asset for count in waiting if project in (None, count.project)}),
         "check": [str(criterion) for criterion in Criterion],
+        "maybe": list_maybes(),
     }
 
 

@@ -72,7 +72,19 @@ function drawTile(tile, many, marked, choose) {
   const state = document.createElement("span");
   state.className = "state";
   state.textContent = STATES[tile.state] || tile.state;
+  if (tile.comments) state.append(drawComments(tile));
   button.append(frame, name, state);
   button.addEventListener("click", () => choose(tile, button));
   return button;
+}
+
+function drawComments(tile) {
+  const count = document.createElement("span");
+  count.className = tile.unread ? "comments unread" : "comments";
+  count.textContent = String(tile.comments);
+  const words = `${tile.comments} comment${tile.comments > 1 ? "s" : ""}${tile.unread ? `, ${tile.unread} new` : ""}`;
+  count.setAttribute("aria-label", words);
+  count.setAttribute("role", "img");
+  count.title = words;
+  return count;
 }

@@ -42,6 +42,11 @@ function act(view, name, event) {
     wipe: () => compare(view, view.look.mode === "wipe" ? "" : "wipe"),
     difference: () => compare(view, view.look.mode === "difference" ? "" : "difference"),
     note: () => view.parts.note.focus(),
+    comment: () => writeComment(view),
+    fewer: () => moreStars(view, -1),
+    more: () => moreStars(view, 1),
+    colour: () => nextColour(view),
+    send: () => sendComment(view, item),
     undo: () => undo(view),
     link: () => copyAddress(view),
     help: () => (open(view, "help"), view.parts.help.querySelector("button").focus()),
@@ -81,7 +86,7 @@ function onClick(view, event) {
   if (event.target === view.parts.shade) return close(view);
   const button = event.target.closest("button");
   if (!button || !view.root.contains(button)) return;
-  const { act: name, mark, go, drop, reason, way, beside, pane, colour, closer } = button.dataset;
+  const { act: name, mark, go, drop, reason, way, beside, pane, colour, closer, name: person, unfold, stars, dot } = button.dataset;
   if (name === "dismiss") button.parentElement.remove();
   else if (name && name !== "blink") act(view, name, event);
   else if (name === "blink" && event.detail === 0) act(view, name, event);
@@ -96,6 +101,10 @@ function onClick(view, event) {
   } else if (pane) choosePane(view, Number(pane));
   else if (colour) markColour(view, colour);
   else if (closer) lookCloser(view, JSON.parse(closer));
+  else if (person) return completeName(view, person);
+  else if (stars) pressStar(view, Number(stars));
+  else if (dot) pressDot(view, dot);
+  else if (unfold) unfoldComment(view, unfold);
   else if (reason) toggleReason(view, reason);
   else if (way) chooseWay(view, way);
   else if (beside) {
@@ -105,7 +114,7 @@ function onClick(view, event) {
     if (view.look.mode === "blink") setTimeout(() => view.look.mode === "blink" && compare(view, ""), 900);
   }
   // a mouse leaves no focus behind, so that Space and Enter do not press the last button again
-  if (event.detail > 0 && !view.dialog && !reason && !way) view.parts.stage.focus({ preventScroll: true });
+  if (event.detail > 0 && !view.dialog && !reason && !way && name !== "comment") view.parts.stage.focus({ preventScroll: true });
 }
 
 function onChange(view, event) {

@@ -20,7 +20,7 @@ function onScreen(deck) {
  */
 function draftOf(deck, id) {
   if (!deck.drafts.has(id)) {
-    deck.drafts.set(id, { marks: {}, regions: [], note: "", shown: 0, active: null });
+    deck.drafts.set(id, { marks: {}, regions: [], note: "", comment: "", shown: 0, active: null });
   }
   return deck.drafts.get(id);
 }

@@ -37,6 +37,7 @@ function showPanel(view) {
   parts.subtitle.textContent = [item.project, ...about].filter(Boolean).join(" · ");
   view.root.querySelector("[data-act=promote]")?.remove();
   if (item.promotes) view.root.querySelector("[data-act=approve]").after(promoteButton());
+  showRating(view, item);
   showMarks(view, item, draft);
   showBeside(view, item);
   showRegions(view, draft);
@@ -45,6 +46,7 @@ function showPanel(view) {
   parts.negative.textContent = item.negative ? `without: ${item.negative}` : "";
   parts.params.replaceChildren(...item.params.flatMap(([name, value]) => [make("dt", { text: name }), make("dd", { text: value })]));
   showHistory(view, item);
+  showComments(view, item, draft);
   showStamp(view, item);
 }
 
@@ -212,7 +214,8 @@ function showFilters(view) {
     const select = view.parts[name];
     if (select === view.shadow.activeElement) continue;
     const options = [make("option", { value: "", text: "All" })];
-    options.push(...values.map((value) => make("option", { value, text: value })));
+    const shown = view.filter[name] && !values.includes(view.filter[name]) ? [...values, view.filter[name]] : values;
+    options.push(...shown.map((value) => make("option", { value, text: name === "maybe" ? maybeWord(value) : value })));
     select.replaceChildren(...options);
     select.value = view.filter[name] || "";
     select.parentElement.hidden = values.length < 2 && !view.filter[name];

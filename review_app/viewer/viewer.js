@@ -26,7 +26,7 @@ function build(shadow) {
   const root = shadow.querySelector("[data-part=root]");
   const parts = {};
   for (const node of root.querySelectorAll("[data-part]")) parts[node.dataset.part] = node;
-  const view = { shadow, root, parts, deck: newDeck(), pool: newPool(), filter: {}, paces: [], undone: [], mine: [], beside: 0, dialog: "", boxesShown: true, draws: "", thickness: 0.05, missing: 0, over: 0 };
+  const view = { shadow, root, parts, deck: newDeck(), pool: newPool(), filter: {}, paces: [], undone: [], mine: [], beside: 0, dialog: "", boxesShown: true, draws: "", thickness: 0.05, missing: 0, over: 0, read: new Set(), unfolded: new Set() };
   view.look = { zoom: 0, x: 0, y: 0, mode: "", split: 0.5, size: null, tiles: false, across: 0, down: 0, seams: false, panes: 0, inspects: false, ...PLAIN };
   view.outbox = newOutbox(() => sync(view));
   parts.keys.replaceChildren(...KEYS.filter(([, , key]) => key).flatMap(([, , key, what]) => [make("dt", {}, make("kbd", { text: key })), make("dd", { text: what })]));
@@ -42,13 +42,14 @@ function attach(view) {
   document.addEventListener("keydown", (event) => onKey(view, event), on);
   document.addEventListener("keyup", (event) => onKeyUp(view, event), on);
   window.addEventListener("blur", () => view.look.mode === "blink" && compare(view, ""), on);
-  window.addEventListener("beforeunload", (event) => view.outbox.waiting.length && event.preventDefault(), on);
+  window.addEventListener("beforeunload", (event) => (view.outbox.waiting.length || unsentComments(view)) && event.preventDefault(), on);
   root.addEventListener("click", (event) => onClick(view, event), on);
   root.addEventListener("change", (event) => onChange(view, event), on);
   parts.looking.addEventListener("input", (event) => onLook(view, event.target), on);
   parts.ask.addEventListener("input", (event) => onAsked(view, event), on);
   parts.ask.addEventListener("submit", (event) => (event.preventDefault(), answer(view)), on);
   parts.note.addEventListener("input", () => keepNote(view), on);
+  listenToComments(view, on);
   parts.regions.addEventListener("input", (event) => nameRegion(view, event.target), on);
   onPointers(view, on);
   view.resize = new ResizeObserver(() => layout(view));
@@ -60,7 +61,8 @@ function tick(view) {
   remember(view.outbox);
   showProgress(view);
   const left = adopt(view.outbox);
-  if (left.length) notice(view, { title: "From before:", text: `${left.length} decision${left.length > 1 ? "s" : ""} had not reached the server; sent now.` });
+  if (left.length) notice(view, { title: "From before:", text: `${left.length} ${left.every((one) => one.token) ? "comment" : left.every((one) => one.verdict === "rate") ? "rating" : "decision"}${left.length > 1 ? "s" : ""} had not reached the server; sent now.` });
+  noticeRead(view);
   resend(view.outbox);
 }
 
@@ -71,11 +73,16 @@ function take(view, data) {
   view.data = data;
   if (first) view.filter = data.filter || {};
   view.outbox.reviewer = data.reviewer;
-  const answers = settle(view.outbox, data.answers);
+  const sent = new Map(view.outbox.waiting.map((event) => [event.seq, event]));
+  const settled = settle(view.outbox, data.answers);
+  const answers = settled.filter((answer) => answer.token === undefined && answer.rating === undefined);
   const renewed = new Set(answers.filter((answer) => !answer.ok).map((answer) => answer.image));
   for (const item of data.items) if (!view.deck.items.has(item.id) || renewed.has(item.id) || item.id === view.want) view.deck.items.set(item.id, item);
   const pending = new Set(view.outbox.waiting.map((event) => event.image));
   for (const answer of answers) if (!answer.ok) refused(view, answer);
+  for (const answer of settled) if (answer.token !== undefined) commented(view, answer, sent.get(answer.seq));
+  for (const answer of settled) if (answer.rating !== undefined) rated(view, answer);
+  takeTalk(view, data);
   const missing = merge(view.deck, [], data.queue, { pending });
   if (!onScreen(view.deck)) advance(view.deck);
   view.missing = missing.length;
@@ -95,7 +102,7 @@ function sync(view) {
   const have = deck.order.filter(open);
   const ahead = deck.order.slice(deck.at).filter(open).length;
   const { client, attempt, answered, waiting } = outbox;
-  view.set?.("sync", { client, attempt, answered, outbox: waiting, have, ahead, skipped: [...deck.skipped].filter(open), over: view.over, filter, preview: wishOf(view), recall: view.recalling || 0, want: view.want || "", kin: lacksKin(view) });
+  view.set?.("sync", { client, attempt, answered, outbox: waiting, have, ahead, skipped: [...deck.skipped].filter(open), over: view.over, filter, preview: wishOf(view), recall: view.recalling || 0, want: view.want || "", kin: lacksKin(view), read: [...view.read], names: view.lacksNames ? 1 : 0 });
 }
 
 /** The image whose siblings are to come, while pictures are shown side by side. */
@@ -147,6 +154,7 @@ function decide(view, verdict, { reasons = [], changes = null } = {}) {
   advance(view.deck);
   show(view);
   post(view.outbox, event);
+  sendComment(view, item); // what was written and not sent goes with it
   showProgress(view); // "all saved" must not stand there while this one is on its way
   say(view, `${VERDICT_WORD[verdict]}: ${item.asset}, ${item.variant}`);
 }
@@ -203,24 +211,6 @@ function showWanted(view) {
   view.deck.done.delete(view.want);
   bringBack(view.deck, view.want);
   view.want = "";
-}
-
-/** The filter is in the address, so that a reload or another person sees the same. */
-function addressOfFilter(view) {
-  history.replaceState(history.state, "", addressOf(view, ""));
-}
-
-function addressOf(view, image) {
-  const address = new URL(location.href);
-  address.search = "";
-  for (const [name, value] of Object.entries({ ...view.filter, image })) if (value) address.searchParams.set(name, value);
-  return address.href;
-}
-
-async function copyAddress(view) {
-  const text = addressOf(view, onScreen(view.deck)?.id || "");
-  const copied = await navigator.clipboard?.writeText(text).then(() => true, () => false);
-  notice(view, copied ? { title: "Link copied", text: "" } : { title: "Link:", text });
 }
 
 function keepNote(view) {

@@ -3,15 +3,17 @@
 Each method is one short transaction (`plan` is several) and returns detached rows or small frozen values. What happened
 is appended; states follow from it. By room:
 `submissions` (sent in, planned), `work` (leases, failures), `keeping` (images), `review` (inbox, conflicts),
-`decisions`, `watching` (who has what in hand, the reviewers' pace), `images` (everything about one), `history`
-(assets, the trail), `outcomes` (retakes, deliveries), `nights`, `evidence`, `library`, `upkeep` (contradictions),
-`retention` (what may go), `gauges` (figures for monitoring), `shifts` (how their flow runs ended).
+`decisions`, `comments`, `mentions` (for whom a comment is), `ratings` (stars and colours), `watching` (who has what in
+hand, the reviewers' pace), `images` (everything about one), `history` (assets, the trail), `outcomes` (retakes,
+deliveries), `nights`, `evidence`, `library`, `upkeep` (contradictions), `retention` (what may go), `gauges` (figures
+for monitoring), `shifts` (how their flow runs ended).
 """
 
 from __future__ import annotations
 
 from schemas.settings import Settings
 from storage.database import open_database, prepare_database
+from storage.ledger.comments import CommentCount, Comments, Said
 from storage.ledger.decisions import Decisions
 from storage.ledger.evidence import Evidence, Judged
 from storage.ledger.gauges import Gauges
@@ -19,10 +21,12 @@ from storage.ledger.history import AssetCount, Decided, Frame, History
 from storage.ledger.images import ImageDetails, Images
 from storage.ledger.jobs import Jobs, SetAside, Waiting
 from storage.ledger.library import Library, LibraryPage
+from storage.ledger.mentions import FeedEntry, Mention, MentionsAndAnswers
 from storage.ledger.model_use import ModelUse, ModelUses
 from storage.ledger.new_images import NewImage, NewImages
 from storage.ledger.nights import AssetMade, FailureCause, Nights, NightSummary, PaceKey, make_pace_key
 from storage.ledger.outcomes import Outcomes
+from storage.ledger.ratings import Ratings
 from storage.ledger.retention import Retention
 from storage.ledger.review import Conflict, InboxCount, InboxItem, InboxPlace, Review
 from storage.ledger.reviewers import InHand, Reviewers
@@ -33,10 +37,12 @@ __all__ = [
     "AssetCount",
     "AssetMade",
     "Brief",
+    "CommentCount",
     "Conflict",
     "Decided",
     "Evidence",
     "FailureCause",
+    "FeedEntry",
     "Frame",
     "History",
     "ImageDetails",
@@ -48,6 +54,7 @@ __all__ = [
     "Judged",
     "Ledger",
     "LibraryPage",
+    "Mention",
     "ModelUse",
     "NewImage",
     "NewImages",
@@ -58,6 +65,7 @@ __all__ = [
     "PlanCount",
     "Review",
     "Reviewers",
+    "Said",
     "SetAside",
     "Submissions",
     "Waiting",
@@ -79,6 +87,9 @@ class Ledger(
     NewImages,
     Review,
     Decisions,
+    Comments,
+    MentionsAndAnswers,
+    Ratings,
     History,
     Nights,
     Shifts,

@@ -14,6 +14,7 @@ from schemas.errors import LedgerError
 from schemas.records import Decision, FindingRow, Image, InboxEntry, Spec
 from schemas.review import Criterion, Result, Verdict
 from schemas.settings import LEADS
+from storage.ledger.ratings import is_rated
 from storage.ledger.reviewers import select_others_hands
 from storage.ledger.standing import do_differ, list_counting
 from storage.ledger.transaction import Transactions
@@ -81,18 +82,20 @@ class Review(Transactions):
         project: str | None = None,
         asset: str | None = None,
         check: Criterion | str | None = None,
+        maybe: str | None = None,
         reviewer: str | None = None,
         limit: int = 20,
         after: str | None = None,
     ) -> list[InboxItem]:
         """What waits, most urgent first.
 
-        `check`: only what this check flagged. `reviewer`: without images on which this person's decision counts
-        already (the second review of a double one is another's), and without what others have in hand. `after`: digest
-        of the last image of the page before, which may have left the inbox since.
+        `check`: only what this check flagged. `maybe`: only what is rated so (schemas.ratings.MAYBES). `reviewer`:
+        without images on which this person's decision counts already (the second review of a double one is another's),
+        and without what others have in hand. `after`: digest of the last image of the page before, which may have left
+        the inbox since.
         """
         place = tuple_(InboxEntry.rank, InboxEntry.queued_at, InboxEntry.image)
-        wanted = _list_conditions(project=project, asset=asset, check=check, reviewer=reviewer)
+        wanted = _list_conditions(project=project, asset=asset, check=check, maybe=maybe, reviewer=reviewer)
         with self.reading() as session:
             if after is not None:
                 last = session.get(InboxEntry, after)
@@ -112,12 +115,13 @@ class Review(Transactions):
         project: str | None = None,
         asset: str | None = None,
         check: Criterion | str | None = None,
+        maybe: str | None = None,
         reviewer: str | None = None,
         by_asset: bool = False,
     ) -> list[InboxPlace]:
         """All that waits under a filter, in the inbox's order or, `by_asset`, asset by asset: four short values an
         image, so that a page over a hundred thousand knows the order of all and the details of those on screen."""
-        wanted = _list_conditions(project=project, asset=asset, check=check, reviewer=reviewer)
+        wanted = _list_conditions(project=project, asset=asset, check=check, maybe=maybe, reviewer=reviewer)
         first = (InboxEntry.project, InboxEntry.asset) if by_asset else ()
         query = select(InboxEntry.image, InboxEntry.revision, InboxEntry.project, InboxEntry.asset).where(*wanted)
         order = (*first, InboxEntry.rank, InboxEntry.queued_at, InboxEntry.image)
@@ -200,7 +204,7 @@ class Review(Transactions):
 
 
 def _list_conditions(
-    *, project: str | None, asset: str | None, check: Criterion | str | None, reviewer: str | None
+    *, project: str | None, asset: str | None, check: Criterion | str | None, maybe: str | None, reviewer: str | None
 ) -> list[ColumnElement[bool]]:
     """As `Review.inbox` describes them."""
     wanted: list[ColumnElement[bool]] = [InboxEntry.waiting.expression]
@@ -210,6 +214,8 @@ def _list_conditions(
         wanted.append(InboxEntry.asset == asset)
     if check is not None:
         wanted.append(InboxEntry.flags.contains(f" {Criterion(check).value} ", autoescape=True))
+    if maybe is not None:
+        wanted.append(is_rated(maybe, reviewer))
     if reviewer is not None:
         wanted.append(or_(InboxEntry.revision == 0, ~_counts_for(reviewer)))
         wanted.append(~select_others_hands(reviewer))

@@ -13,7 +13,19 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Row, Select, exists, func, or_, select, update
 
-from schemas.records import Decision, Delivery, FindingRow, Image, InboxEntry, Job, Night, Spec, Submission
+from schemas.records import (
+    Comment,
+    Decision,
+    Delivery,
+    FindingRow,
+    Image,
+    InboxEntry,
+    Job,
+    Night,
+    Rating,
+    Spec,
+    Submission,
+)
 from schemas.review import Criterion, Result, Verdict
 from schemas.spec import ImageSpec
 from storage.ledger.standing import find_standing
@@ -249,7 +261,7 @@ class Upkeep(Transactions):
 
     def count_rows(self) -> dict[str, int]:
         """Rows by table, of the tables that grow."""
-        tables: tuple[Any, ...] = (Submission, Spec, Image, Decision, Delivery)
+        tables: tuple[Any, ...] = (Submission, Spec, Image, Decision, Comment, Rating, Delivery)
         with self.reading() as session:
             return {t.__tablename__: session.scalar(select(func.count()).select_from(t)) or 0 for t in tables}
 

@@ -8,16 +8,19 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from schemas.comments import NewComment
+from schemas.ratings import NewRating, RatingColour
 from schemas.review import Choice, Reason, Verdict
 from schemas.spec import ImageSpec
 from tests.review_app.conftest import House, Visit
 
 pytestmark = pytest.mark.browser
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
-PAGES = ("grid", "conflicts", "assets", "submit", "nights", "decisions", "insights", "library", "you")
+PAGES = ("grid", "conflicts", "assets", "submit", "nights", "decisions", "insights", "library", "for_you", "you")
 
 
 def violations(page: Page) -> list[str]:
+    page.wait_for_function("() => !document.querySelector('[data-stale=true]')")  # Streamlit fades what it draws again
     found = Axe().run(page, options=RULES).response["violations"]
     return [f"{one['id']}: {node['html'][:200]}: {node['failureSummary']}" for one in found for node in one["nodes"]]
 
@@ -30,14 +33,28 @@ def test_every_page(
         verdict = Verdict.REJECT if number == 3 else Verdict.APPROVE
         reasons = (Reason.HANDS,) if number == 3 else ()
         house.ledger.decide(Choice(image=spec.digest, revision=0, verdict=verdict, reasons=reasons), reviewer="Noor")
+    specs = house.ledger.inbox(project=f"test_every_page[{scheme}]")
+    for number, text in enumerate(("@Noor and @Nobodyhere: look", "long " * 400)):
+        new = NewComment(image=specs[0].digest, text=text, token=f"accessible{number}")
+        house.ledger.comment(new, author="Ada Berg")
+    house.ledger.rate(NewRating(image=specs[0].digest, stars=3, colour=RatingColour.RED), author="Ada Berg")
     page = inbox("Noor", color_scheme=scheme)
+    assert violations(page) == []
+    page.keyboard.press("y")  # comments, one of them folded; the field with names to choose from
+    page.keyboard.type("@a")
+    page.locator(".names button").first.wait_for()
+    assert violations(page) == []
+    page.keyboard.press("Enter")
+    page.locator(".said .nobody").last.wait_for()
     assert violations(page) == []
     for key in ("t", "h"):  # under a dialog
         page.keyboard.press(key)
         page.get_by_role("dialog").wait_for()
         assert violations(page) == []
         page.keyboard.press("Escape")
-    page = visit("", color_scheme=scheme)
+    page = visit(f"decisions?image={specs[0].digest}", color_scheme=scheme)
+    page.get_by_label("Your comment").wait_for()
+    assert violations(page) == []
     for name in PAGES:
         page.goto(f"{house.url}/{name}")
         page.locator("h1").wait_for()

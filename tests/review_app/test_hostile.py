@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Dialog, Page, expect
 
 from review_app.export import guard
+from schemas.comments import NewComment
 from schemas.review import Choice, Criterion, Finding, Reason, Region, Result, Verdict
 from schemas.spec import ImageSpec
 from storage.ledger import Ledger
@@ -68,6 +69,9 @@ def stock_hostile(house: House) -> list[ImageSpec]:
             image=spec.digest, revision=1, verdict=Verdict.REJECT, note=TEXTS[n + 30], reasons=(Reason.HANDS,)
         )
         ledger.decide(said, reviewer=NAMES[n + 30])
+    for n, (spec, text) in enumerate(zip(alone, TEXTS, strict=True)):
+        spoken = NewComment(image=spec.digest, text=f"{text}\n@Lea @{NAMES[n]}", token=f"hostile{n:03}")
+        ledger.comment(spoken, author=NAMES[n], people=["Lea"])
     failing = [a_spec(900 + n, project=PROJECT, asset=NAMES[n]) for n in range(3)]
     ledger.plan(None, failing, priority=0, due=None, submitted_by=NAMES[0])
     ledger.claim([spec.digest for spec in failing], worker="w", seconds=60)
@@ -151,7 +155,8 @@ def test_the_reviewing_screen(watched: Watched, specs: list[ImageSpec]) -> None:
         if n not in seen:
             seen.add(n)
             text = TEXTS[n]
-            assert watched.unread((NAMES[n], text, f"without: {text}", f"Reads {text}")) == [], n
+            said = (f"{text.strip()}\n@Lea", f"@{NAMES[n]}")
+            assert watched.unread((NAMES[n], text, f"without: {text}", f"Reads {text}", *said)) == [], n
             if n % 10 == 0:  # the screen's own panels, which put the prompt into a field
                 page.keyboard.press("t")
                 page.keyboard.press("Escape")
@@ -208,6 +213,21 @@ def test_an_asset_with_its_line_and_its_snippet(watched: Watched, specs: list[Im
     text = TEXTS[NAMES.index(name)]
     page.wait_for_timeout(500)
     assert watched.unread((name, text)) == []
+
+
+@pytest.mark.browser
+def test_comments_in_the_feed_and_in_an_images_dialog(watched: Watched, specs: list[ImageSpec]) -> None:
+    page = watched.open("for_you")
+    for shown in (40, 60):
+        page.get_by_role("button", name="Show older ones").click()
+        expect(page.locator(".st-key-feed [data-testid=stPageLink]")).to_have_count(shown)
+    assert watched.unread((*NAMES, *(f"{text.strip()}\n@Lea" for text in TEXTS))) == []
+    watched.is_harmless()
+    for n in (0, 4, 28, 39, 42):
+        page = watched.open(f"decisions?image={specs[n].digest}")
+        expect(page.get_by_role("dialog").get_by_label("Your comment")).to_be_visible()
+        assert watched.unread((f"{TEXTS[n].strip()}\n@Lea", f"@{NAMES[n]}")) == []
+        watched.is_harmless()
 
 
 @pytest.mark.browser

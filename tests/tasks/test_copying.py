@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.__main__ import app
+from schemas.comments import NewComment
 from schemas.errors import LedgerError
 from schemas.review import Verdict
 from schemas.settings import Limits, Retention
@@ -46,8 +47,10 @@ def use(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
 
 
 def fill(stack: Stack) -> None:
-    """One image of each standing, a night, and something in the trash."""
+    """One image of each standing, a comment that names somebody, a night, and something in the trash."""
     specs = stock(stack.ledger, stack.store)
+    image = next(stack.ledger.image_objects()).digest
+    stack.ledger.comment(NewComment(image=image, text="@mara look", token="before01"), author="Ana")
     stack.ledger.end_night(stack.ledger.start_night("test"), outcome="complete", report_key=None, totals={"made": 7})
     removed = list(GarbageCollection(stack.ledger, stack.store, ROOM, remove=True, at=datetime.now(UTC)))
     assert {removal.kind for removal in removed} >= {"rejected", "preview"}
@@ -61,6 +64,8 @@ def work_on(ledger: Ledger, store: Store) -> None:
     planned(ledger, [spec], submission=a_submission("more.yaml", object_key=manifest))
     keep(ledger, store, spec)
     ledger.decide(a_choice(spec, Verdict.REJECT), reviewer="Ana")
+    said = ledger.comment(NewComment(image=spec.digest, text="@mara look again", token="after001"), author="Ana")
+    assert said.id == 2 and [one.text for one in ledger.feed("mara")] == ["@mara look again", "@mara look"]
     night = ledger.start_night("test")
     ledger.end_night(night, outcome="complete", report_key=None, totals={})
     assert night == 2 and [decided.decision.reviewer for decided in ledger.decisions(limit=1)] == ["Ana"]

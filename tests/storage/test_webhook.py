@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from tasks.webhook import notify
+from storage.webhook import notify
 from tests.receiver import Receiver, receiving
 
 

@@ -1,4 +1,4 @@
-"""Tells a studio's chat or build system that a night ended, failed or stopped itself.
+"""Tells a studio's chat or build system that a night ended, failed or stopped itself, or who was mentioned.
 
 The address is a secret: it is in no log line, no error, no flow parameter. Failing to deliver is a warning, never a
 reason for a night to fail.
