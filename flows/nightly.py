@@ -23,6 +23,7 @@ from flows.server import ServerAway, is_cancel_requested
 from schemas.errors import DeviceLost, LedgerUnavailable, NightRunning, StoreUnavailable
 from schemas.logs import about
 from storage.failpoint import failpoint
+from tasks.learned_order import learn_waiting_order
 from tasks.night import look_ahead, plan_asked_again, plan_submitted
 from tasks.night_lease import NightLease
 from tasks.parts import Parts, get_parts
@@ -60,6 +61,7 @@ def _run(parts: Parts, lease: NightLease, *, windowed: bool) -> dict[str, Any]:
         close_dead_nights(parts, but=morning.night)
         morning.outcome = _make(parts, morning, lease, _closes(parts) if windowed else None)
         failpoint("night.after_making")
+        _learn(morning)
     except (DeviceLost, NightRunning):
         raise
     except BaseException as error:
@@ -78,6 +80,16 @@ def _run(parts: Parts, lease: NightLease, *, windowed: bool) -> dict[str, Any]:
         "trouble": [*morning.stopped, *morning.problems],
         **add_totals(summary),
     }
+
+
+def _learn(morning: Morning) -> None:
+    """The order of the inbox; whatever goes wrong with it, it stays as it was, and the night is no worse."""
+    try:
+        learn_waiting_order()
+    except (LedgerUnavailable, StoreUnavailable):
+        raise
+    except Exception as error:
+        morning.problems.append(f"the inbox keeps its order, since learning failed: {type(error).__name__}: {error}")
 
 
 def _goes_on(error: BaseException) -> bool:

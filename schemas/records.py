@@ -332,6 +332,22 @@ class InboxEntry(Row):
     removed_at: Mapped[datetime | None] = mapped_column(
         comment="its bytes were removed, long after a rejection (tasks/gc.py): no decision can be taken any more"
     )
+    chances: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True),
+        comment="of being rejected, and by which criterion, as decisions so far say (tasks/learned_order.py)",
+    )
+
+
+class Training(Row):
+    """What was learned from decisions, night by night: how good it is, on decisions that it had not seen."""
+
+    __tablename__ = "trainings"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    trained_at: Mapped[datetime]
+    decisions: Mapped[int]
+    outcome: Mapped[str] = mapped_column(String(40), comment="in use, too few decisions, no better than chance")
+    report: Mapped[dict[str, Any]] = mapped_column(comment="by criterion: figures, calibration, weights")
 
 
 class Decision(Row):

@@ -286,8 +286,17 @@ def count_reviews(digest: str, double_share: float) -> int:
     return 2 if int(digest[:8], 16) < double_share * 2**32 else 1
 
 
+BAND = 10_000
+"""Ranks of one priority: the place in the inbox within it is 0 to 9,999."""
+
+
 def rank_in_inbox(priority: int, findings: Sequence[Finding]) -> int:
     """Place in the inbox, smaller first: by priority, then what was flagged, what could not be checked, the rest."""
     results = {finding.result for finding in findings}
     seen = 0 if Result.FLAG in results else 1 if Result.ERROR in results else 2
-    return -priority * 10 + seen
+    return -priority * BAND + seen * (BAND // 3)
+
+
+def rank_by_chance(rank: int, chance: float) -> int:
+    """The place of an image that will be rejected with this chance, 0 to 1: within its priority, likely ones first."""
+    return rank // BAND * BAND + round((1 - chance) * (BAND - 1))

@@ -117,6 +117,10 @@ class Settings(BaseSettings):
     worker_wait_seconds: int = Field(1800, ge=1, description="a night waits so long for a GPU worker to be online")
     checks: bool = Field(True, description="run the advisory checks; without them findings say not_checked")
 
+    learned_order: bool = Field(
+        True, description="order the inbox by what decisions so far say of findings like an image's; never hides one"
+    )
+
     # the night
     window: str | None = Field(None, description="22:00-07:00; no new batch outside it")
     timezone: str = "UTC"

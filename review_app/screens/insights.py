@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import streamlit as st
 
 from review_app.addresses import BOUND, warn_unknown
-from review_app.appearance import escape_markdown
+from review_app.appearance import escape_markdown, format_age
 from review_app.insight import ASPECTS, compute_foresight, compute_kappa, compute_paces, compute_rates, list_suggestions
 from review_app.resources import open_resources
 from schemas.names import count_noun
@@ -17,6 +17,8 @@ from storage.ledger import Judged
 
 DAYS = {"These 7 days": 7, "These 30 days": 30, "These 365 days": 365}
 MOST = 3_000
+SURE = 1.96
+"""Standard errors on either side within which a figure lies 19 times of 20."""
 ledger = open_resources().ledger
 
 
@@ -52,6 +54,7 @@ def main() -> None:
     with right:
         show_suggestions(judged)
         show_foresight(judged)
+        show_learned_order()
         show_reviewers(judged, pairs)
 
 
@@ -107,6 +110,46 @@ def show_foresight(judged: list[Judged]) -> None:
             "Recall": st.column_config.Column(help="Of the not approved, flagged"),
         },
     )
+
+
+def show_learned_order() -> None:
+    st.subheader("The inbox's order, learned", anchor=False)
+    training = ledger.last_training()
+    if training is None:
+        st.caption("Each night learns from the decisions so far which images are likely to be rejected.")
+        return
+    said, when = training.report["all"], format_age(training.trained_at)
+    if "auc" not in said:
+        counts = f"{said['approved']} approved and {said['rejected']} not; {said['wanted']} of each are needed."
+        st.caption(f"Too few decisions to learn from: {counts} Flagged images come first meanwhile.")
+        return
+    if training.outcome != "in use":
+        st.caption(
+            f"Learned {when} from {training.decisions:,} decisions, and no better than chance on others: not used."
+        )
+        return
+    flags = f"{said['auc_of_flags']:.2f} by flags alone"
+    likely = SURE * said["auc_error"]
+    st.metric(
+        "Pairs in the right order",
+        f"{said['auc']:.0%}",
+        help=f"Of a rejected and an approved image, on decisions that were held back (AUC ± {likely:.2f}; {flags})",
+    )
+    st.caption(
+        f"Learned {when} from {training.decisions:,} decisions. Likely rejections come first; nothing is hidden."
+    )
+    st.dataframe(
+        [
+            {"Images": row["images"], "Chance said": row["said"], "Not approved": row["was"]}
+            for row in said["calibration"]
+        ],
+        hide_index=True,
+        column_config={
+            name: st.column_config.NumberColumn(format="percent") for name in ("Chance said", "Not approved")
+        },
+    )
+    signs = [f"{name} ({'more' if weight > 0 else 'less'} likely)" for name, weight in said["weights"][:5]]
+    st.caption(escape_markdown(f"What counts most: {', '.join(signs)}."))
 
 
 def show_reviewers(judged: list[Judged], pairs: list[tuple[Verdict, Verdict]]) -> None:

@@ -5,8 +5,8 @@ is appended; states follow from it. By room:
 `submissions` (sent in, planned), `work` (leases, failures), `keeping` (images), `review` (inbox, conflicts),
 `decisions`, `comments`, `mentions` (for whom a comment is), `ratings` (stars and colours), `watching` (who has what in
 hand, the reviewers' pace), `images` (everything about one), `history` (assets, the trail), `outcomes` (retakes,
-deliveries), `nights`, `evidence`, `library`, `upkeep` (contradictions), `retention` (what may go), `gauges` (figures
-for monitoring), `shifts` (how their flow runs ended).
+deliveries), `nights`, `evidence`, `learning` (the inbox's order), `library`, `upkeep` (contradictions), `retention`
+(what may go), `gauges` (figures for monitoring), `shifts` (how their flow runs ended).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from storage.ledger.gauges import Gauges
 from storage.ledger.history import AssetCount, Decided, Frame, History
 from storage.ledger.images import ImageDetails, Images
 from storage.ledger.jobs import Jobs, SetAside, Waiting
+from storage.ledger.learning import Learning, Lesson
 from storage.ledger.library import Library, LibraryPage
 from storage.ledger.mentions import FeedEntry, Mention, MentionsAndAnswers
 from storage.ledger.model_use import ModelUse, ModelUses
@@ -53,6 +54,7 @@ __all__ = [
     "Jobs",
     "Judged",
     "Ledger",
+    "Lesson",
     "LibraryPage",
     "Mention",
     "ModelUse",
@@ -95,6 +97,7 @@ class Ledger(
     Shifts,
     Reviewers,
     Evidence,
+    Learning,
     Library,
     Images,
     Retention,
