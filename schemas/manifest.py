@@ -476,7 +476,7 @@ class DeliverySettings(Section):
     )
     ascii: Flag = Field(False, description="names in ASCII alone: other scripts are transliterated")
     format: PictureFormat = Field(
-        "as_made", description="of the pictures; tga and exr have no signature, exr is linear light in half floats"
+        "as_made", description="of the pictures; jxl, tga and exr are signed beside, exr is linear light in half floats"
     )
     map_format: MapFormat = Field("png", description="of derived maps; png: 16 bits for heights, 8 for the others")
     packing: dict[PackName, Channels] = Field(

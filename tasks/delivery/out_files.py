@@ -25,7 +25,8 @@ from tasks.delivery.derived_maps import METHOD, DerivedMaps
 from tasks.delivery.fitting import fit_pixels, premultiply
 from tasks.delivery.parcel import Parcel
 
-Role = Literal["picture", "map", "engine"]
+Role = Literal["picture", "map", "engine", "c2pa"]
+"""c2pa: a manifest beside the file that it speaks of."""
 
 
 @dataclass(frozen=True)

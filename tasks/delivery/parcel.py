@@ -15,6 +15,7 @@ from schemas.records import Decision, Delivery, Image
 from schemas.spec import ImageSpec
 from storage.image_metadata import find_digital_source
 from storage.ledger import Brief
+from storage.provenance import MANIFEST_ENDING
 from tasks.delivery.licences import Licence
 from tasks.delivery.names import fold_name, make_delivery_path
 
@@ -82,9 +83,16 @@ class Parcel:
         return f"{self.name}.json"
 
     @property
+    def manifest_names(self) -> tuple[str, ...]:
+        """Of the C2PA manifests that lie beside files where the studio signs."""
+        names = (self.name, *self.map_names.values())
+        return tuple(f"{name}{MANIFEST_ENDING}" for name in names if name.endswith((".jxl", ".exr", ".tga")))
+
+    @property
     def files(self) -> tuple[str, ...]:
         """Every name that this image takes."""
-        return (self.name, *self.map_names.values(), *self.engine_names.values(), self.sidecar_name)
+        beside = (*self.manifest_names, *self.engine_names.values(), self.sidecar_name)
+        return (self.name, *self.map_names.values(), *beside)
 
     def __str__(self) -> str:
         return f"{self.spec.asset} {self.spec.variant} take {self.spec.take} (image {self.image.digest[:12]})"

@@ -40,18 +40,20 @@ class Signing:
             return data
         return relabel(data, parcel.spec, detail=detail, prompt_writer=parcel.brief.submitted_by)
 
-    def sign(self, file: OutFile, parcel: Parcel, store: Store) -> bytes:
-        """Raises ProvenanceError."""
+    def sign(self, file: OutFile, parcel: Parcel, store: Store) -> tuple[bytes, bytes]:
+        """The file and its manifest. Raises ProvenanceError."""
         assert self.signer is not None
         ingredients = [] if file.kind else list(_ingredients(parcel, store))
         from_picture = any(one.relationship == "parentOf" for one in ingredients)
         said = make_definition(parcel, kind=file.kind, changes=file.changes, from_picture=from_picture)
         return self.signer.sign(file.data, media_type=file.media_type, definition=said, ingredients=ingredients)
 
-    def is_own(self, data: bytes, file: OutFile, parcel: Parcel) -> bool:
-        """Whether these bytes are what an earlier run signed for this image (or for this map of it)."""
+    def is_own(self, data: bytes, file: OutFile, parcel: Parcel, *, manifest: bytes | None = None) -> bool:
+        """Whether these bytes are what an earlier run signed for this image (or for this map of it), by the manifest
+        that lies beside them if one is given."""
         assert self.signer is not None
-        read = read_credentials(data, media_type=file.media_type, authority=self.signer.authority)
+        authority = self.signer.authority
+        read = read_credentials(data, media_type=file.media_type, authority=authority, manifest=manifest)
         if read is None or not read.is_sound:
             return False
         return (read.image.get("approved_sha256"), read.image.get("kind", "")) == (parcel.image.sha256, file.kind)
