@@ -70,6 +70,13 @@ class Parcel:
         return {name: f"{name}.{ending}" for name in (self.name, *self.map_names.values())} if ending else {}
 
     @property
+    def watermark(self) -> str:
+        """The message of the mark in the picture, 12 hex digits: of the digest, or a text's letters; "" for no mark."""
+        said = self.manifest.watermark_of(self.asset)
+        text = said.encode().ljust(6, b"\0").hex() if isinstance(said, str) else self.image.digest[:12]
+        return text if said else ""
+
+    @property
     def kept_ending(self) -> str:
         return ENDINGS[self.image.media_type]
 

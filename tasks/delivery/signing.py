@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from schemas.settings import Settings
@@ -17,6 +17,9 @@ from tasks.shift.gather import make_picture_key
 
 MEDIA = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp", "tiff": "image/tiff"}
 """Of the pictures that can be ingredients; others are named in the spec and by their digests only."""
+
+
+SOFT_BINDING = "org.dailies.dwt-svd.1"
 
 
 class Signing:
@@ -45,7 +48,7 @@ class Signing:
         assert self.signer is not None
         ingredients = [] if file.kind else list(_ingredients(parcel, store))
         from_picture = any(one.relationship == "parentOf" for one in ingredients)
-        said = make_definition(parcel, kind=file.kind, changes=file.changes, from_picture=from_picture)
+        said = make_definition(parcel, file, from_picture=from_picture)
         return self.signer.sign(file.data, media_type=file.media_type, definition=said, ingredients=ingredients)
 
     def is_own(self, data: bytes, file: OutFile, parcel: Parcel, *, manifest: bytes | None = None) -> bool:
@@ -59,10 +62,9 @@ class Signing:
         return (read.image.get("approved_sha256"), read.image.get("kind", "")) == (parcel.image.sha256, file.kind)
 
 
-def make_definition(parcel: Parcel, *, kind: str, changes: Mapping[str, Any], from_picture: bool) -> dict[str, Any]:
-    """C2PA's manifest definition: what was done, and by which models. `kind`: of a derived map. `changes`: what was
-    done to the approved pixels, by action. `from_picture`: an ingredient was edited."""
-    spec, image = parcel.spec, parcel.image
+def make_definition(parcel: Parcel, file: OutFile, *, from_picture: bool) -> dict[str, Any]:
+    """C2PA's manifest definition: what was done, and by which models. `from_picture`: an ingredient was edited."""
+    spec, image, kind = parcel.spec, parcel.image, file.kind
     agent = {"softwareAgent": {"name": "Dailies engine", "version": str(spec.engine_version)}}
     source = {"digitalSourceType": find_digital_source(spec), **agent}
     if not from_picture:
@@ -72,19 +74,26 @@ def make_definition(parcel: Parcel, *, kind: str, changes: Mapping[str, Any], fr
     else:
         opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["picture-0"]}}
         actions = [opened, {"action": "c2pa.edited", **source}]
-    actions += [{"action": action, "description": json.dumps(what)} for action, what in changes.items()]
+    actions += [{"action": action, "description": json.dumps(what)} for action, what in file.changes.items()]
     record: dict[str, Any] = {"approved_sha256": image.sha256, **({"kind": kind} if kind else {})}
     if parcel.manifest.delivery.metadata != "none":
         record |= {"digest": spec.digest, "models": image.models, "licence": parcel.manifest.delivery.licence}
         record |= {"task": spec.task.value, "pictures": sorted(spec.digests_needed())}
+        record |= {"watermark": file.watermark} if file.watermark else {}
     return {
         "claim_generator_info": [{"name": "Dailies", "version": str(spec.engine_version)}],
         "title": parcel.name.rsplit("/", 1)[-1],
         "assertions": [
             {"label": "c2pa.actions.v2", "data": {"actions": actions}},
             {"label": ASSERTION, "data": record},
+            *([_bind_softly(file.watermark)] if file.watermark else []),
         ],
     }
+
+
+def _bind_softly(watermark: str) -> dict[str, Any]:
+    """C2PA's soft binding: by which mark in the picture its manifest is found when it was stripped off."""
+    return {"label": "c2pa.soft-binding", "data": {"alg": SOFT_BINDING, "blocks": [{"scope": {}, "value": watermark}]}}
 
 
 def _ingredients(parcel: Parcel, store: Store) -> Iterator[Ingredient]:
