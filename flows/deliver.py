@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from prefect import flow, task
@@ -9,8 +10,11 @@ from prefect.cache_policies import NO_CACHE
 
 from schemas.errors import DailiesError
 from tasks.delivery.deliver import deliver as deliver_images
+from tasks.delivery.publish import publish_delivered
 from tasks.delivery.signing import Signing
 from tasks.parts import current_parts, get_parts
+
+log = logging.getLogger(__name__)
 
 
 @task(name="deliver", cache_policy=NO_CACHE, persist_result=False)
@@ -24,6 +28,9 @@ def deliver_approved(project: str | None) -> tuple[list[str], list[str]]:
         signing=Signing.from_settings(parts.settings),
         catalogue=parts.catalogue,
     )
+    published = publish_delivered(parts.ledger, parts.store, parts.settings.kitsu, project=project)
+    for problem in published.problems if published is not None else ():
+        log.warning("not published in Kitsu: %s", problem)
     return list(done.names), [*(str(failure) for failure in done.failures), *done.problems]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
 from schemas.fields import make_refusal
 
@@ -26,6 +27,24 @@ def _three_or_four(value: tuple[Channel, ...]) -> tuple[Channel, ...]:
 
 Channels = Annotated[tuple[Channel, ...], AfterValidator(_three_or_four)]
 PackName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]{0,31}$", strict=True)]
+
+
+SMALLEST_MARKED = 128
+"""px of the shorter side of a picture that can hold a watermark: at half its size it still has the whole of it."""
+_MARK_TEXT = r"^[A-Za-z0-9_.-]{1,6}$"
+
+
+def _mark(value: Any) -> Any:
+    is_word = str(value).casefold() in ("yes", "no", "on", "off", "true", "false", "none", "null")  # meant as no id
+    if isinstance(value, bool) or (isinstance(value, str) and re.fullmatch(_MARK_TEXT, value) and not is_word):
+        return value
+    shown = f"text of {len(value)} letters" if isinstance(value, str) and len(value) > 40 else repr(value)
+    raise make_refusal(f"got {shown}", "true, false, or an id of 1 to 6 letters, digits, '_', '-' and '.' in quotes")
+
+
+WatermarkSetting = Annotated[
+    bool | Annotated[str, StringConstraints(pattern=_MARK_TEXT, strict=True)], BeforeValidator(_mark)
+]
 
 
 def choose_side(side: int, sides: Sides, fit: Fit) -> int:

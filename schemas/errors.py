@@ -11,6 +11,8 @@
     │   ├── UnsafeWeights         not safetensors
     │   └── UnfitWeights          a damaged file, or one some of whose keys would not apply; trying again is no use
     ├── ProvenanceError           a file cannot be signed, or its signature does not hold
+    ├── KitsuError                Kitsu refuses, or does not have, what one image needs
+    │   └── KitsuUnavailable      it would refuse every image: away, or the token is not accepted
     ├── RenderError               about one image or batch
     │   ├── ConditionError        a control's condition cannot be computed
     │   ├── NotFinite             NaN or infinity before the uint8 cast
@@ -149,6 +151,14 @@ class UnfitWeights(ModelError):
 
 
 class ProvenanceError(DailiesError):
+    pass
+
+
+class KitsuError(DailiesError):
+    pass
+
+
+class KitsuUnavailable(KitsuError):
     pass
 
 

@@ -17,7 +17,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, GetJsonSchemaHandler, Tag
 from pydantic_core import CoreSchema
 
-from schemas.delivery_files import AlphaKind, Channels, Fit, MapFormat, MapKind, PackName, PictureFormat, Sides
+from schemas.delivery_files import (
+    AlphaKind,
+    Channels,
+    Fit,
+    MapFormat,
+    MapKind,
+    PackName,
+    PictureFormat,
+    Sides,
+    WatermarkSetting,
+)
 from schemas.delivery_presets import PresetName, find_preset
 from schemas.fields import (
     Alias,
@@ -313,6 +323,9 @@ class Asset(Shared):
     references: tuple[Reference, ...] = Field((), max_length=4, description="pictures that show the style, together")
     delivery_name: DeliveryName | None = Field(None, description="instead of `delivery.name`")
     note: Text = Field("", description="for people; changes no image")
+    watermark: Flag | None = Field(
+        None, description="false: not in this asset's pictures; true: even in those of 256 colours or fewer"
+    )
     used_in: Text = Field("", description="where players or viewers see it, for `dailies disclosure`", max_length=300)
 
     @property
@@ -503,7 +516,7 @@ class DeliverySettings(Section):
     )
     ascii: Flag = Field(False, description="names in ASCII alone: other scripts are transliterated")
     format: PictureFormat = Field(
-        "as_made", description="of the pictures; tga and exr have no signature, exr is linear light in half floats"
+        "as_made", description="of the pictures; jxl, tga and exr are signed beside, exr is linear light in half floats"
     )
     map_format: MapFormat = Field("png", description="of derived maps; png: 16 bits for heights, 8 for the others")
     packing: dict[PackName, Channels] = Field(
@@ -514,6 +527,11 @@ class DeliverySettings(Section):
     )
     sides: Sides = Field("as_made", description="sides in pixels that the engine wants")
     fit: Fit = Field("pad", description="how a picture gets them: pad (up, evenly) or resize (to the nearest)")
+    watermark: WatermarkSetting = Field(
+        False,
+        description="an invisible mark in the pictures, never in maps: true for the image's digest, or a short id",
+        examples=[True, "POTION"],
+    )
     alpha: AlphaKind = Field("straight", description="of cut-out pictures; OpenEXR is always premultiplied")
     non_commercial: Flag = Field(
         False, description="what is delivered is not sold, so models under non-commercial licences may have made it"
@@ -567,6 +585,10 @@ class Manifest(Section):
 
     def text_request(self, asset: Asset) -> TextRequest | None:
         return asset.text or self.defaults.text
+
+    def watermark_of(self, asset: Asset) -> bool | str:
+        """As `delivery.watermark`."""
+        return False if asset.watermark is False else self.delivery.watermark or bool(asset.watermark)
 
     def delivery_name_of(self, asset: Asset) -> str:
         return asset.delivery_name or self.delivery.name or find_preset(self.delivery.preset).template

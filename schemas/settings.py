@@ -52,6 +52,20 @@ class Limits(BaseModel):
     image_side: int = Field(4096, ge=1, description="px, longest side of an image to be made")
 
 
+class KitsuSettings(BaseModel):
+    """Where and as what delivered pictures are shown in Kitsu. Without `url` and `token` nothing is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str | None = Field(None, pattern=r"^https?://\S+$", description="of the API: https://kitsu.studio.example/api")
+    token: SecretStr | None = Field(None, description="of a bot; DAILIES_KITSU__TOKEN keeps it out of files")
+    asset_type: str = Field("Props", min_length=1, description="of assets that Kitsu does not have yet")
+    task_type: str = Field("Concept", min_length=1, description="name of the task that gets the preview")
+    status: str = Field("wfa", min_length=1, description="short name of the status that the task gets")
+    projects: dict[str, str] = Field(default_factory=dict, description="our project = its name in Kitsu, if another")
+    create: bool = Field(True, description="make projects, types, assets and tasks that are missing")
+
+
 class Retention(BaseModel):
     """After how many days `dailies gc` removes what. Nothing that is approved, delivered or waiting ever goes."""
 
@@ -136,6 +150,8 @@ class Settings(BaseSettings):
         None, description="told when a night ends, fails or stops itself, and of mentions in comments"
     )
     webhook_shape: Literal["json", "slack"] = "json"
+
+    kitsu: KitsuSettings = Field(default_factory=KitsuSettings)
 
     log_format: LogFormat = Field(
         "text", description="json: a line is an object with level, logger, message, night, shift, asset, digest"

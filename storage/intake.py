@@ -33,6 +33,7 @@ from schemas.rules.imports import IMPORTED, find_overruled_sources, find_unsaid_
 from schemas.rules.model_names import find_unknown_models
 from schemas.rules.repairs import MASK, ORIGINAL, Pixels, find_unfit_repairs, name_mask, to_pixels
 from schemas.rules.warnings import find_warnings
+from schemas.rules.watermarks import find_too_small
 from schemas.settings import Limits, Settings
 from schemas.spec import to_canonical_json
 from storage.formats import FORMATS
@@ -162,6 +163,7 @@ def inspect_pictures(data: bytes, name: str, files: Files, settings: Settings, c
         looked.reading.warn(find_overruled_sources(looked.reading.rest, looked.frozen))
         _draw_regions(looked, looked.reading.rest)
         looked.reading.judge(find_unknown_models(looked.reading.rest, catalogue))
+        looked.reading.judge(find_too_small(looked.reading.rest, looked.frozen, catalogue.facts))
     if looked.reading.manifest is not None:
         looked.reading.warn(find_warnings(looked.reading.manifest, catalogue))
     return looked

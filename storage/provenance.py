@@ -2,7 +2,8 @@
 
 A studio signs with its own certificate, or with one that `dailies provenance init` makes together with a local
 authority: readers elsewhere then call the signature valid, and trusted only where they know that authority.
-c2pa-python writes PNG, WebP, JPEG XL, TIFF and JPEG; it knows no OpenEXR and no TGA.
+c2pa-python embeds the manifest in PNG, WebP, JPEG XL, TIFF and JPEG. OpenEXR and TGA have no place for one: theirs is a
+file beside them (C2PA's "external manifest", `NAME.exr.c2pa`). JPEG XL has both, because few readers look into it yet.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,10 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import InputError, ProvenanceError, SettingsError
+from storage.pictures import JXL_HEADER, jxl_boxes
 
 ASSERTION = "org.dailies.image"
 """Label of our own assertion: digest, sha256 of what was approved, models, licences."""
-SIGNED = ("image/png", "image/webp", "image/jxl", "image/tiff", "image/jpeg")
+EMBEDDED = ("image/png", "image/webp", "image/jxl", "image/tiff", "image/jpeg")
+"""Media types of files that hold their manifest."""
+BESIDE = ("image/jxl", "image/x-exr", "image/x-tga")
+"""Media types of files that have their manifest beside them."""
+SIGNED = (*EMBEDDED, "image/x-exr", "image/x-tga")
+MANIFEST_ENDING = ".c2pa"
+MANIFEST_TYPE = "application/c2pa"
 
 
 @dataclass(frozen=True)
@@ -57,8 +66,9 @@ class Signer:
 
     def sign(
         self, data: bytes, *, media_type: str, definition: Mapping[str, Any], ingredients: Sequence[Ingredient] = ()
-    ) -> bytes:
-        """The file with its manifest, read back and found sound. Raises ProvenanceError, never returns it unsigned."""
+    ) -> tuple[bytes, bytes]:
+        """The file and its manifest, read back and found sound. The file holds the manifest where it can (EMBEDDED),
+        and else is as it was. Raises ProvenanceError, never returns it unsigned."""
         if media_type not in SIGNED:
             raise ProvenanceError(f"{media_type} cannot be signed; expected {', '.join(SIGNED)} (setting image_format)")
         import c2pa
@@ -72,29 +82,36 @@ class Signer:
                     named = {"title": ingredient.title, "label": f"picture-{number}"}
                     named["relationship"] = ingredient.relationship
                     builder.add_ingredient(json.dumps(named), ingredient.media_type, io.BytesIO(ingredient.data))
-                builder.sign(signer, media_type, io.BytesIO(data), out)
+                if media_type not in EMBEDDED:
+                    builder.set_no_embed()
+                manifest = bytes(builder.sign(signer, media_type, io.BytesIO(data), out))
         except Exception as wrong:  # c2pa-python raises a dozen kinds
             raise ProvenanceError(f"it could not be signed: {wrong}"[:400]) from None
-        signed = out.getvalue()
-        read = read_credentials(signed, media_type=media_type, authority=self.authority)
-        if read is None or not read.is_sound:
-            problems = "no manifest" if read is None else ", ".join(read.problems) or read.state
-            raise ProvenanceError(f"it was signed, and the signature does not hold: {problems}")
-        return signed
+        signed = out.getvalue() if media_type in EMBEDDED else data
+        for beside in [None] * (media_type in EMBEDDED) + [manifest] * (media_type in BESIDE):
+            read = read_credentials(signed, media_type=media_type, authority=self.authority, manifest=beside)
+            if read is None or not read.is_sound:
+                problems = "no manifest" if read is None else ", ".join(read.problems) or read.state
+                raise ProvenanceError(f"it was signed, and the signature does not hold: {problems}")
+        return signed, manifest
 
 
 _OFFLINE = {"ocsp_fetch": False, "remote_manifest_fetch": False}
 
 
-def read_credentials(data: bytes, *, media_type: str, authority: bytes | None = None) -> Credentials | None:
-    """None when the file carries no manifest at all."""
+def read_credentials(
+    data: bytes, *, media_type: str, authority: bytes | None = None, manifest: bytes | None = None
+) -> Credentials | None:
+    """What `manifest`, a file beside it, says of these bytes; without one, what they say themselves. None when the file
+    carries no manifest at all."""
     import c2pa
 
     settings: dict[str, Any] = {"verify": {**_OFFLINE, "verify_trust": authority is not None}}
     if authority is not None:
         settings["trust"] = {"trust_anchors": authority.decode()}
     try:
-        with c2pa.Reader(media_type, io.BytesIO(data), context=c2pa.Context.from_dict(settings)) as reader:
+        context = c2pa.Context.from_dict(settings)
+        with c2pa.Reader(media_type, io.BytesIO(data), manifest, context=context) as reader:
             active = reader.get_active_manifest() or {}
             results = (reader.get_validation_results() or {}).get("activeManifest", {})
             state = reader.get_validation_state() or "Invalid"
@@ -105,6 +122,12 @@ def read_credentials(data: bytes, *, media_type: str, authority: bytes | None = 
     ours: dict[str, Any] = next((one["data"] for one in active.get("assertions", []) if one["label"] == ASSERTION), {})
     problems = tuple(one["code"] for one in results.get("failure", []))
     return Credentials(state, problems, ours, (active.get("signature_info") or {}).get("issuer") or "")
+
+
+def find_embedded_manifest(data: bytes) -> bytes | None:
+    """The manifest that a JPEG XL file holds, byte for byte as it lies beside it; None where there is none."""
+    bodies = [body for kind, body in jxl_boxes(data) if kind == b"jumb"] if data[:12] == JXL_HEADER else []
+    return struct.pack(">I4s", 8 + len(bodies[0]), b"jumb") + bodies[0] if bodies else None
 
 
 def open_signer(*, certificate: Path | None, key: Path | None, home: Path) -> Signer | None:

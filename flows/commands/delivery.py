@@ -1,4 +1,4 @@
-"""The commands on what leaves: deliver, atlas, disclosure.
+"""The commands on what leaves: deliver, kitsu, atlas, disclosure.
 
 As in flows/__main__.py, each imports what it needs in its own body.
 """
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from flows.commands.ordering import JsonOption
 
 
 def deliver(
@@ -27,6 +29,7 @@ def deliver(
     from schemas.fields import check_delivery_name
     from tasks.delivery.copying import copy_delivered
     from tasks.delivery.deliver import deliver
+    from tasks.delivery.publish import publish_delivered
     from tasks.delivery.signing import Signing
     from tasks.parts import open_parts
 
@@ -41,6 +44,8 @@ def deliver(
         signing=Signing.from_settings(parts.settings), catalogue=parts.catalogue,
     )  # fmt: skip
     print(done)
+    if (published := publish_delivered(parts.ledger, parts.store, parts.settings.kitsu, project=project)) is not None:
+        print(published)
     code = done.exit_code
     if to is not None:
         copied = copy_delivered(to, ledger=parts.ledger, store=parts.store, project=project)
@@ -96,7 +101,28 @@ def disclosure(
         print(path)
 
 
+def kitsu(
+    project: Annotated[str | None, typer.Option(help="of this project only")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what was published in Kitsu, with the status that it has there now. Information only: nothing is decided."""
+    from flows.__main__ import settings
+    from flows.commands.tables import print_rows
+    from schemas.errors import SettingsError
+    from tasks.delivery.publish import open_kitsu, read_statuses
+    from tasks.parts import open_parts
+
+    given = settings()
+    server = open_kitsu(given.kitsu)
+    if server is None:
+        raise SettingsError("kitsu: got no url and no token; expected both, as in docs/delivery.md")
+    parts = open_parts(given)
+    rows = read_statuses(parts.ledger, parts.store, server, project=project)
+    print_rows(rows, lines=as_json, empty="nothing was published in Kitsu")
+
+
 def add_to(app: typer.Typer) -> None:
+    app.command()(kitsu)
     app.command()(deliver)
     app.command()(atlas)
     app.command()(disclosure)

@@ -21,11 +21,15 @@ from storage.labels import find_architecture, relabel
 from storage.objects import Store
 from storage.pictures import Encoded, decode, decode_kept, encode
 from storage.texture_files import encode_exr, encode_map, encode_tga, encode_tiff
-from tasks.delivery.derived_maps import METHOD, DerivedMaps
+from storage.watermark import BITS, METHOD
+from tasks.delivery.derived_maps import METHOD as METHOD_OF_MAP
+from tasks.delivery.derived_maps import DerivedMaps
 from tasks.delivery.fitting import fit_pixels, premultiply
+from tasks.delivery.marks import is_to_be_marked, mark_picture
 from tasks.delivery.parcel import Parcel
 
-Role = Literal["picture", "map", "engine"]
+Role = Literal["picture", "map", "engine", "c2pa"]
+"""c2pa: a manifest beside the file that it speaks of."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class OutFile:
     changes: dict[str, Any] = field(default_factory=dict)
     credentials: str = ""
     """What became of the C2PA manifest that came with an imported picture."""
+    watermark: str = ""
+    """12 hex digits"""
 
     def dump(self) -> dict[str, Any]:
         said: dict[str, Any] = {"name": self.name, "role": self.role}
@@ -48,16 +54,22 @@ class OutFile:
         said |= {"kind": self.kind} if self.kind else {}
         said |= {"changes": self.changes} if self.changes else {}
         said |= {"credentials": self.credentials} if self.credentials else {}
+        said |= {"watermark": self.watermark} if self.watermark else {}
         return said | {"bytes": len(self.data), "media_type": self.media_type, "signed": self.is_signed}
 
 
 def make_picture(parcel: Parcel, approved: bytes) -> OutFile | None:
     """None when the approved bytes are the picture, but for their text."""
     delivery, ending = parcel.manifest.delivery, parcel.name.rpartition(".")[2]
-    if (ending, delivery.sides, delivery.alpha) == (parcel.kept_ending, "as_made", "straight"):
+    is_as_kept = (ending, delivery.sides, delivery.alpha) == (parcel.kept_ending, "as_made", "straight")
+    if is_as_kept and not parcel.watermark:
         return None
     pixels, fitted = fit_pixels(_decode(parcel, approved), sides=delivery.sides, fit=delivery.fit)
     changes: dict[str, Any] = {"c2pa.resized": fitted} if fitted else {}
+    watermark = parcel.watermark if is_to_be_marked(parcel, pixels) else ""
+    if watermark:
+        pixels = mark_picture(parcel, pixels)
+        changes["c2pa.watermarked"] = {"bits": BITS, "method": METHOD}
     is_premultiplied = pixels.shape[2] == 4 and (delivery.alpha == "premultiplied" or delivery.format == "exr")
     if is_premultiplied:
         pixels = pixels if delivery.format == "exr" else premultiply(pixels)  # OpenEXR's is done on linear light
@@ -67,7 +79,7 @@ def make_picture(parcel: Parcel, approved: bytes) -> OutFile | None:
     if not changes:
         return None
     file = _encode(pixels, parcel, approved, ending=ending, is_premultiplied=is_premultiplied)
-    return OutFile(parcel.name, "picture", file.data, file.media_type, changes=changes)
+    return OutFile(parcel.name, "picture", file.data, file.media_type, changes=changes, watermark=watermark)
 
 
 def make_maps(parcel: Parcel, approved: bytes, store: Store) -> Iterator[OutFile]:
@@ -78,7 +90,7 @@ def make_maps(parcel: Parcel, approved: bytes, store: Store) -> Iterator[OutFile
     pixels, _ = fit_pixels(_decode(parcel, approved)[..., :3], sides=delivery.sides, fit=delivery.fit)
     derived = DerivedMaps(pixels, seamless=spec.seamless, metallic=_read_metal(parcel, pixels.shape[:2], store))
     for kind in parcel.maps:
-        texts = _map_texts(parcel, f"{kind} map", METHOD[kind])
+        texts = _map_texts(parcel, f"{kind} map", METHOD_OF_MAP[kind])
         bits = 16 if kind == "height" else 8
         file = encode_map(derived.derive(kind), form=delivery.map_format, bits=bits, texts=texts)
         yield OutFile(names[kind], "map", file.data, file.media_type, kind=kind)

@@ -16,6 +16,7 @@ from schemas.rules.imports import find_original
 from schemas.spec import ImageSpec
 from storage.image_metadata import find_digital_source
 from storage.ledger import Brief
+from storage.provenance import MANIFEST_ENDING
 from tasks.delivery.licences import Licence
 from tasks.delivery.names import fold_name, make_delivery_path
 
@@ -70,6 +71,13 @@ class Parcel:
         return {name: f"{name}.{ending}" for name in (self.name, *self.map_names.values())} if ending else {}
 
     @property
+    def watermark(self) -> str:
+        """The message of the mark in the picture, 12 hex digits: of the digest, or a text's letters; "" for no mark."""
+        said = self.manifest.watermark_of(self.asset)
+        text = said.encode().ljust(6, b"\0").hex() if isinstance(said, str) else self.image.digest[:12]
+        return text if said else ""
+
+    @property
     def kept_ending(self) -> str:
         return ENDINGS[self.image.media_type]
 
@@ -92,9 +100,16 @@ class Parcel:
         return f"{self.name}.json"
 
     @property
+    def manifest_names(self) -> tuple[str, ...]:
+        """Of the C2PA manifests that lie beside files where the studio signs."""
+        names = (self.name, *self.map_names.values())
+        return tuple(f"{name}{MANIFEST_ENDING}" for name in names if name.endswith((".jxl", ".exr", ".tga")))
+
+    @property
     def files(self) -> tuple[str, ...]:
         """Every name that this image takes."""
-        return (self.name, *self.map_names.values(), *self.engine_names.values(), self.sidecar_name)
+        beside = (*self.manifest_names, *self.engine_names.values(), self.sidecar_name)
+        return (self.name, *self.map_names.values(), *beside)
 
     def __str__(self) -> str:
         return f"{self.spec.asset} {self.spec.variant} take {self.spec.take} (image {self.image.digest[:12]})"

@@ -8,11 +8,12 @@ from datetime import UTC
 from typing import Any
 
 from tasks.delivery.derived_maps import METHOD
+from tasks.delivery.marks import describe_mark
 from tasks.delivery.out_files import OutFile
 from tasks.delivery.parcel import Parcel
 
 PROMPTS = {"prompt", "negative_prompt", "spec", "seed"}
-LEAST = {"name", "digest", "sha256", "licence", "maps", "digital_source_type", "delivered", "files"}
+LEAST = {"name", "digest", "sha256", "licence", "maps", "digital_source_type", "delivered", "files", "watermark"}
 """Fields that `metadata: label` leaves out, and that `none` keeps."""
 
 
@@ -62,6 +63,7 @@ def make_sidecar(parcel: Parcel, files: Sequence[OutFile]) -> bytes:
         "digital_source_type": parcel.digital_source,
         "delivered": {"sha256": files[0].dump()["sha256"], "signed": files[0].is_signed},
         "files": [file.dump() for file in files],
+        **({"watermark": describe_mark(files[0].watermark)} if parcel.watermark else {}),
         "spec": spec.body(),
     }
     if spec.is_imported:  # nothing was made

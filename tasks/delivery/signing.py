@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from schemas.settings import Settings
 from storage.image_metadata import find_digital_source
 from storage.labels import label_import, relabel
 from storage.objects import Store
-from storage.provenance import ASSERTION, SIGNED, Ingredient, Signer, open_signer, read_credentials
+from storage.provenance import ASSERTION, EMBEDDED, Ingredient, Signer, open_signer, read_credentials
 from tasks.delivery.out_files import OutFile
 from tasks.delivery.parcel import Parcel
 from tasks.shift.gather import make_picture_key
 
 MEDIA = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp", "tiff": "image/tiff"}
 """Of the pictures that can be ingredients; others are named in the spec and by their digests only."""
+
+
+SOFT_BINDING = "org.dailies.dwt-svd.1"
 
 
 class Signing:
@@ -42,31 +45,32 @@ class Signing:
             return data
         return relabel(data, parcel.spec, detail=detail, prompt_writer=parcel.brief.submitted_by)
 
-    def sign(self, file: OutFile, parcel: Parcel, store: Store) -> bytes:
-        """Raises ProvenanceError."""
+    def sign(self, file: OutFile, parcel: Parcel, store: Store) -> tuple[bytes, bytes]:
+        """The file and its manifest. Raises ProvenanceError."""
         assert self.signer is not None
         ingredients = [] if file.kind else list(_ingredients(parcel, store))
         from_picture = any(one.relationship == "parentOf" for one in ingredients)
-        said = make_definition(parcel, kind=file.kind, changes=file.changes, from_picture=from_picture)
+        said = make_definition(parcel, file, from_picture=from_picture)
         return self.signer.sign(file.data, media_type=file.media_type, definition=said, ingredients=ingredients)
 
-    def is_own(self, data: bytes, file: OutFile, parcel: Parcel) -> bool:
-        """Whether these bytes are what an earlier run signed for this image (or for this map of it)."""
+    def is_own(self, data: bytes, file: OutFile, parcel: Parcel, *, manifest: bytes | None = None) -> bool:
+        """Whether these bytes are what an earlier run signed for this image (or for this map of it), by the manifest
+        that lies beside them if one is given."""
         assert self.signer is not None
-        read = read_credentials(data, media_type=file.media_type, authority=self.signer.authority)
+        authority = self.signer.authority
+        read = read_credentials(data, media_type=file.media_type, authority=authority, manifest=manifest)
         if read is None or not read.is_sound:
             return False
         return (read.image.get("approved_sha256"), read.image.get("kind", "")) == (parcel.image.sha256, file.kind)
 
 
-def make_definition(parcel: Parcel, *, kind: str, changes: Mapping[str, Any], from_picture: bool) -> dict[str, Any]:
-    """C2PA's manifest definition: what was done, and by which models. `kind`: of a derived map. `changes`: what was
-    done to the approved pixels, by action. `from_picture`: an ingredient was edited."""
-    spec, image = parcel.spec, parcel.image
+def make_definition(parcel: Parcel, file: OutFile, *, from_picture: bool) -> dict[str, Any]:
+    """C2PA's manifest definition: what was done, and by which models. `from_picture`: an ingredient was edited."""
+    spec, image, kind = parcel.spec, parcel.image, file.kind
     agent = {"softwareAgent": {"name": "Dailies engine", "version": str(spec.engine_version)}}
     source_type = find_digital_source(spec)
     source = {"digitalSourceType": source_type, **agent}
-    actions: list[dict[str, Any]]
+    changes, actions = file.changes, list[dict[str, Any]]()
     opened: dict[str, Any] = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["picture-0"]}}
     if spec.is_imported:
         actions = [{**(opened if from_picture else {"action": "c2pa.created"}), "digitalSourceType": source_type}]
@@ -82,12 +86,14 @@ def make_definition(parcel: Parcel, *, kind: str, changes: Mapping[str, Any], fr
     if parcel.manifest.delivery.metadata != "none":
         record |= {"digest": spec.digest, "models": image.models, "licence": parcel.manifest.delivery.licence}
         record |= {"task": spec.task.value, "pictures": sorted(spec.digests_needed())}
+        record |= {"watermark": file.watermark} if file.watermark else {}
     return {
         "claim_generator_info": [{"name": "Dailies", "version": str(spec.engine_version)}],
         "title": parcel.name.rsplit("/", 1)[-1],
         "assertions": [
             {"label": "c2pa.actions.v2", "data": {"actions": actions}},
             {"label": ASSERTION, "data": record},
+            *([_bind_softly(file.watermark)] if file.watermark else []),
         ],
     }
 
@@ -112,9 +118,14 @@ def describe_credentials(parcel: Parcel, file: OutFile, store: Store) -> str:
     said = f"signed by {came.signer or 'nobody known'} ({came.state})"
     if file.is_signed:
         return f"{said}: an ingredient of this file's own"
-    there = read_credentials(file.data, media_type=file.media_type) if file.media_type in SIGNED else None
+    there = read_credentials(file.data, media_type=file.media_type) if file.media_type in EMBEDDED else None
     is_here = there is not None and there.is_sound
     return f"{said}: {'in this file as it came' if is_here else 'left out, as the file changed and is unsigned'}"
+
+
+def _bind_softly(watermark: str) -> dict[str, Any]:
+    """C2PA's soft binding: by which mark in the picture its manifest is found when it was stripped off."""
+    return {"label": "c2pa.soft-binding", "data": {"alg": SOFT_BINDING, "blocks": [{"scope": {}, "value": watermark}]}}
 
 
 def _ingredients(parcel: Parcel, store: Store) -> Iterator[Ingredient]:

@@ -100,8 +100,8 @@ def fill(folder: Path, stranger: Signer, text: str) -> Path:
         "paint.webp": saved(ramp(160, 160), "WEBP", quality=80),
         "scan.tiff": saved(ramp(160, 96), "TIFF"),
         "a1111.png": saved(ramp(128, 96), "PNG", pnginfo=prompt),
-        "signed.jpg": stranger.sign(saved(ramp(144, 144), "JPEG"), media_type="image/jpeg", definition=said),
-        "signed.png": stranger.sign(saved(ramp(64, 64), "PNG"), media_type="image/png", definition=said),
+        "signed.jpg": stranger.sign(saved(ramp(144, 144), "JPEG"), media_type="image/jpeg", definition=said)[0],
+        "signed.png": stranger.sign(saved(ramp(64, 64), "PNG"), media_type="image/png", definition=said)[0],
     }
     for name, data in files.items():
         (folder / "in" / name).write_bytes(data)
