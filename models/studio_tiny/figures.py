@@ -69,7 +69,7 @@ def character(p: Pen, rng: np.random.Generator, name: str, fingers: int) -> None
 
 
 def sign(p: Pen, word: str) -> None:
-    """A board in the main colour on a wooden post, its word as large as fits: small letters are learnt by no model."""
+    """A board in the main colour on a wooden post, its word as large as fits: small letters are hard to learn."""
     p.box(-0.09, 0.3, 0.09, 0.96, "wood")
     p.box(-0.92, -0.62, 0.92, 0.42, "dark")
     p.box(-0.86, -0.56, 0.86, 0.36, "main")

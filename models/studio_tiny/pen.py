@@ -103,8 +103,8 @@ class Pen:
         (place,) = self._place([(x, y)])
         font = ImageFont.load_default(size=size)
         left, top, right, bottom = font.getbbox(text, anchor="mm")
-        corner = (place[0] - (left + right) / 2, place[1] - (top + bottom) / 2)
-        self._rgb.text(corner, text, fill=self._tone(tone), font=font, anchor="mm", stroke_width=stroke)
+        centre = (place[0] - (left + right) / 2, place[1] - (top + bottom) / 2)
+        self._rgb.text(centre, text, fill=self._tone(tone), font=font, anchor="mm", stroke_width=stroke)
 
 
 def finish(canvas: Image.Image, size: int, style: str, *, block: int = 4) -> Image.Image:
