@@ -3,8 +3,9 @@
     python -m bench.checkpoint                     about 200 pictures a line
     python -m bench.checkpoint --images 48 --only "right colour,draft"
 
-Prompts and seeds were not used in training. On a CPU with AMX the networks compute in bf16 autocast. Objects, fingers
-and words are judged by models/studio_tiny/judge.py, whose accuracy on drawn pictures is printed beside its verdicts.
+Prompts and seeds were not used in training. On a CPU with AMX the networks compute in bf16 autocast. Objects are named
+by models/studio_tiny/judge.py, fingers counted by models/studio_tiny/fingers.py, words read by the OCR of checks/; what
+each makes of drawn pictures is printed beside its verdicts.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ QUESTIONS: dict[str, Callable[[Bench], list[Line]]] = {
     "tiles": Bench.tiles,
     "draft": Bench.draft,
     "hands": Bench.hands,
+    "words": Bench.words,
 }
 
 

@@ -8,7 +8,8 @@
     architecture.py  the diffusers and transformers classes, and the folder they are saved in
     dataset.py       pictures drawn once and kept as arrays; latents likewise
     train.py         the command line; one file per part: train_vae, train_unet, train_adapters
-    classify.py      the small classifiers with which bench/checkpoint.py judges the pictures
+    start.py         from the published folder back to a run, so that training can go on from it
+    judge.py         names what is in a picture, and fingers.py counts a hand's fingers, for bench/checkpoint.py
     export.py        a single-file checkpoint and a kohya-format LoRA, for the tools that read those
 
 It knows nothing of manifests, specs or reviews: the engine loads the folder `models/studio-tiny` like any other SDXL.

@@ -22,12 +22,13 @@ from models.studio_tiny.draw import draw
 from models.studio_tiny.loop import half_precision
 
 
-def _drawn(seed: int, size: int, style: str | None) -> tuple[np.ndarray, np.ndarray, str, dict]:
-    picture = draw(seed, size=size, style=style)
+def _drawn(seed: int, size: int, style: str | None, practice: bool) -> tuple[np.ndarray, np.ndarray, str, dict]:
+    picture = draw(seed, size=size, style=style, practice=practice)
     return picture.image, picture.depth, picture.caption, asdict(picture.about)
 
 
-def draw_all(folder: Path, count: int, *, size: int, first_seed: int = 0, style: str | None = None) -> None:
+def draw_all(folder: Path, count: int, *, size: int, first_seed: int = 0, style: str | None = None,
+             practice: bool = False) -> None:  # fmt: skip
     """Draws seeds first_seed .. first_seed + count on all cores, unless that was done before."""
     if (folder / "captions.txt").exists():
         return
@@ -36,7 +37,8 @@ def draw_all(folder: Path, count: int, *, size: int, first_seed: int = 0, style:
     depths = np.lib.format.open_memmap(folder / "depth.npy", "w+", np.uint8, (count, size, size))
     captions, abouts = [], []
     with ProcessPoolExecutor() as pool:
-        job = pool.map(partial(_drawn, size=size, style=style), range(first_seed, first_seed + count), chunksize=64)
+        one = partial(_drawn, size=size, style=style, practice=practice)
+        job = pool.map(one, range(first_seed, first_seed + count), chunksize=64)
         for i, (image, depth, caption, about) in enumerate(tqdm(job, total=count, desc="draw", mininterval=5)):
             images[i], depths[i] = image, depth
             captions.append(caption)

@@ -22,6 +22,8 @@ from models.studio_tiny.scenes import behind
 from models.studio_tiny.world import LORA_STYLE, Attributes, describe, imagine
 
 TEST_SEEDS = 10_000_000
+STILL = 0.4
+"""The share of the usual shift and scale with which signs vary: letters of nearly one place are learnt sooner."""
 CANNY = (100, 200)  # the thresholds of the control images in training, and of the project's default
 
 
@@ -45,10 +47,11 @@ def canny(image: np.ndarray) -> np.ndarray:
     return cv2.Canny(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), *CANNY)
 
 
-def draw(seed: int, *, size: int = 128, style: str | None = None) -> Picture:
-    """One random picture of the world. `style` overrides the random one (LORA_STYLE is drawn only when asked for)."""
+def draw(seed: int, *, size: int = 128, style: str | None = None, practice: bool = False) -> Picture:
+    """One random picture of the world. `style` overrides the random one (LORA_STYLE is drawn only when asked for);
+    `practice` draws what is difficult more often."""
     rng = np.random.default_rng(seed)
-    about, named = imagine(rng, style=style)
+    about, named = imagine(rng, style=style, practice=practice)
     return paint(about, rng, size=size, name_colour=named)
 
 
@@ -67,8 +70,10 @@ def paint(about: Attributes, rng: np.random.Generator, *, size: int = 128, name_
     else:
         canvas = behind(about.background, side, rng)
         turn = objects.TURN.get(about.name, 0.0) + rng.uniform(-0.12, 0.12) * (about.kind in ("object", "hand"))
-        shift = (float(rng.uniform(-0.06, 0.06)), float(rng.uniform(-0.05, 0.05)))
-        pen = Pen(canvas, colour, style=style, angle=turn, scale=float(rng.uniform(0.82, 0.98)), shift=shift)
+        loose = STILL if about.kind == "sign" else 1.0
+        shift = (float(rng.uniform(-0.06, 0.06)) * loose, float(rng.uniform(-0.05, 0.05)) * loose)
+        scale = 0.98 - float(rng.uniform(0, 0.16)) * loose
+        pen = Pen(canvas, colour, style=style, angle=turn, scale=scale, shift=shift)
         if about.kind == "object":
             objects.DRAW[about.name](pen)
         elif about.kind == "character":
@@ -76,10 +81,10 @@ def paint(about: Attributes, rng: np.random.Generator, *, size: int = 128, name_
         elif about.kind == "hand":
             figures.hand(pen, rng, about.fingers)
         else:
-            figures.sign(pen, rng, about.word)
+            figures.sign(pen, about.word)
         mask = np.asarray(pen.mask.resize((size, size), Image.Resampling.BOX)) > 127
         depth = relief_of(np.asarray(pen.height.resize((size, size), Image.Resampling.BOX)), mask)
-    image = np.asarray(finish(canvas, size, style))
+    image = np.asarray(finish(canvas, size, style, block=2 if about.kind in ("hand", "sign") else 4))
     if about.style == LORA_STYLE:
         image = blueprint(image)
     return Picture(image, describe(about, rng, name_colour=name_colour), mask, depth, about, name_colour)

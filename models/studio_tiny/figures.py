@@ -68,10 +68,11 @@ def character(p: Pen, rng: np.random.Generator, name: str, fingers: int) -> None
         p.box(-0.1, 0.07, 0.1, 0.11, (150, 60, 50), outline=False)
 
 
-def sign(p: Pen, rng: np.random.Generator, word: str) -> None:
-    """A board in the main colour on a wooden post."""
-    p.box(-0.09, 0.2, 0.09, 0.96, "wood")
-    p.box(-0.84, -0.56, 0.84, 0.36, "dark")
-    p.box(-0.76, -0.48, 0.76, 0.28, "main")
-    bright = sum(p.tones["main"]) > 330
-    p.write(0, -0.1, word.upper(), 0.62 if len(word) < 5 else 0.5, "ink" if bright else "paper")
+def sign(p: Pen, word: str) -> None:
+    """A board in the main colour on a wooden post, its word as large as fits: small letters are hard to learn."""
+    p.box(-0.09, 0.3, 0.09, 0.96, "wood")
+    p.box(-0.92, -0.62, 0.92, 0.42, "dark")
+    p.box(-0.86, -0.56, 0.86, 0.36, "main")
+    red, green, blue = p.tones["main"]
+    bright = 0.3 * red + 0.59 * green + 0.11 * blue > 115
+    p.write(0, -0.1, word.upper(), width=1.58, height=0.66, tone="ink" if bright else "paper")

@@ -49,19 +49,27 @@ class Ema:
         torch._foreach_lerp_([self.shadow[k] for k in floats], [live[k] for k in floats], 1 - decay)
 
 
+FURTHER = 0.6
+"""The share of the usual learning rates where published weights go on: the full ones first undo what is annealed."""
+
+
 class Run:
     """One training run of one part: it counts steps until its minutes are over, and goes on where it was stopped.
 
     The learning rate warms up and then falls as a cosine over *time*, so that a run always ends annealed, on a fast
-    machine or a slow one.
+    machine or a slow one. Where it has no checkpoint it begins with start/<name>.pt, which start.py writes.
     """
 
     def __init__(self, folder: Path, name: str, module: nn.Module, groups: list[dict], *, minutes: float,
                  warmup: int = 200, ema: float = 0.9985, restart_schedule: bool = False) -> None:  # fmt: skip
         self.folder, self.name, self.module, self.minutes, self.warmup = folder, name, module, minutes, warmup
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / f"{name}.pt"
-        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=0.01)
+        self.path, start = folder / f"{name}.pt", folder / "start" / f"{name}.pt"
+        if start.exists():
+            groups = [{**group, "lr": group["lr"] * FURTHER} for group in groups]
+            if not self.path.exists():
+                module.load_state_dict(torch.load(start, map_location=device(), weights_only=True))
+        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
         self.peaks = [g["lr"] for g in self.optimizer.param_groups]
         self.ema = Ema(module, ema)
         self.step, self.spent = 0, 0.0

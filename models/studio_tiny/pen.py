@@ -93,17 +93,24 @@ class Pen:
         self.polygon(np.concatenate([np.stack([x1 + r * np.cos(far), y1 + r * np.sin(far)], 1),
                                      np.stack([x0 + r * np.cos(near), y0 + r * np.sin(near)], 1)]), tone)  # fmt: skip
 
-    def write(self, x: float, y: float, text: str, height: float, tone: str | tuple[int, int, int]) -> None:
-        """Text centred on a point; it follows the shift and the scale, not the rotation."""
-        font = ImageFont.load_default(size=height * self.scale * self.side / 2)
+    def write(self, x: float, y: float, text: str, *, width: float, height: float,
+              tone: str | tuple[int, int, int]) -> None:  # fmt: skip
+        """Bold text centred on a point, as large as fits; it follows the shift and the scale, not the rotation."""
+        stroke = self.side / 130
+        room = np.array([width, height]) * self.scale * self.side / 2 - 2 * stroke
+        left, top, right, bottom = ImageFont.load_default(size=100).getbbox(text)
+        size = 100 * min(room[0] / (right - left), room[1] / (bottom - top))
         (place,) = self._place([(x, y)])
-        self._rgb.text(place, text, fill=self._tone(tone), font=font, anchor="mm", stroke_width=self.side / 200)
+        font = ImageFont.load_default(size=size)
+        left, top, right, bottom = font.getbbox(text, anchor="mm")
+        centre = (place[0] - (left + right) / 2, place[1] - (top + bottom) / 2)
+        self._rgb.text(centre, text, fill=self._tone(tone), font=font, anchor="mm", stroke_width=stroke)
 
 
-def finish(canvas: Image.Image, size: int, style: str) -> Image.Image:
-    """The supersampled canvas at its final size; pixel art is sampled on a grid of 4-pixel blocks."""
+def finish(canvas: Image.Image, size: int, style: str, *, block: int = 4) -> Image.Image:
+    """The supersampled canvas at its final size; pixel art is sampled on a grid of `block`-pixel blocks."""
     if style == "pixel":
-        blocks = canvas.resize((size // 4, size // 4), Image.Resampling.NEAREST)
+        blocks = canvas.resize((size // block, size // block), Image.Resampling.NEAREST)
         return blocks.resize((size, size), Image.Resampling.NEAREST)
     return canvas.resize((size, size), Image.Resampling.BOX)
 

@@ -15,11 +15,11 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 
 from models.studio_tiny import architecture, train_draft
-from models.studio_tiny.train_adapters import adapter_state, controlnet_of
+from models.studio_tiny.train_adapters import STYLE_RANK, adapter_state, controlnet_of
 from models.studio_tiny.train_unet import trained
 from models.studio_tiny.world import LORA_STYLE
 
-LIMIT = 48_000_000  # bytes, everything together
+LIMIT = 60_000_000  # bytes, everything together
 
 
 def publish(run: Path, out: Path) -> int:
@@ -32,7 +32,7 @@ def publish(run: Path, out: Path) -> int:
     for condition in ("canny", "depth"):
         if (run / f"controlnet-{condition}.pt").exists():
             architecture.save_controlnet(controlnet_of(run, condition, parts.unet), out / f"controlnet-{condition}")
-    for name, folder, rank in (("lora", f"lora-{LORA_STYLE}", 8), ("draft", "lcm-lora", train_draft.RANK)):
+    for name, folder, rank in (("lora", f"lora-{LORA_STYLE}", STYLE_RANK), ("draft", "lcm-lora", train_draft.RANK)):
         if (run / f"{name}.pt").exists():
             state = adapter_state(run, name, trained(run).unet, rank=rank)
             half = {k: v.to(torch.float16) for k, v in state.items()}

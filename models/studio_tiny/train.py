@@ -1,6 +1,7 @@
 """Trains each part of studio-tiny. Every part can be stopped and goes on where it was.
 
     python -m models.studio_tiny.train data|vae|decoder|text|unet|controlnet|lora|draft --training DIR --minutes N
+    python -m models.studio_tiny.train start --training DIR     begins a run with the published weights
 
 DIR holds the drawn pictures, the latents, a checkpoint (.pt), a loss curve (.csv) and sheets (.png) of each part.
 It runs on a GPU when there is one, otherwise on the CPU, in bf16 autocast where it has AMX. On a busy machine the UNet
@@ -19,17 +20,21 @@ from pathlib import Path
 import torch
 
 DEFAULT_RUN = Path("runs/studio-tiny")  # ignored by git
+PARTS = ("start", "data", "vae", "decoder", "text", "unet", "controlnet", "lora", "draft")
 PICTURES = 24_000
+PRACTICE_PICTURES, PRACTICE_SEED = 15_000, 4_000_000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["data", "vae", "decoder", "text", "unet", "controlnet", "lora", "draft"])
+    parser.add_argument("part", choices=PARTS)
     parser.add_argument("--training", type=Path, default=DEFAULT_RUN)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument(
         "--size", type=int, default=128, help="pixels; 64 first teaches words and colours four times as fast"
     )
+    parser.add_argument("--published", type=Path, default=Path("models/studio-tiny"), help="for start")
+    parser.add_argument("--practice", action="store_true", help="for data: hands, signs and characters more often")
     parser.add_argument("--condition", choices=["canny", "depth"], default="canny", help="for controlnet")
     args = parser.parse_args()
     processes, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
@@ -42,6 +47,7 @@ def main() -> None:
 def train(rank: int, args: argparse.Namespace) -> None:
     torch.manual_seed(rank)
     module = {
+        "start": "start",
         "data": "dataset",
         "vae": "train_vae",
         "decoder": "train_vae",
@@ -50,8 +56,13 @@ def train(rank: int, args: argparse.Namespace) -> None:
         "draft": "train_draft",
     }.get(args.part, "train_adapters")
     trainer = importlib.import_module(f"models.studio_tiny.{module}")
-    if args.part == "data":
-        trainer.draw_all(args.training, PICTURES, size=128)
+    if args.part == "start":
+        trainer.start_run(args.published, args.training)
+    elif args.part == "data":
+        if args.practice:
+            trainer.draw_all(args.training, PRACTICE_PICTURES, size=128, first_seed=PRACTICE_SEED, practice=True)
+        else:
+            trainer.draw_all(args.training, PICTURES, size=128)
     elif args.part in ("vae", "decoder"):
         trainer.train(args.training, minutes=args.minutes, decoder_only=args.part == "decoder")
     elif args.part == "unet":

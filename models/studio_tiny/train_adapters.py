@@ -22,6 +22,7 @@ from models.studio_tiny.world import LORA_STYLE
 
 BATCH = 16
 SIZE = 128
+STYLE_RANK = 8
 STYLE_PICTURES = 1500
 STYLE_SEED = 1_000_000
 # Convolutions too: the first level of this UNet has no attention, and lines are drawn there.
@@ -97,7 +98,7 @@ class Adapter(nn.Module):
         self.tensors = nn.ParameterDict({k.replace(".", "/"): p for k, p in unet.named_parameters() if p.requires_grad})
 
 
-def train_lora(folder: Path, *, minutes: float, rank: int = 8) -> None:
+def train_lora(folder: Path, *, minutes: float, rank: int = STYLE_RANK) -> None:
     """The style that the base has never seen, into folder/lora.pt."""
     where, parts = device(), frozen(folder)
     styled = folder / LORA_STYLE
@@ -129,7 +130,7 @@ def train_lora(folder: Path, *, minutes: float, rank: int = 8) -> None:
         run.learn((made.float() - velocity(clean, noise, signal)).square().mean())
 
 
-def adapter_state(folder: Path, name: str, unet: UNet2DConditionModel, *, rank: int = 8) -> dict[str, torch.Tensor]:
+def adapter_state(folder: Path, name: str, unet: UNet2DConditionModel, *, rank: int) -> dict[str, torch.Tensor]:
     """The averaged tensors of folder/<name>.pt under the keys that `save_lora_weights` wants."""
     adapter = Adapter(unet, rank=rank)
     adapter.load_state_dict(torch.load(folder / f"{name}.pt", map_location="cpu", weights_only=True)["ema"])

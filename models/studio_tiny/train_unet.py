@@ -7,6 +7,7 @@ something to guide away from.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,10 @@ BATCH = {64: 32, 128: 16}
 DROP = 0.1
 PEAK = {64: 1.0e-3, 128: 7e-4}
 TEXT_PEAK = 2e-4
+DIFFICULT = ("hand", "sign")
+FIRST_SHARE, LAST_SHARE = 0.8, 0.5
+"""Of DIFFICULT pictures in each batch of a run that goes on from published weights: in its first half and in its last.
+The first teaches fingers and letters in fewer steps, the last brings back what was forgotten meanwhile."""
 TRAINED = ("unet", "text_encoder", "text_encoder_2")
 
 
@@ -46,6 +51,24 @@ class Captions:
     def __call__(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """[b] -> ids [b, 77] twice, on the training device."""
         return self._ids[0][rows].to(device()), self._ids[1][rows].to(device())
+
+
+class Rows:
+    """Deals out the rows of the training pictures: evenly, or by FIRST_SHARE and LAST_SHARE."""
+
+    def __init__(self, folder: Path, count: int, *, further: bool) -> None:
+        self._count, self._further = count, further
+        if further:
+            lines = (folder / "attributes.jsonl").read_text().splitlines()[:count]
+            difficult = np.array([json.loads(line)["kind"] in DIFFICULT for line in lines])
+            self._difficult, self._others = np.flatnonzero(difficult), np.flatnonzero(~difficult)
+
+    def __call__(self, rng: np.random.Generator, batch: int, *, spent: float) -> np.ndarray:
+        """spent: the part of the run's minutes that is over, 0 to 1. -> [batch]"""
+        if not self._further:
+            return rng.integers(self._count, size=batch)
+        share = FIRST_SHARE if spent < 0.5 else LAST_SHARE
+        return np.where(rng.random(batch) < share, rng.choice(self._difficult, batch), rng.choice(self._others, batch))
 
 
 def noise_schedule() -> DDPMScheduler:
@@ -70,11 +93,15 @@ def trained(folder: Path, *, size: int = 128) -> Parts:
 
 
 def train(folder: Path, *, minutes: float, size: int) -> None:
-    """Trains into folder/unet-<size>.pt; at 128 it begins from the averaged weights of 64 where those exist."""
+    """Trains into folder/unet-<size>.pt; at 128 it begins from published weights (start.py) or from the averaged ones
+    of 64, where those exist."""
     where = device()
     modules = fresh(folder)
     smaller = folder / "unet-64.pt"
-    if size == 128 and smaller.exists():
+    further = (folder / "start" / f"unet-{size}.pt").exists()
+    if further:
+        pass  # Run loads it
+    elif size == 128 and smaller.exists():
         modules.load_state_dict(torch.load(smaller, map_location="cpu", weights_only=True)["ema"])
     else:
         modules.load_state_dict(taught(folder), strict=False)
@@ -91,11 +118,12 @@ def train(folder: Path, *, minutes: float, size: int) -> None:
     parts = as_parts(folder, modules)
     rng, batch = own_chance(run), BATCH[size] // processes()
     sizes = time_ids(size, batch=batch).to(where)
+    deal = Rows(folder, len(latents), further=further)
     next_sheet = run.spent + 1200
 
     for _ in run.steps():
         # 1. a batch of clean latents and their captions, some of them empty
-        rows = rng.integers(len(latents), size=batch)
+        rows = deal(rng, batch, spent=run.spent / (minutes * 60))
         clean = torch.from_numpy(latents[rows]).float().to(where)
         told = np.where(rng.random(batch) < DROP, -1, rows)
         # 2. noise, one time step for each row: stratified, so that every batch sees all noise levels

@@ -40,7 +40,7 @@ def test_every_column_that_is_explained_is_one() -> None:
     assert read_csv(",".join(headers) + "\n", "rows.csv", Limits()).problems == []
     by_name = {column.header: column for column in columns}
     assert {"prompt", "controls.0.image", "region.x", "text.must_read", "hires.strength"} <= by_name.keys()
-    assert by_name["kind"].words == ("render", "texture", "repair") and by_name["seamless"].words[0] == "none"
+    assert by_name["kind"].words == ("render", "texture", "repair", "import") and by_name["seamless"].words[0] == "none"
     assert all(column.meaning for column in columns)
 
 
