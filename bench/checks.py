@@ -50,14 +50,20 @@ def milliseconds(act: Callable[[], object]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quality", action="store_true", help="precision, recall and AUC instead of cost")
+    parser.add_argument("--order", action="store_true", help="how well decisions would teach the inbox's order")
     parser.add_argument("--only", default="", help="questions that begin with one of these, such as hands,text")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     args = parser.parse_args()
     cv2.setNumThreads(1)
+    only = [name for name in args.only.split(",") if name]
     if args.quality:
         from bench.quality import measure
 
-        measure([name for name in args.only.split(",") if name], args.json)
+        measure(only, args.json)
+    elif args.order:
+        from bench.quality import measure_order
+
+        measure_order(only)
     else:
         print_costs()
 

@@ -1,6 +1,7 @@
 """How well each check tells good pictures from bad ones, on pictures whose truth is known.
 
     python -m bench.checks --quality [--json FILE] [--only hands,text]
+    python -m bench.checks --order [--only hands,text]
 
 Pictures are drawn (models/studio_tiny, seeds that nothing was trained on) or are the photographs and scans that
 scikit-image ships. Each question has one measurement, higher for worse. The threshold that gives the best F1 is chosen
@@ -19,8 +20,11 @@ import cv2
 import numpy as np
 from sklearn.metrics import precision_recall_curve, roc_auc_score
 
-from bench.truth import CASES
-from schemas.review import Result
+from bench.truth import CASES, spec
+from schemas.review import Result, Verdict
+from storage.ledger.learning import Lesson, Measured
+from tasks.learned_order import compute_auc, list_features, list_targets, score_flags
+from tasks.learned_order import measure as learn_from
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,38 @@ def _rates(pairs: list[tuple[bool, bool]]) -> tuple[float | None, float]:
     right = sum(bad and flagged for bad, flagged in pairs)
     flagged = sum(flagged for _, flagged in pairs)
     return (right / flagged if flagged else None), right / max(1, sum(bad for bad, _ in pairs))
+
+
+def measure_order(only: list[str]) -> None:
+    """The order that decisions teach (tasks/learned_order.py), on the same pictures: a reviewer who rejects what is bad
+    and nothing else. AUC of the learned chance on pictures that were held back, and of the flags alone."""
+    warnings.filterwarnings("ignore")
+    cv2.setNumThreads(1)
+    print(f"{'question':34}{'pictures':>9}{'bad':>5}{'learned':>9}{'±':>7}{'flags':>7}")
+    everything: list[Lesson] = []
+    for question, cases in CASES.items():
+        if only and not any(question.startswith(name) for name in only):
+            continue
+        lessons = [
+            Lesson(
+                image="", spec=spec("", seamless=""), verdict=Verdict.REJECT if bad else Verdict.APPROVE,
+                findings=(Measured(finding.check, finding.result, finding.score, finding.data),),
+            )
+            for bad, finding, _ in cases()
+        ]  # fmt: skip
+        everything += lessons
+        _print_order(question, lessons)
+    _print_order("all together", everything)
+
+
+def _print_order(question: str, lessons: list[Lesson]) -> None:
+    targets = list_targets(lessons)["all"]
+    learned = learn_from([list_features(one) for one in lessons], targets, [str(n // 2) for n in range(len(lessons))])
+    flags = compute_auc(targets, [score_flags(one) for one in lessons])
+    print(
+        f"{question:34}{len(lessons):9}{sum(targets):5}{learned['auc']:9.3f}{learned['auc_error']:7.3f}{flags:7.3f}",
+        flush=True,
+    )
 
 
 def measure(only: list[str], out: Path | None) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from skimage import data
 
 from checks import brand, hands, technical, text
+from checks.look import LookSet
 from models.studio_tiny.draw import TEST_SEEDS, paint
 from models.studio_tiny.pen import rgb
 from models.studio_tiny.world import BACKGROUNDS, CHARACTERS, MATERIALS, OBJECTS, STYLES, WORDS, Attributes
@@ -169,6 +170,28 @@ def palette() -> Iterator[Case]:
         yield bad, finding, finding.score
 
 
+def looks() -> Iterator[Case]:
+    """Things that were never approved, in the approved look (flat, on white, three colours) or in another: other lines,
+    another ground, other colours."""
+    known, new = (
+        ["shield", "gem", "heart", "star", "mushroom", "book"],
+        ["flag", "helmet", "key", "crown", "chest", "coin"],
+    )
+    colours, others = ["red", "blue", "yellow"], ["green", "purple", "pink"]
+    approved = {}
+    for number in range(40):
+        about = Attributes("object", pick(known, number), pick(colours, number), "white", "flat")
+        approved[f"{number:064}"] = brand.measure_picture(drawn(about, 9_000 + number)[0])
+    stands = LookSet(approved)
+    for number in range(96):
+        bad, way = number % 4 >= 2, number // 4 % 3
+        style, ground = ("outlined" if bad and way == 0 else "flat"), ("dungeon" if bad and way == 1 else "white")
+        colour = pick(others if bad and way == 2 else colours, number // 2)
+        pixels, caption = drawn(Attributes("object", pick(new, number), colour, ground, style), 9_500 + number)
+        finding = brand.check_brand(pixels, spec(caption), NO_GUIDE, approved=stands)
+        yield bad, finding, float(finding.data["approved_distance"])  # type: ignore[arg-type]
+
+
 def seams() -> Iterator[Case]:
     """Drawn materials that tile, or a cut from their middle, that does not; and shipped photographs of textures."""
     for number in range(96):
@@ -251,6 +274,7 @@ CASES: dict[str, Callable[[], Iterator[Case]]] = {
     "text: misspelt or absent": words_on_signs,
     "text: unwanted": unwanted_words,
     "brand: off palette": palette,
+    "look: unlike what is approved": looks,
     "technical: seams": seams,
     "technical: blurred": blur,
     "technical: banded": bands,

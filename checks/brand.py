@@ -3,7 +3,8 @@
 A flat ground is left out (checks/ground.py): a green key on white is green, whatever the palette says of white.
 Distances are CIEDE2000 (CIE 142-2001; skimage's), taken at every pixel of an even grid; nearby off-palette colours are
 gathered into a few that can be named and shown. Logos that are given as pictures are looked for (checks/logos.py).
-Whether a shape or a mood is on brand is for a person, and the guide's reference pictures are not compared.
+What stands for the look so far, the project's approved images and the guide's references, is compared as a whole
+(checks/look.py). Whether a shape or a mood is on brand is for a person.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from checks.ground import find_subject
 from checks.logos import Logos
+from checks.look import Likeness, Look, LookSet, measure_look
 from schemas.manifest import BrandGuide
 from schemas.review import Criterion, Finding, Region, Result
 from schemas.spec import ImageSpec
@@ -28,6 +30,10 @@ OFF_SHARE = 0.35
 """Share of off-palette pixels that flags: below it lie shading, outlines, soft edges and small accents. Of 128 drawn
 things those in the palette's colours have up to 0.28, the others 0.71 and more (bench/quality.py)."""
 NAMED_SHARE = 0.03
+UNLIKE = 0.9
+"""Share of the approved pictures that are nearer to their next than this one is, from which it is said."""
+DIGEST = 64
+"""Letters of an image's digest; other names are those of reference pictures."""
 
 
 @dataclass(frozen=True)
@@ -41,34 +47,62 @@ class Dominant:
 
 
 def check_brand(
-    pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide, *, logos: Logos | None = None
+    pixels: NDArray[np.uint8],
+    spec: ImageSpec,
+    guide: BrandGuide,
+    *,
+    logos: Logos | None = None,
+    approved: LookSet | None = None,
 ) -> Finding:
-    """`logos`: the guide's, as pictures."""
-    if not guide.palette and not guide.forbidden_colours:
-        if logos is not None:
-            return _check_logos(pixels, logos)
-        sentence = "not compared: the manifest's brand guide has no palette"
-        return Finding(check=Criterion.BRAND, result=Result.NOT_CHECKED, sentence=sentence)
+    """`logos`: the guide's, as pictures. `approved`: the project's approved images and the guide's references, by
+    digest and by path."""
     subject = _Subject.find(pixels)
+    look = measure_look(pixels, subject.lab, subject.mask)
     colours = [_find_forbidden(subject, guide)] if guide.forbidden_colours else []
     colours += [_compare_palette(subject, guide)] if guide.palette else []
     logo = _check_logos(pixels, logos) if logos is not None else None
-    looks = [*colours, *([logo] if logo is not None else [])]
-    flagged = [look for look in looks if look.result is Result.FLAG]
-    passed = [colours[-1], *([logo] if logo is not None and logo.regions else [])]
-    data: dict[str, object] = {"subject_share": round(float(subject.mask.mean()), 3), "tolerance": guide.tolerance}
-    if not subject.is_whole:
+    likeness = approved.compare(look) if approved is not None else None
+    alike = [_describe_likeness(likeness)] if likeness is not None else []
+    looks = [*colours, *([logo] if logo is not None else []), *alike]
+    data: dict[str, object] = {"look": list(look)}
+    if not looks:
+        sentence = "not compared: the manifest's brand guide has no palette"
+        return Finding(check=Criterion.BRAND, result=Result.NOT_CHECKED, sentence=sentence, data=data)
+    flagged = [one for one in looks if one.result is Result.FLAG]
+    passed = [*colours[-1:], *([logo] if logo is not None and (logo.regions or not colours) else []), *alike]
+    data |= {"subject_share": round(float(subject.mask.mean()), 3), "tolerance": guide.tolerance} if colours else {}
+    if colours and not subject.is_whole:
         data["ground"] = _hex(np.median(subject.picked[~subject.mask], axis=0).astype(np.uint8))
-    for look in looks:
-        data |= look.data
+    for one in looks:
+        data |= one.data
     return Finding(
         check=Criterion.BRAND,
         result=Result.FLAG if flagged else Result.PASS,
-        score=max(look.score for look in looks),
-        sentence="; ".join(look.sentence for look in flagged or passed),
-        regions=tuple(region for look in looks for region in look.regions),
+        score=max(one.score for one in looks),
+        sentence="; ".join(one.sentence for one in flagged or passed),
+        regions=tuple(region for one in looks for region in one.regions),
         data=data,
     )
+
+
+def _describe_likeness(found: Likeness) -> Finding:
+    """A flag where it is farther from all of them than any of them is from its nearest."""
+    pictures, is_far = f"{found.count} approved pictures", found.share >= 1
+    said = f"as near to the {pictures} as they are to each other"
+    if is_far:
+        said = f"farther from all {pictures} than any of them is from the next"
+    elif found.share >= UNLIKE:
+        said = f"farther from the {pictures} than {found.share:.0%} of them are from the next"
+    return Finding(
+        check=Criterion.BRAND,
+        result=Result.FLAG if is_far else Result.PASS,
+        score=min(1.0, found.distance) if is_far else 0.0,
+        sentence=f"look: {said}",
+        data={
+            "approved_distance": found.distance, "approved_share": round(found.share, 3),
+            "nearest_approved": [name for name in found.nearest if len(name) == DIGEST],
+        },
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -171,6 +205,11 @@ def _check_logos(pixels: NDArray[np.uint8], logos: Logos) -> Finding:
         check=Criterion.BRAND, result=Result.FLAG if wrong else Result.PASS, score=1.0 if wrong else 0.0,
         sentence=sentence, regions=tuple(one.box for one in (wrong or found)), data={"logos": numbers},
     )  # fmt: skip
+
+
+def measure_picture(pixels: NDArray[np.uint8]) -> Look:
+    subject = _Subject.find(pixels)
+    return measure_look(pixels, subject.lab, subject.mask)
 
 
 def _parse(colours: tuple[str, ...]) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from checks import brand, hands, technical, text
 from checks.brand import list_main_colours
 from checks.likeness import compute_perceptual_hash
 from checks.logos import Logos
+from checks.look import LookSet
 from schemas.manifest import BrandGuide, TextRequest
 from schemas.review import Criterion, Finding, Result
 from schemas.spec import ImageSpec
@@ -38,6 +39,8 @@ class Expectations:
     """Digest -> perceptual hash of the asset's other images."""
     hand_model: Path | None = None
     logos: Logos | None = None
+    approved: LookSet | None = None
+    """What stands for the look so far: approved images and the brand's references."""
 
 
 def run_checks(
@@ -53,7 +56,9 @@ def run_checks(
     looks: dict[Criterion, Callable[[], Finding]] = {
         Criterion.HANDS: lambda: hands.check_hands(pixels, spec, guide, hand_model=expected.hand_model),
         Criterion.TEXT: lambda: text.check_text(pixels, spec, guide, request=expected.text_request),
-        Criterion.BRAND: lambda: brand.check_brand(pixels, spec, guide, logos=expected.logos),
+        Criterion.BRAND: lambda: brand.check_brand(
+            pixels, spec, guide, logos=expected.logos, approved=expected.approved
+        ),
         Criterion.TECHNICAL: lambda: technical.check_technical(pixels, spec, guide, siblings=expected.siblings),
     }
     return [_run_check(criterion, look) for criterion, look in looks.items() if criterion in asked]

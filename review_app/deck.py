@@ -8,8 +8,9 @@ from typing import Any
 from review_app.appearance import format_age
 from review_app.evidence import read_palette, show_evidence
 from schemas.records import Decision, Image
-from schemas.review import REPAIR_STRENGTH, Verdict
+from schemas.review import REPAIR_STRENGTH, Criterion, Verdict
 from schemas.spec import AssetKind, ImageSpec, Tier
+from storage.ledger import InboxItem
 from storage.ledger.images import ImageDetails
 
 Link = Callable[[str], str]
@@ -21,11 +22,13 @@ def make_item(
     link: Link,
     sources: Mapping[str, str],
     parent: ImageDetails | None,
+    approved: Mapping[str, InboxItem],
     promotes: bool,
     proposals: Mapping[str, dict[str, Any]],
     blind_to: str | None,
 ) -> dict[str, Any]:
-    """`sources`: digest of a picture that the spec reads -> its key. `link`: key -> URL.
+    """`sources`: digest of a picture that the spec reads -> its key. `link`: key -> URL. `approved`: by digest, images
+    among which are those that the brand check found nearest.
 
     `proposals`: reason -> what the retake panel proposes (schemas/retakes.py). `promotes`: whether a reviewer may ask
     for the final of a draft. `blind_to`: reviewer who must not see what others decided while the image waits for a
@@ -49,7 +52,14 @@ def make_item(
         "cut": spec.background is not None or spec.is_imported,
         "original": link(image.preview_key if is_removed or image.media_type == "image/jxl" else image.object_key),
         "thumb": link(image.thumb_key),
-        "beside": _beside(image, spec, link=link, sources=sources, parent=parent),
+        "beside": [
+            *_beside(image, spec, link=link, sources=sources, parent=parent),
+            *(
+                {"label": f"approved: {one.asset}", "url": link(one.preview_key), "thumb": link(one.thumb_key)}
+                for digest in list_nearest(picture)
+                if (one := approved.get(digest)) is not None
+            ),
+        ],
         "findings": [
             finding.model_dump(mode="json", exclude={"data"}) | {"evidence": show_evidence(finding)}
             for finding in picture.findings
@@ -79,6 +89,13 @@ def make_item(
             "repair": {"strength": REPAIR_STRENGTH},
         },
     }
+
+
+def list_nearest(picture: ImageDetails) -> list[str]:
+    """Digests of the approved images that the brand check found nearest, where it says how near they are."""
+    data = next((finding.data for finding in picture.findings if finding.check is Criterion.BRAND), {})
+    named = data.get("nearest_approved")
+    return [str(digest) for digest in named] if isinstance(named, list) else []
 
 
 def list_parameters(spec: ImageSpec, image: Image) -> list[tuple[str, str]]:

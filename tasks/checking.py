@@ -22,6 +22,7 @@ from tasks.retry import retry
 
 if TYPE_CHECKING:
     from checks.logos import Logos
+    from checks.look import LookSet
     from tasks.parts import Parts
 
 log = logging.getLogger(__name__)
@@ -37,12 +38,14 @@ class Rules:
     requests: TextRequests
     logos: tuple[tuple[str, str], ...] = ()
     """Name and object key of each of the brand's logos."""
+    references: tuple[tuple[str, str], ...] = ()
+    """Path and object key of each picture that shows the brand."""
 
     def compared_with(self, spec: ImageSpec) -> tuple[object, ...]:
         """Everything that the findings of an image depend on, beside its pixels."""
         manifest = self.manifest
         criteria = set(manifest.criteria_of(manifest.asset(spec.asset)))
-        return manifest.brand, self.logos, criteria, self.requests.find(spec.asset, spec.variant)
+        return manifest.brand, self.logos, self.references, criteria, self.requests.find(spec.asset, spec.variant)
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,15 @@ class Checker:
         self._rules: dict[str, Rules] = {}
         self._logos: dict[tuple[tuple[str, str], ...], Logos] = {}
         self._hashes: dict[tuple[str, str], dict[str, str]] = {}
+        self._looks: dict[tuple[str, tuple[tuple[str, str], ...]], LookSet] = {}
 
     def rules(self, submission: str, body: dict[str, Any], files: Mapping[str, Any]) -> Rules:
         """`body`: the submission's manifest; `files`: path -> FrozenFile of every picture that it names."""
         if submission not in self._rules:
             manifest = Manifest.model_validate(body)
             logos = tuple((PurePosixPath(path).stem, str(files[path]["key"])) for path in manifest.brand.logos)
-            self._rules[submission] = Rules(manifest, TextRequests(manifest), logos)
+            shown = tuple((path, str(files[path]["key"])) for path in manifest.brand.references)
+            self._rules[submission] = Rules(manifest, TextRequests(manifest), logos, shown)
         return self._rules[submission]
 
     def check(self, spec: ImageSpec, pixels: Any, rules: Rules, criteria: Sequence[Criterion]) -> Checked:
@@ -86,6 +91,7 @@ class Checker:
                 siblings=others,
                 hand_model=self._parts.settings.hand_model,
                 logos=self._open_logos(rules) if Criterion.BRAND in criteria else None,
+                approved=self._list_looks(spec, rules) if Criterion.BRAND in criteria else None,
             )
             findings = run_checks(pixels, spec, expected, criteria=criteria)
             siblings[spec.digest] = compute_perceptual_hash(pixels)
@@ -106,6 +112,20 @@ class Checker:
             pictures = {name: decode(retry(partial(store.get, key)), limits=limits) for name, key in rules.logos}
             self._logos[rules.logos] = Logos(pictures, rules.manifest.brand.tolerance)
         return self._logos[rules.logos]
+
+    def _list_looks(self, spec: ImageSpec, rules: Rules) -> LookSet:
+        """The project's approved images and the brand's references, read once; without the image itself."""
+        from checks.brand import measure_picture
+        from checks.look import LookSet
+
+        asked = spec.project, rules.references
+        if asked not in self._looks:
+            found = retry(lambda: self._parts.ledger.approved_looks(spec.project))
+            for path, key in rules.references:
+                picture = decode(retry(partial(self._parts.store.get, key)), limits=self._parts.settings.limits)
+                found[path] = measure_picture(picture)
+            self._looks[asked] = LookSet(found)
+        return self._looks[asked].without(spec.digest)
 
     def _siblings(self, spec: ImageSpec) -> dict[str, str]:
         """Perceptual hashes of the asset's images so far."""

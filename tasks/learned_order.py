@@ -91,7 +91,7 @@ def _learn(ledger: Ledger, lessons: Sequence[Lesson]) -> Learned:
     if ALL not in models:
         outcome = "no better than chance" if "auc" in report[ALL] else "too few decisions"
         return Learned(outcome, len(lessons), report)
-    report[ALL]["auc_of_flags"] = compute_auc(list_targets(lessons)[ALL], [_flag_score(lesson) for lesson in lessons])
+    report[ALL]["auc_of_flags"] = compute_auc(list_targets(lessons)[ALL], [score_flags(lesson) for lesson in lessons])
     return Learned("in use", len(lessons), report, _order(ledger, models))
 
 
@@ -217,7 +217,7 @@ def _list_weights(features: Sequence[Features], targets: Sequence[int]) -> list[
     return [[str(name), round(float(weight), 3)] for name, weight in most]
 
 
-def _flag_score(lesson: Lesson) -> float:
+def score_flags(lesson: Lesson) -> float:
     """The order without learning: flagged, could not be checked, the rest."""
     results = {finding.result for finding in lesson.findings}
     return 2.0 if Result.FLAG in results else 1.0 if Result.ERROR in results else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ import streamlit as st
 from review_app.addresses import explain_missing
 from review_app.appearance import format_age
 from review_app.auth import Person, current_user, find_role
-from review_app.deck import make_item
+from review_app.deck import list_nearest, make_item
 from review_app.rating import list_maybes, list_ratings, show_rating
 from review_app.resources import open_resources
 from review_app.retake_preview import preview_retake
@@ -21,7 +22,7 @@ from review_app.viewer import viewer
 from schemas.ratings import MAYBES
 from schemas.retakes import cap_retakes, find_manifest_default, propose_changes
 from schemas.review import Criterion, Reason
-from storage.ledger import Brief, ImageDetails, InboxCount
+from storage.ledger import Brief, ImageDetails, InboxCount, InboxItem
 
 IN_HAND = 40
 MOST = 400
@@ -148,15 +149,23 @@ def _items(digests: list[str], person: Person) -> dict[str, dict[str, Any]]:
     pictures = at.ledger.pictures(digests)
     parents = at.ledger.pictures({one.spec.parent for one in pictures.values() if one.spec.parent})
     briefs = at.ledger.briefs(pictures)
+    nearest = list(dict.fromkeys(digest for one in pictures.values() for digest in list_nearest(one)))
+    approved = {item.digest: item for item in at.ledger.inbox_items(nearest)} if nearest else {}
     comments, ratings = list_comments(pictures, person), list_ratings(pictures, person)
     return {
-        digest: _item(picture, parents.get(picture.spec.parent or ""), briefs.get(digest), person)
+        digest: _item(picture, parents.get(picture.spec.parent or ""), briefs.get(digest), approved, person)
         | {"comments": comments.get(digest, []), "rating": show_rating(ratings.get(digest))}
         for digest, picture in pictures.items()
     }
 
 
-def _item(picture: ImageDetails, parent: ImageDetails | None, brief: Brief | None, person: Person) -> dict[str, Any]:
+def _item(
+    picture: ImageDetails,
+    parent: ImageDetails | None,
+    brief: Brief | None,
+    approved: Mapping[str, InboxItem],
+    person: Person,
+) -> dict[str, Any]:
     at = open_resources()
     sources = {file["digest"]: file["key"] for file in (brief.files if brief else {}).values()}
     when = ((brief.manifest_body.get("promotion") or {}) if brief else {}).get("when", "asked")
@@ -165,6 +174,7 @@ def _item(picture: ImageDetails, parent: ImageDetails | None, brief: Brief | Non
         link=at.links.to,
         sources=sources,
         parent=parent,
+        approved=approved,
         promotes=when == "asked",
         proposals=propose_changes(picture.spec, find_manifest_default(brief.manifest_body if brief else {})),
         blind_to=person.blind_to,

@@ -128,6 +128,20 @@ class Learning(Transactions):
             if not page:
                 return count
 
+    def approved_looks(self, project: str, *, limit: int = 300) -> dict[str, tuple[float, ...]]:
+        """What the brand check measured of a project's approved images (checks/look.py), the newest `limit`; images
+        from before it measured that are left out."""
+        query = (
+            select(InboxEntry.image, FindingRow.data)
+            .join(FindingRow, and_(FindingRow.image == InboxEntry.image, FindingRow.criterion == Criterion.BRAND.value))
+            .where(InboxEntry.project == project, InboxEntry.verdict == Verdict.APPROVE.value)
+            .order_by(InboxEntry.decision.desc())
+            .limit(limit)
+        )
+        with self.reading() as session:
+            rows = session.execute(query).tuples().all()
+        return {image: tuple(data["look"]) for image, data in rows if data.get("look")}
+
     def keep_training(self, *, decisions: int, outcome: str, report: Mapping[str, Any]) -> None:
         with self.writing("keep_training") as session:
             session.add(Training(trained_at=now(), decisions=decisions, outcome=outcome, report=dict(report)))
