@@ -118,7 +118,7 @@ class Fsck:
                 for troubles in readers.map(self._compare_all, parts):
                     yield from troubles
             for (key,) in keys.execute("SELECT key FROM keys WHERE used = 0 ORDER BY key"):
-                if not key.startswith(("masks/", "shifts/", "conditions/", "sources/", "delivery/")):
+                if not key.startswith(("masks/", "shifts/", "conditions/", "sources/", "delivery/", "indexes/")):
                     yield Trouble("no record", key, "no record names this object", note=True)
 
     def _is_first(self, keys: sqlite3.Connection, reference: Reference) -> bool:
