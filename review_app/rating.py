@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import streamlit as st
 from pydantic import ValidationError
 
 from review_app.auth import Person
@@ -53,11 +52,6 @@ def _refused(why: str, stands: Rating | None) -> dict[str, Any]:
     return {"ok": False, "title": "Rating not recorded:", "message": f"{why}.", "rating": show_rating(stands)}
 
 
-@st.cache_resource(ttl=5, show_spinner=False)
-def _has_ratings() -> bool:
-    return open_resources().ledger.has_ratings()
-
-
 def list_maybes() -> list[str]:
     """Values of the filter; none while nothing is rated, so that it takes no room."""
-    return list(MAYBES) if _has_ratings() else []
+    return list(MAYBES) if open_resources().ledger.has_ratings() else []

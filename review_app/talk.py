@@ -100,9 +100,13 @@ def _refused(why: str) -> dict[str, Any]:
 
 
 def mark_read(wish: object, *, ledger: Ledger, reviewer: str) -> list[int]:
-    """The numbers of comments that the screen says were read, marked."""
+    """The numbers of comments that the screen says were read, marked; none while the ledger is away: the screen says
+    them again."""
     numbers = [one for one in wish if type(one) is int and 0 < one < 2**62] if isinstance(wish, list) else []
-    ledger.read_comments(reviewer, numbers[:MOST_AT_ONCE])
+    try:
+        ledger.read_comments(reviewer, numbers[:MOST_AT_ONCE])
+    except LedgerUnavailable:
+        return []
     return numbers[:MOST_AT_ONCE]
 
 

@@ -17,7 +17,19 @@ from playwright.sync_api import sync_playwright
 from tests.browser import FLAGS, chromium_path
 
 SIZES = {"laptop": (1366, 768), "tablet": (820, 1180)}
-PAGES = ("inbox", "grid", "conflicts", "assets", "submit", "nights", "decisions", "insights", "library", "you")
+PAGES = (
+    "inbox",
+    "grid",
+    "conflicts",
+    "assets",
+    "submit",
+    "nights",
+    "decisions",
+    "insights",
+    "library",
+    "for_you",
+    "you",
+)
 
 
 def main(url: str, folder: Path, pages: list[str]) -> None:

@@ -20,7 +20,8 @@ PAGES = ("grid", "conflicts", "assets", "submit", "nights", "decisions", "insigh
 
 
 def violations(page: Page) -> list[str]:
-    page.wait_for_function("() => !document.querySelector('[data-stale=true]')")  # Streamlit fades what it draws again
+    # Streamlit fades what it is drawing again, while the server is slow: for a moment no colour is the page's own.
+    page.add_style_tag(content="[data-stale] { opacity: 1 !important; transition: none !important }")
     found = Axe().run(page, options=RULES).response["violations"]
     return [f"{one['id']}: {node['html'][:200]}: {node['failureSummary']}" for one in found for node in one["nodes"]]
 
