@@ -72,7 +72,7 @@ def paint(about: Attributes, rng: np.random.Generator, *, size: int = 128, name_
         turn = objects.TURN.get(about.name, 0.0) + rng.uniform(-0.12, 0.12) * (about.kind in ("object", "hand"))
         loose = STILL if about.kind == "sign" else 1.0
         shift = (float(rng.uniform(-0.06, 0.06)) * loose, float(rng.uniform(-0.05, 0.05)) * loose)
-        scale = 0.98 - float(rng.uniform(0, 0.16)) * loose
+        scale = float(rng.uniform(0.98 - 0.16 * loose, 0.98))
         pen = Pen(canvas, colour, style=style, angle=turn, scale=scale, shift=shift)
         if about.kind == "object":
             objects.DRAW[about.name](pen)

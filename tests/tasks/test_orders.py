@@ -13,7 +13,7 @@ import pytest
 
 from engine.model_files import ModelFiles
 from schemas.manifest import Manifest
-from schemas.review import Changes, Criterion, Verdict, rank_in_inbox
+from schemas.review import BAND, Changes, Criterion, Verdict, rank_in_inbox
 from schemas.spec import ImageSpec
 from storage.ledger import Ledger
 from storage.pictures import encode
@@ -142,7 +142,7 @@ def test_the_newest_order_counts_is_said_before_and_nothing_is_made_twice(parts:
     entry = parts.ledger.picture(SPEC.digest).entry
     if entry.waiting:
         assert entry.criteria == asked["review"]["criteria"] and not entry.outdated
-        assert entry.rank // 10 == -asked.get("priority", 0)
+        assert entry.rank // BAND == -asked.get("priority", 0)
         (found, *_) = parts.ledger.findings(SPEC.digest)
         assert (found.sentence == "of the old rules") == (not again)
     check_retakes(parts, what, entry.waiting)
