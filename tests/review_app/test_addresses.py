@@ -100,8 +100,8 @@ def test_undo_reaches_what_was_decided_before_and_elsewhere(
     [
         ("&", "Digit1", "mark"), ("+", "Digit1", "mark"), ("1", "Digit1", "mark"), ("1", "Numpad1", "mark"),
         ("Q", "KeyA", "panes"), ("a", "KeyQ", "approve"), ("ф", "KeyA", "approve"), ("q", "KeyA", "panes"),
-        ("z", "KeyY", "zoom"), ("y", "KeyZ", ""),
-        ("x", "KeyB", "reject"), ("t", "KeyK", "retake"), ("q", "KeyX", "panes"), (";", "KeyZ", ""),
+        ("z", "KeyY", "zoom"), ("y", "KeyZ", "comment"),
+        ("x", "KeyB", "reject"), ("t", "KeyK", "retake"), ("q", "KeyX", "panes"), (";", "KeyZ", "colour"),
     ],
     ids=[
         "azerty", "czech", "qwerty", "numpad", "azerty Q", "azerty A", "cyrillic", "azerty q", "qwertz Z", "qwertz Y",
