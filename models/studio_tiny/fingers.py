@@ -24,19 +24,22 @@ WRIST = 55.0
 """Degrees to both sides of straight down where an arm comes in."""
 NARROWEST = 0.1
 """An arc below this width, in palms, is no finger."""
-SCALE = 4
-"""By which pictures are enlarged before arcs are counted: a gap of two pixels is a gap."""
+TURNS = np.radians(np.linspace(90 + WRIST, 450 - WRIST, 1440))
+"""Around a circle, from one side of the wrist to the other."""
 
 
 def count_fingers(image: np.ndarray) -> int:
     """[h, w, 3] uint8 -> how many fingers; 0 where no palm is seen."""
-    (x, y), radius = find_palm(to_lab(image))
+    lab = to_lab(image)
+    centre, radius = find_palm(lab)
     if radius < SMALLEST_PALM * image.shape[0]:
         return 0
-    lab = to_lab(cv2.resize(image, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC))
-    centre, radius = (x * SCALE, y * SCALE), radius * SCALE
-    skin = same_skin(lab, centre, radius)
-    counts = [count_arcs(skin, centre, radius * part, narrowest=NARROWEST * radius) for part in RADII]
+    # Between the pixels as well, for the gap between two fingers may be two pixels wide.
+    x = centre[0] + radius * np.outer(RADII, np.cos(TURNS))
+    y = centre[1] + radius * np.outer(RADII, np.sin(TURNS))
+    circles = cv2.remap(image, x.astype(np.float32), y.astype(np.float32), cv2.INTER_CUBIC)
+    skin = is_skin(to_lab(circles), palm=_around(lab, centre, radius / 2), behind=_behind(lab))
+    counts = [count_arcs(seen, narrowest=NARROWEST / part) for seen, part in zip(skin, RADII, strict=True)]
     # The largest number that two circles agree on: near the palm fingers merge, far out the short ones have ended.
     return max((n for n in set(counts) if counts.count(n) > 1), default=0)
 
@@ -68,24 +71,20 @@ def _behind(lab: np.ndarray) -> np.ndarray:
     return np.median(np.concatenate([lab[:2].reshape(-1, 3), lab[:, :2].reshape(-1, 3)]), axis=0)
 
 
-def same_skin(lab: np.ndarray, centre: tuple[int, int], radius: float) -> np.ndarray:
-    """[h, w] bool: pixels that are more like the palm than like what lies behind it, or an outline."""
-    (x, y), half = centre, max(1, int(radius / 2))
-    palm = np.median(lab[max(y - half, 0) : y + half, max(x - half, 0) : x + half].reshape(-1, 3), axis=0)
+def _around(lab: np.ndarray, centre: tuple[int, int], half: float) -> np.ndarray:
+    """The colour of the square of 2 * half pixels around a point."""
+    (x, y), reach = centre, max(1, int(half))
+    return np.median(lab[max(y - reach, 0) : y + reach, max(x - reach, 0) : x + reach].reshape(-1, 3), axis=0)
+
+
+def is_skin(lab: np.ndarray, *, palm: np.ndarray, behind: np.ndarray) -> np.ndarray:
+    """[..., 3] CIE Lab -> [...] bool: more like the palm than like what lies behind it, or an outline."""
     ink = to_lab(np.array([[INK]], np.uint8))[0, 0]
-    from_palm = np.linalg.norm(lab - palm, axis=2)
-    nearest = np.minimum(np.linalg.norm(lab - _behind(lab), axis=2), np.linalg.norm(lab - ink, axis=2))
-    return (from_palm < nearest) & (from_palm < NEAR)
+    from_palm, from_behind, from_ink = (np.linalg.norm(lab - colour, axis=-1) for colour in (palm, behind, ink))
+    return (from_palm < from_behind) & (from_palm < from_ink) & (from_palm < NEAR)
 
 
-def count_arcs(skin: np.ndarray, centre: tuple[int, int], radius: float, *, narrowest: float) -> int:
-    """How many runs of skin there are on a circle, from one side of the wrist around to its other side."""
-    turns = np.radians(np.linspace(90 + WRIST, 450 - WRIST, 1440))
-    x = np.rint(centre[0] + radius * np.cos(turns)).astype(int)
-    y = np.rint(centre[1] + radius * np.sin(turns)).astype(int)
-    inside = (x >= 0) & (y >= 0) & (x < skin.shape[1]) & (y < skin.shape[0])
-    seen = np.zeros(len(turns), bool)
-    seen[inside] = skin[y[inside], x[inside]]
+def count_arcs(seen: np.ndarray, *, narrowest: float) -> int:
+    """[len(TURNS)] bool along a circle -> how many runs of at least so many radians."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], seen.astype(np.int8), [0]])))
-    widths = (edges[1::2] - edges[::2]) * radius * (turns[1] - turns[0])
-    return int((widths >= narrowest).sum())
+    return int(((edges[1::2] - edges[::2]) * (TURNS[1] - TURNS[0]) >= narrowest).sum())

@@ -26,7 +26,7 @@ def drawn_like(kind: str, count: int, **more: tuple) -> list[tuple[Attributes, n
 
 
 def test_fingers_are_counted() -> None:
-    hands = drawn_like("hand", 96, fingers=tuple(FINGERS))
+    hands = drawn_like("hand", 48, fingers=tuple(FINGERS))
     assert np.mean([count_fingers(image) == about.fingers for about, image in hands]) >= 0.95
 
 
@@ -43,9 +43,9 @@ def test_no_hand_has_no_fingers(level: int) -> None:
 
 
 def test_drawn_words_can_be_read() -> None:
-    signs = drawn_like("sign", 30, word=WORDS)
+    signs = drawn_like("sign", 20, word=WORDS)
     assert np.mean([read_word(image) == about.word for about, image in signs]) >= 0.95
 
 
 def test_the_judge_names_what_is_drawn() -> None:
-    assert judge.on_drawn(judge.load(), 200) >= 0.95
+    assert judge.on_drawn(judge.load(), 100) >= 0.95
