@@ -128,25 +128,22 @@ def show_learned_order() -> None:
             f"Learned {when} from {training.decisions:,} decisions, and no better than chance on others: not used."
         )
         return
-    flags = f"{said['auc_of_flags']:.2f} by flags alone"
-    likely = SURE * said["auc_error"]
+    likely, flags = SURE * said["auc_error"], said["auc_of_flags"]
     st.metric(
         "Pairs in the right order",
         f"{said['auc']:.0%}",
-        help=f"Of a rejected and an approved image, on decisions that were held back (AUC ± {likely:.2f}; {flags})",
+        help="Of a rejected and an approved image, how often the rejected one comes first (AUC), on decisions held back",
     )
     st.caption(
-        f"Learned {when} from {training.decisions:,} decisions. Likely rejections come first; nothing is hidden."
+        f"± {likely:.0%}; {flags:.0%} by flags alone. Learned {when} from {training.decisions:,} decisions. Likely "
+        "rejections come first; nothing is hidden."
     )
     st.dataframe(
         [
-            {"Images": row["images"], "Chance said": row["said"], "Not approved": row["was"]}
+            {"Images": row["images"], "Chance said": f"{row['said']:.0%}", "Not approved": f"{row['was']:.0%}"}
             for row in said["calibration"]
         ],
         hide_index=True,
-        column_config={
-            name: st.column_config.NumberColumn(format="percent") for name in ("Chance said", "Not approved")
-        },
     )
     signs = [f"{name} ({'more' if weight > 0 else 'less'} likely)" for name, weight in said["weights"][:5]]
     st.caption(escape_markdown(f"What counts most: {', '.join(signs)}."))
