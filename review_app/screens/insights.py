@@ -132,7 +132,7 @@ def show_learned_order() -> None:
     st.metric(
         "Pairs in the right order",
         f"{said['auc']:.0%}",
-        help="Of a rejected and an approved image, how often the rejected one comes first (AUC), where it had not learned",
+        help="Of a rejected and an approved image, how often the rejected one comes first (AUC), on others",
     )
     st.caption(
         f"± {likely:.0%}; {flags:.0%} by flags alone. Learned {when} from {training.decisions:,} decisions. Likely "
