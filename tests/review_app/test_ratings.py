@@ -65,12 +65,12 @@ def test_the_filter_is_in_the_address(
     expect(page.locator(".stage")).to_have_attribute("data-image", specs[2].digest)
     assert "maybe=3" in page.url
     project = quote(request.node.name)
-    other = visit(f"?project={project}&maybe=blue", who="Ada")
+    other = visit(f"?project={project}&maybe=blue")  # the same person, who has them in hand
     expect(other.locator(".stage")).to_have_attribute("data-image", specs[3].digest)
     expect(other.get_by_label("Maybe")).to_have_value("blue")
     other.goto(f"{house.url}/?project={project}&maybe=pink")
     expect(other.locator(".notice.bad")).to_contain_text("There is no maybe “pink”")
-    grid = visit(f"grid?project={project}", who="Lea")
+    grid = visit(f"grid?project={project}")
     tile = grid.locator(f".tile[data-id='{specs[2].digest}']")
     expect(tile.locator(".maybe")).to_have_text("★★★★ ")
     expect(tile).to_have_attribute("aria-label", f"{specs[2].asset} · s2 · final, rated ★★★★, flagged: text")
