@@ -108,7 +108,7 @@ def browser() -> Iterator[Browser]:
 
 
 Visit = Callable[..., Page]
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def visit(house: House, browser: Browser) -> Iterator[Visit]:
         if who:
             context.add_cookies([{"name": "dailies_reviewer", "value": quote(who), "url": url}])
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{url}/{path}")
         return page
@@ -164,4 +164,4 @@ def on_screen(page: Page) -> str:
 
 def saved(page: Page) -> None:
     """Waits until the server has answered everything."""
-    expect(page.locator(".saved")).to_have_text("all saved", timeout=20_000)
+    expect(page.locator(".saved")).to_have_text("all saved", timeout=60_000)
