@@ -1,7 +1,7 @@
 """How alike two pictures look: colours and textures of the subject, as one list of numbers a picture.
 
 A set of pictures that stand for a look (a project's approved images, the brand's references) says how far apart its own
-members are; a new picture is measured against that, so no threshold has to be known beforehand.
+members are, and a new picture is measured against that (checks/brand.py).
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from PIL import Image
 
 from schemas.errors import InputError
 from schemas.manifest import PictureReading
+from schemas.rules.imports import MADE_BY_A_MODEL
 from schemas.settings import Limits
 from schemas.spec import DigitalSource
 from storage.artwork import Artwork, Levels, check_size, open_with_pillow
@@ -117,8 +118,7 @@ def find_digital_source_type(data: bytes) -> DigitalSource | None:
     (a C2PA manifest names those of ingredients too), a model's part in it counts most."""
     found = {word.decode() for word in _SOURCE_TYPE.findall(data)}
     known = [name for name in get_args(DigitalSource) if name in found]
-    by_models: list[DigitalSource] = ["compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia"]
-    return next((name for name in by_models if name in known), known[0] if known else None)
+    return next((name for name in MADE_BY_A_MODEL if name in known), known[0] if known else None)
 
 
 def _is_kept_so(data: bytes, pixels: Levels, limits: Limits) -> bool:

@@ -122,6 +122,8 @@ def make_snippet(spec: ImageSpec) -> str:
     Pictures are named by their SHA-256, to be put beside it. What a manifest cannot say (weights by
     digest) stands in comments at its head; nothing is left out without a word.
     """
+    if spec.is_imported:
+        return _make_import_snippet(spec)
     remarks = [f"makes image {spec.digest} again"]
     remarks += [f"{ref.alias} was {ref.digest}" for ref in spec.models()]
     if spec.engine_version != ENGINE_VERSION:
@@ -129,8 +131,6 @@ def make_snippet(spec: ImageSpec) -> str:
     if spec.parent:
         remarks.append(f"it was take {spec.take} of {spec.parent}, which a manifest does not say")
 
-    if spec.is_imported:
-        return _make_import_snippet(spec)
     kind = AssetKind.RENDER if not spec.source else AssetKind.REPAIR if spec.mask else AssetKind.TEXTURE
     asset: dict[str, Any] = {"name": spec.asset, "kind": kind.value}
     asset |= _words(spec)

@@ -29,8 +29,6 @@ METHOD = "dailies DWT-SVD 1"
 BITS = 48
 GRID = 64
 BLOCK = 4
-SMALLEST = 128
-"""px of the shorter side: at half its size a picture still has the whole grid."""
 STEP = 4.0
 """Levels of 255 between two places of one bit; a block's brightness moves by up to half of it."""
 SHIFTS = (0.0, -0.2, 0.2, -0.4, 0.4, -0.6, 0.6)

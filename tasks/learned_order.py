@@ -9,7 +9,7 @@ nothing and decides nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,26 +80,29 @@ def learn_order(ledger: Ledger) -> Learned:
 def _learn(ledger: Ledger, lessons: Sequence[Lesson]) -> Learned:
     features, groups = [list_features(lesson) for lesson in lessons], [lesson.spec.asset for lesson in lessons]
     report: dict[str, dict[str, Any]] = {}
-    models: dict[str, Callable[[Sequence[Features]], Sequence[float]]] = {}
-    for name, targets in list_targets(lessons).items():
+    models: dict[str, Any] = {}
+    wanted = list_targets(lessons)
+    for name, targets in wanted.items():
         if min(sum(targets), len(targets) - sum(targets)) < ENOUGH:
             report[name] = {"approved": len(targets) - sum(targets), "rejected": sum(targets), "wanted": ENOUGH}
             continue
         report[name] = measure(features, targets, groups)
         if report[name]["better_than_chance"]:
-            models[name] = fit(features, targets)
+            models[name] = model = _make_model().fit(features, targets)
+            report[name]["weights"] = _list_weights(model)
     if ALL not in models:
         outcome = "no better than chance" if "auc" in report[ALL] else "too few decisions"
         return Learned(outcome, len(lessons), report)
-    report[ALL]["auc_of_flags"] = compute_auc(list_targets(lessons)[ALL], [score_flags(lesson) for lesson in lessons])
+    report[ALL]["auc_of_flags"] = compute_auc(wanted[ALL], [score_flags(lesson) for lesson in lessons])
     return Learned("in use", len(lessons), report, _order(ledger, models))
 
 
-def _order(ledger: Ledger, models: Mapping[str, Callable[[Sequence[Features]], Sequence[float]]]) -> int:
+def _order(ledger: Ledger, models: Mapping[str, Any]) -> int:
+    """`models`: scikit-learn's, by criterion."""
     ordered, after = 0, ""
     while page := ledger.waiting_lessons(after=after):
         features = [list_features(lesson) for lesson in page]
-        said = {name: predict(features) for name, predict in models.items()}
+        said = {name: model.predict_proba(features)[:, 1] for name, model in models.items()}
         chances = {
             lesson.image: {name: round(float(values[number]), 4) for name, values in said.items()}
             for number, lesson in enumerate(page)
@@ -141,12 +144,6 @@ def list_features(lesson: Lesson) -> Features:
     return found
 
 
-def fit(features: Sequence[Features], targets: Sequence[int]) -> Callable[[Sequence[Features]], Sequence[float]]:
-    """The chance of being rejected, of each."""
-    model = _make_model().fit(list(features), list(targets))
-    return lambda asked: [float(chance) for chance in model.predict_proba(list(asked))[:, 1]]
-
-
 def measure(features: Sequence[Features], targets: Sequence[int], groups: Sequence[str]) -> dict[str, Any]:
     """On decisions that each of FOLDS models had not seen: AUC with its standard error, Brier score, calibration."""
     from sklearn.metrics import brier_score_loss
@@ -168,7 +165,6 @@ def measure(features: Sequence[Features], targets: Sequence[int], groups: Sequen
         "better_than_chance": bool(auc - SURE * error > 0.5),
         "brier": round(float(brier_score_loss(list(targets), chances)), 4),
         "calibration": _calibrate(targets, [float(chance) for chance in chances]),
-        "weights": _list_weights(features, targets),
     }
 
 
@@ -209,9 +205,8 @@ def _calibrate(targets: Sequence[int], chances: Sequence[float]) -> list[dict[st
     ]
 
 
-def _list_weights(features: Sequence[Features], targets: Sequence[int]) -> list[list[Any]]:
+def _list_weights(model: Any) -> list[list[Any]]:
     """The eight features that count most: name, and weight of a standard deviation; above 0 speaks for a rejection."""
-    model = _make_model().fit(list(features), list(targets))
     names, weights = model[0].get_feature_names_out(), model[-1].coef_[0]
     most = sorted(zip(names, weights, strict=True), key=lambda pair: -abs(pair[1]))[:8]
     return [[str(name), round(float(weight), 3)] for name, weight in most]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from schemas.manifest import FrozenFile, Import, Manifest
 from schemas.reading.tree import Broken, Path
@@ -21,7 +22,7 @@ OF_REPAIRS = {
 ALLOWED = OF_REPAIRS | {
     "name", "kind", "sources", "prompt", "digital_source_type", "text", "criteria", "delivery_name", "note", "used_in",
 }  # fmt: skip
-MADE_BY_A_MODEL = ("compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia")
+MADE_BY_A_MODEL: tuple[DigitalSource, ...] = ("compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia")
 HOW = (
     "trainedAlgorithmicMedia (by a model), digitalCreation (drawn by people), digitalCapture (a photograph) or another"
 )
@@ -32,11 +33,12 @@ def find_imported_file(files: Mapping[str, FrozenFile], path: str) -> FrozenFile
     return files.get(IMPORTED + path) or files[path]
 
 
-def find_original(files: Mapping[str, FrozenFile], digest: str) -> FrozenFile | None:
-    """What was sent, of the picture with this digest that was imported; None where no import is it."""
-    for name, file in files.items():
-        if file.digest == digest and ":" not in (path := name.removeprefix(IMPORTED)).removeprefix("s3:"):
-            return files.get(ORIGINAL + path) or files[path]
+def find_original(files: Mapping[str, Any], digest: str) -> FrozenFile | None:
+    """What was sent, of the picture with this digest that was given; None where none is it. `files`: path -> FrozenFile
+    as its submission keeps it, of which only what is found is read."""
+    for name, body in files.items():
+        if body["digest"] == digest and ":" not in (path := name.removeprefix(IMPORTED)).removeprefix("s3:"):
+            return FrozenFile.model_validate(files.get(ORIGINAL + path) or files[path])
     return None
 
 

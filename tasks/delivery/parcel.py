@@ -88,8 +88,7 @@ class Parcel:
 
     def find_original(self, digest: str) -> FrozenFile | None:
         """Of a picture that was given, what was sent."""
-        files = {path: FrozenFile.model_validate(body) for path, body in self.brief.files.items()}
-        return find_original(files, digest)
+        return find_original(self.brief.files, digest)
 
     @property
     def original(self) -> FrozenFile | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from schemas.errors import ObjectMissing
 from schemas.settings import Limits
 from schemas.spec import ImageSpec
+from storage.formats import FORMATS
 from storage.objects import Store
 from storage.pictures import Encoded, decode_kept
 from tasks.shift.gather import make_picture_key
@@ -18,7 +19,7 @@ from tasks.shift.gather import make_picture_key
 if TYPE_CHECKING:
     from engine.rendered import Rendered
 
-MEDIA = {"png": "image/png", "webp": "image/webp"}
+MEDIA = dict(FORMATS.values())
 
 
 def take_imports(specs: Sequence[ImageSpec], sources: Mapping[str, NDArray[np.uint8]]) -> list[Rendered]:
