@@ -419,9 +419,14 @@ class Import(FromPictures):
     )
 
 
+ASSET_KINDS: dict[str, type[Asset]] = {
+    "render": RenderAsset, "texture": TextureVariants, "repair": Repair, "import": Import,
+}  # fmt: skip
+
+
 def _kind(value: Any) -> str:
     kind = value.get("kind", "render") if isinstance(value, dict) else getattr(value, "kind", "render")
-    return kind if kind in ("texture", "repair", "import") else "render"
+    return kind if kind in ASSET_KINDS else "render"
 
 
 AnyAsset = RenderAsset | TextureVariants | Repair | Import

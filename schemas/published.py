@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from schemas.manifest import Manifest
+from schemas.manifest import ASSET_KINDS, Manifest
 from schemas.rules.imports import ALLOWED
 from schemas.schedulers import ALIASES, SCHEDULERS
 
@@ -27,10 +27,11 @@ def manifest_schema() -> dict[str, Any]:
     properties["$schema"] = {"type": "string", "description": "where this schema is, for editors of JSON"}
     rows = {"type": "string", "pattern": r"\.csv$", "description": "a CSV of assets, one a row"}
     assets = properties["assets"]
-    items: dict[str, Any] = {"$ref": "#/$defs/RenderAsset"}
-    for kind, name in (("import", "Import"), ("repair", "Repair"), ("texture", "TextureVariants")):
+    (_, usual), *others = ASSET_KINDS.items()
+    items: dict[str, Any] = {"$ref": f"#/$defs/{usual.__name__}"}
+    for kind, model in reversed(others):
         chosen = {"properties": {"kind": {"const": kind}}, "required": ["kind"]}
-        items = {"if": chosen, "then": {"$ref": f"#/$defs/{name}"}, "else": items}
+        items = {"if": chosen, "then": {"$ref": f"#/$defs/{model.__name__}"}, "else": items}
     assets["items"] = items
     properties["assets"] = {
         "description": assets.pop("description"),

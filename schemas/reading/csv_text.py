@@ -15,12 +15,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from schemas.errors import Problem
-from schemas.manifest import Control, Import, Reference, RenderAsset, Repair, TextureVariants
+from schemas.manifest import ASSET_KINDS, Control, Reference
 from schemas.names import suggest_names
 from schemas.reading.tree import Path, SourcePosition, Tree, find_unstorable, make_problem, parse_scalar, refuse
 from schemas.settings import Limits
 
-FIELDS = tuple({name: None for kind in (RenderAsset, TextureVariants, Repair, Import) for name in kind.model_fields})
+FIELDS = tuple({name: None for kind in ASSET_KINDS.values() for name in kind.model_fields})
 _PARTS: dict[str, tuple[str, ...]] = {
     "controls": tuple(Control.model_fields),
     "references": tuple(Reference.model_fields),

@@ -9,13 +9,10 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from schemas.errors import Problem
-from schemas.manifest import Import, Manifest, RenderAsset, Repair, TextureVariants
+from schemas.manifest import ASSET_KINDS, Manifest, RenderAsset
 from schemas.names import suggest_names
 from schemas.reading.tree import Path, SourcePosition, Tree, make_problem
 
-_KINDS: dict[str, type[BaseModel]] = {
-    "render": RenderAsset, "texture": TextureVariants, "repair": Repair, "import": Import,
-}  # fmt: skip
 MEANT = {
     "cfg": "guidance_scale",
     "cfg_scale": "guidance_scale",
@@ -90,7 +87,7 @@ def describe_error(error: ErrorDetails, tree: Tree, place: SourcePosition, there
     elif kind == "refused":
         return make_problem(place, there, str(context["came"]), str(context["allowed"]))
     elif kind in ("enum", "literal_error"):
-        expected = ", ".join(_KINDS) if path[-1] == "kind" else str(context["expected"])
+        expected = ", ".join(ASSET_KINDS) if path[-1] == "kind" else str(context["expected"])
         names = expected.replace("'", "").replace(" or ", ", ").split(", ")
         return make_problem(place, there, came, suggest_names(str(error["input"]), names))
     else:
@@ -124,8 +121,8 @@ def _unknown(path: Path, error: ErrorDetails, tree: Tree) -> tuple[str, str]:
             came = f"got a comma inside braces, where it ends the text: {name!r} became a field"
             return came, f'quotes: {before}: "{value}, {name}"'
     # 2. A field of another kind of asset
-    owners = [kind for kind, model in _KINDS.items() if name in model.model_fields]
-    if fields in _KINDS.values() and owners:
+    owners = [kind for kind, model in ASSET_KINDS.items() if name in model.model_fields]
+    if fields in ASSET_KINDS.values() and owners:
         return f"got a field of kind: {' or '.join(owners)}", f"`kind: {owners[0]}`, or no {name}"
     near = suggest_names(name, fields.model_fields if fields else (), meant=MEANT.get(name.lower()))
     return "got an unknown field", near
@@ -191,7 +188,7 @@ _PARTS = (
 
 def show_value(loc: tuple[int | str, ...]) -> Path:
     """Where it stands in the file: without pydantic's own marks for an asset's kind and for a key."""
-    if loc[:1] == ("assets",) and len(loc) > 2 and loc[2] in _KINDS:
+    if loc[:1] == ("assets",) and len(loc) > 2 and loc[2] in ASSET_KINDS:
         loc = (*loc[:2], *loc[3:])
     return tuple(part for part in loc if part != "[key]")
 
@@ -220,7 +217,7 @@ def _model_at(path: Path, loc: tuple[int | str, ...]) -> type[BaseModel] | None:
             continue
         model = _inner(model.model_fields[part].annotation)
         if model is RenderAsset:
-            model = _KINDS[str(loc[2])]
+            model = ASSET_KINDS[str(loc[2])]
     return model
 
 

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from schemas.errors import NotAllowed, StaleDecision
 from schemas.records import Decision, InboxEntry, Retake
 from schemas.review import Choice, Verdict
-from schemas.settings import DECIDERS, LEADS
+from schemas.settings import LEADS
 from storage.ledger.standing import find_standing, list_counting
-from storage.ledger.transaction import Transactions, now
+from storage.ledger.transaction import Transactions, check_decider, now
 
 
 class Decisions(Transactions):
@@ -24,10 +24,7 @@ class Decisions(Transactions):
         Raises StaleDecision when the image was decided since the page was drawn, NotAllowed when the role does not
         permit it or there is nothing to take back.
         """
-        if role not in DECIDERS:
-            raise NotAllowed(f"{reviewer} is {role}; deciding takes one of {', '.join(sorted(DECIDERS))}")
-        if not reviewer.strip():
-            raise NotAllowed("a decision needs the name of who takes it")
+        check_decider(reviewer, role, doing="deciding", nameless="a decision needs the name of who takes it")
         return self.together("decide", lambda session: _decided(session, choice, reviewer, role))
 
 

@@ -8,21 +8,17 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from schemas.errors import LedgerError, NotAllowed
+from schemas.errors import LedgerError
 from schemas.ratings import MAYBES, NewRating
 from schemas.records import Image, InboxEntry, Rating
-from schemas.settings import DECIDERS
-from storage.ledger.transaction import Transactions, now
+from storage.ledger.transaction import Transactions, check_decider, now
 
 
 class Ratings(Transactions):
     def rate(self, new: NewRating, *, author: str, role: str = "reviewer") -> Rating:
         """Takes the place of the rating before, whoever gave it. NotAllowed when the role does not permit it,
         LedgerError when there is no such image."""
-        if role not in DECIDERS:
-            raise NotAllowed(f"{author} is {role}; rating takes one of {', '.join(sorted(DECIDERS))}")
-        if not author.strip():
-            raise NotAllowed("a rating needs the name of who gives it")
+        check_decider(author, role, doing="rating", nameless="a rating needs the name of who gives it")
         return self.together("rate", lambda session: self._rate(session, new, author))
 
     def _rate(self, session: Session, new: NewRating, author: str) -> Rating:

@@ -14,8 +14,9 @@ from sqlalchemy import CTE, JSON, ColumnElement, Engine, Select, Table, func, in
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from schemas.errors import DailiesError
+from schemas.errors import DailiesError, NotAllowed
 from schemas.records import Job
+from schemas.settings import DECIDERS
 from storage.database import WRITES
 from storage.failpoint import failpoint
 
@@ -148,6 +149,14 @@ class Transactions:
         """After many rows came at once: the planner of queries should know."""
         with self.writing("statistics") as session:
             session.execute(text("ANALYZE"))
+
+
+def check_decider(name: str, role: str, *, doing: str, nameless: str) -> None:
+    """Raises NotAllowed where this role must not (`doing` it), or there is no name (`nameless`: what is said then)."""
+    if role not in DECIDERS:
+        raise NotAllowed(f"{name} is {role}; {doing} takes one of {', '.join(sorted(DECIDERS))}")
+    if not name.strip():
+        raise NotAllowed(nameless)
 
 
 def list_values(column: Any) -> Select[tuple[str]]:

@@ -17,11 +17,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from schemas.errors import InputError
-from schemas.manifest import Control, Import, Reference, RenderAsset, Repair, TextureVariants
+from schemas.manifest import ASSET_KINDS, Control, Reference
 
-KINDS: dict[str, type[BaseModel]] = {
-    "render": RenderAsset, "texture": TextureVariants, "repair": Repair, "import": Import,
-}  # fmt: skip
 ROWS = (
     ("name", "prompt", "values.colour", "seeds", "negative_prompt", "size", "tier", "note"),
     ("Potion", "a $colour potion", "red | blue", 2, "", "", "", "one image for each colour and seed"),
@@ -126,18 +123,22 @@ def make_workbook() -> bytes:
 def list_columns() -> Iterator[Column]:
     """Every column that a sheet may have, in the order of the manifest's fields."""
     done: set[str] = set()
-    for model in KINDS.values():
+    for model in ASSET_KINDS.values():
         for name, field in model.model_fields.items():
             if name in done or name in UNFIT:
                 continue
             done.add(name)
             if name == "kind":
                 yield Column(
-                    "kind", "", "how it is made; render, from text, where the cell is empty", "texture", tuple(KINDS)
+                    "kind",
+                    "",
+                    "how it is made; render, from text, where the cell is empty",
+                    "texture",
+                    tuple(ASSET_KINDS),
                 )
                 continue
-            having = [kind for kind, one in KINDS.items() if name in one.model_fields]
-            kinds = "" if len(having) == len(KINDS) else ", ".join(having)
+            having = [kind for kind, one in ASSET_KINDS.items() if name in one.model_fields]
+            kinds = "" if len(having) == len(ASSET_KINDS) else ", ".join(having)
             yield from _columns(name, field, kinds)
 
 
