@@ -19,6 +19,13 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes":
 PAGES = ("grid", "conflicts", "assets", "submit", "nights", "decisions", "insights", "library", "for_you", "you")
 
 
+def drawn(page: Page) -> None:
+    """Waits until the script has ended and the page's own style is there: Streamlit fetches what draws HTML late, and
+    the network can be idle before a slow server has said that it is needed."""
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    page.locator("style", has_text="stCaptionContainer").first.wait_for(state="attached")
+
+
 def violations(page: Page) -> list[str]:
     # Streamlit fades what it is drawing again, while the server is slow: for a moment no colour is the page's own.
     page.add_style_tag(content="[data-stale] { opacity: 1 !important; transition: none !important }")
@@ -60,4 +67,5 @@ def test_every_page(
         page.goto(f"{house.url}/{name}")
         page.locator("h1").wait_for()
         page.wait_for_load_state("networkidle")
+        drawn(page)
         assert violations(page) == [], name
