@@ -188,11 +188,11 @@ def decisions(url: str, sessions: int = 20, each: int = 50) -> dict[str, Any]:
     times: list[float] = []
 
     def session(number: int) -> None:
-        desk = ReviewSession()
+        desk, rights = ReviewSession(), {"reviewer": f"r{number}", "role": "reviewer"}
         for seq, spec in enumerate(specs[number::sessions], 1):
             event = {"seq": seq, "image": spec.digest, "revision": 0, "verdict": Verdict.APPROVE.value}
             started = time.perf_counter()
-            desk.answer(f"client{number}", [event], ledger=ledger, reviewer=f"r{number}", role=lambda: "reviewer")
+            desk.answer(f"client{number}", [event], ledger=ledger, rights=lambda: rights)
             times.append(time.perf_counter() - started)
             assert desk.answers[seq]["ok"], desk.answers[seq]
             time.sleep(0.02)

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 import streamlit as st
@@ -93,6 +94,16 @@ def find_role(name: str) -> str:
     if is_sign_in_on() or settings.roles_without_sign_in:
         return role
     return role if role == "viewer" else "reviewer"  # anybody can type a lead's name
+
+
+def find_rights(name: str) -> dict[str, Any]:
+    """What `ledger.decide` wants to know of who decides, as it is now."""
+    role = find_role(name)
+    return {"reviewer": name, "role": role, "others_steps": _newest_settings().list_others_steps(name, role)}
+
+
+def list_groups(person: Person) -> list[str]:
+    return _newest_settings().list_groups(person.name)
 
 
 def _newest_settings() -> Settings:

@@ -69,7 +69,9 @@ def make_item(
         "prompt": spec.prompt,
         "negative": spec.negative_prompt,
         "params": list_parameters(spec, image),
-        "promotes": promotes and spec.tier is Tier.DRAFT,
+        "promotes": promotes and spec.tier is Tier.DRAFT and picture.entry.step in (None, *picture.entry.steps[-1:]),
+        "step": picture.entry.step or "",
+        "steps": list(picture.entry.steps),
         "standing": standing.verdict if standing else "",
         "standing_by": standing.reviewer if standing else "",
         "decisions": [
@@ -148,4 +150,5 @@ def _past(decision: Decision, *, of: str = "") -> dict[str, Any]:
         "regions": list(decision.regions),
         "note": decision.note,
         "of": of,
+        "step": decision.step or "",
     }

@@ -9,7 +9,7 @@ import streamlit as st
 
 from review_app.appearance import escape_markdown, format_age
 from review_app.appearance import show_picture as show
-from review_app.auth import current_user, find_role
+from review_app.auth import current_user, find_rights
 from review_app.deck import list_parameters
 from review_app.markings import draw_markings
 from review_app.resources import open_resources
@@ -109,7 +109,7 @@ def _take_back(picture: ImageDetails) -> None:
     if st.button("Take the decision back", icon=":material/undo:"):
         choice = Choice(image=picture.image.digest, revision=picture.revision, verdict=Verdict.UNDO)
         try:
-            open_resources().ledger.decide(choice, reviewer=person.name, role=find_role(person.name))
+            open_resources().ledger.decide(choice, **find_rights(person.name))
             st.rerun()
         except (StaleDecision, NotAllowed) as wrong:
             st.error(escape_markdown(wrong))

@@ -64,10 +64,11 @@ class ReviewSession:
         events: Sequence[dict[str, Any]],
         *,
         ledger: Ledger,
-        reviewer: str,
-        role: Callable[[], str],
+        rights: Callable[[], dict[str, Any]],
     ) -> None:
-        """Takes the events in their order. On trouble with the database the rest stays unanswered, to be sent again.
+        """`rights`: what `ledger.decide` wants to know of who decides, asked anew for each event.
+
+        Takes the events in their order. On trouble with the database the rest stays unanswered, to be sent again.
         An event that can never be recorded is answered as refused, so that those behind it are still taken."""
         if client != self.client:
             self.client, self.answers = client, {}
@@ -77,14 +78,15 @@ class ReviewSession:
             if event["seq"] in self.answers:
                 continue
             try:
-                self.answers[event["seq"]] = self._taken(event, ledger=ledger, reviewer=reviewer, role=role())
+                self.answers[event["seq"]] = self._taken(event, ledger, rights())
             except LedgerUnavailable as wrong:
                 self.trouble = str(wrong)
                 break
         for number in sorted(self.answers)[:-REMEMBERED]:
             del self.answers[number]
 
-    def _taken(self, event: dict[str, Any], *, ledger: Ledger, reviewer: str, role: str) -> dict[str, Any]:
+    def _taken(self, event: dict[str, Any], ledger: Ledger, rights: dict[str, Any]) -> dict[str, Any]:
+        reviewer, role = rights["reviewer"], rights["role"]
         told = {"client": self.client, "seq": event["seq"], "image": _named_image(event), "ok": True}
         if event.get("verdict") == "comment":
             return told | take_comment(event, ledger=ledger, reviewer=reviewer, role=role)
@@ -99,12 +101,12 @@ class ReviewSession:
         except ValidationError as wrong:
             return told | _refused(spell_errors(wrong), event)
         try:
-            return told | {"revision": ledger.decide(choice, reviewer=reviewer, role=role)}
+            return told | {"revision": ledger.decide(choice, **rights)}
         except StaleDecision as stale:
             if _is_there(choice, ledger=ledger, reviewer=reviewer):
                 return told | {"revision": choice.revision + 1}
-            if (revision := _blind_revision(choice, ledger=ledger, reviewer=reviewer)) is not None:
-                return self._taken(event | {"revision": revision}, ledger=ledger, reviewer=reviewer, role=role)
+            if (newer := _blind_revision(choice, ledger=ledger, reviewer=reviewer)) is not None:
+                return self._taken(event | {"revision": newer}, ledger, rights)
             return told | _refused(str(stale), event)
         except LedgerUnavailable:
             raise

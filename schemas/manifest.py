@@ -462,6 +462,9 @@ class RetakeDefault(Section):
     keep_colour: Flag | None = Field(None, description="move the colours back to the source's")
 
 
+StepName = Annotated[str, Field(strict=True, min_length=1, max_length=40, pattern=r"^\S(.*\S)?$")]
+
+
 class Review(Section):
     """How the images are looked at. Every image is, whatever is said here."""
 
@@ -469,6 +472,12 @@ class Review(Section):
         (Criterion.HANDS, Criterion.TEXT, Criterion.BRAND), description="what reviewers look at"
     )
     double_share: Part = Field(0.0, description="share of the images that two people must review, 0 to 1")
+    steps: tuple[StepName, ...] = Field(
+        (),
+        description="who looks after whom; delivered is what the last one approved. Groups are in dailies.toml",
+        examples=[["art lead", "director", "client"]],
+        max_length=8,
+    )
     max_retakes: Annotated[Whole, Field(ge=0, le=50)] | None = Field(
         None, description="how often one image may be sent back; else the studio's setting"
     )

@@ -336,6 +336,12 @@ class InboxEntry(Row):
         JSON(none_as_null=True),
         comment="of being rejected, and by which criterion, as decisions so far say (tasks/learned_order.py)",
     )
+    steps: Mapped[list[Any]] = mapped_column(
+        default=list,
+        server_default="[]",
+        comment="who looks after whom, as the manifest names them; empty: anybody, once",
+    )
+    step: Mapped[str | None] = mapped_column(Name, comment="of `steps`, the one whose turn it is; null when decided")
 
 
 class Training(Row):
@@ -390,6 +396,7 @@ class Decision(Row):
     seconds: Mapped[float | None]
     decided_at: Mapped[datetime]
     project: Mapped[str] = mapped_column(Name, server_default="", comment="the image's")
+    step: Mapped[str | None] = mapped_column(Name, comment="of the review, where it has steps")
 
 
 class Retake(Row):
@@ -492,3 +499,56 @@ class Rating(Row):
     colour: Mapped[str | None] = mapped_column(String(16), index=True, comment="schemas.ratings.RatingColour")
     rated_by: Mapped[str] = mapped_column(Name)
     rated_at: Mapped[datetime]
+
+
+class Playlist(Row):
+    """Images put together by a person, in an order: somebody's work for today, or what a client is shown."""
+
+    __tablename__ = "playlists"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(Name)
+    people: Mapped[list[Any]] = mapped_column(comment="whose work it is: names, addresses or groups")
+    made_by: Mapped[str] = mapped_column(Name)
+    made_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None] = mapped_column(comment="shown no more; nothing is removed")
+
+
+class PlaylistImage(Row):
+    """An image's place in a playlist."""
+
+    __tablename__ = "playlist_images"
+    __table_args__ = (UniqueConstraint("playlist", "image"),)
+
+    playlist: Mapped[int] = mapped_column(BigId, ForeignKey("playlists.id"), primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True, comment="0 for the first")
+    image: Mapped[str] = mapped_column(ForeignKey("images.digest"))
+
+
+class ClientLink(Row):
+    """What somebody without an account may do with one playlist, for some days. Who has the link's secret is them."""
+
+    __tablename__ = "client_links"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    playlist: Mapped[int] = mapped_column(BigId, ForeignKey("playlists.id"), index=True)
+    client: Mapped[str] = mapped_column(Name, comment="who gets it, as the team calls them")
+    secret: Mapped[str] = mapped_column(Digest, unique=True, comment="SHA-256 of what the link carries")
+    may: Mapped[str] = mapped_column(String(16), comment="schemas.playlists.ClientMay")
+    made_by: Mapped[str] = mapped_column(Name)
+    made_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class ClientAct(Row):
+    """What was done by a client link: every look and every word. Appended, never changed."""
+
+    __tablename__ = "client_acts"
+    __table_args__ = (Index("ix_client_acts_link", "link", "id"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    link: Mapped[int] = mapped_column(BigId, ForeignKey("client_links.id"))
+    act: Mapped[str] = mapped_column(String(16), comment="opened, looked, commented, approved, ...")
+    image: Mapped[str | None] = mapped_column(ForeignKey("images.digest"))
+    at: Mapped[datetime]

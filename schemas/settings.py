@@ -19,6 +19,8 @@ Role = Literal["viewer", "reviewer", "lead", "admin"]
 ROLES: tuple[Role, ...] = ("admin", "lead", "reviewer", "viewer")
 """Highest first."""
 LEADS = frozenset[str]({"lead", "admin"})
+CLIENT = "client"
+"""The role of who comes by a client link, and the step of a review that is theirs alone unless a group has its name."""
 DECIDERS = frozenset[str]({"reviewer", *LEADS})
 
 ImageFormat = Literal["png", "webp", "jxl"]
@@ -160,6 +162,9 @@ class Settings(BaseSettings):
     # who and how much
     reviewer: str = Field("", description="local name used when nobody signs in; empty: asked once")
     roles: dict[str, Role] = Field(default_factory=dict, description="name or e-mail address -> role")
+    groups: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="step of a review, or group -> names or e-mail addresses"
+    )
     roles_without_sign_in: bool = Field(
         False, description="where nobody signs in, a typed name may be a lead or an admin too"
     )
@@ -175,6 +180,16 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         return self.database_url or f"sqlite:///{(self.home / 'dailies.db').resolve()}"
+
+    def list_others_steps(self, name: str, role: str) -> frozenset[str]:
+        """The groups that this person is not of, and whose steps of a review she may therefore not take."""
+        if role in LEADS:
+            return frozenset()
+        groups = {CLIENT: (), **self.groups}
+        return frozenset(group for group, people in groups.items() if name not in people)
+
+    def list_groups(self, name: str) -> list[str]:
+        return [group for group, people in self.groups.items() if name in people]
 
     @property
     def objects(self) -> str:

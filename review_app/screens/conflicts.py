@@ -6,7 +6,7 @@ import streamlit as st
 
 from review_app.addresses import find_linked_image
 from review_app.appearance import escape_markdown, format_age, show_picture
-from review_app.auth import current_user, find_role
+from review_app.auth import current_user, find_rights
 from review_app.resources import open_resources
 from schemas.errors import NotAllowed, StaleDecision
 from schemas.review import Choice, Verdict
@@ -73,7 +73,7 @@ def settle(conflict: Conflict, revision: int, verdict: Verdict, note: str, name:
         {"image": conflict.image, "revision": revision, "verdict": verdict, "reasons": reasons, "note": said}
     )
     try:
-        ledger.decide(choice, reviewer=name, role=find_role(name))
+        ledger.decide(choice, **find_rights(name))
         st.rerun()
     except (StaleDecision, NotAllowed) as wrong:
         st.error(escape_markdown(wrong))

@@ -9,7 +9,7 @@ import streamlit as st
 
 from review_app.addresses import BOUND, warn_unknown
 from review_app.appearance import escape_markdown, show_picture
-from review_app.auth import Person, current_user, find_role
+from review_app.auth import Person, current_user, find_rights
 from review_app.frames import show_dialog
 from review_app.grid_order import Act, Order, find_order
 from review_app.light_table import PAGE, light_table
@@ -211,7 +211,7 @@ def record(acts: list[Act], person: Person) -> list[tuple[Act, int]]:
             image=place.digest, revision=place.revision, verdict=one.verdict, reasons=one.reasons, note=one.note
         )
         try:
-            revision = ledger.decide(choice, reviewer=person.name, role=find_role(person.name))
+            revision = ledger.decide(choice, **find_rights(person.name))
             done.append((one, revision))
         except (StaleDecision, NotAllowed) as wrong:
             refused.append(f"{place.asset}, {place.digest[:12]}: {wrong}")

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import streamlit as st
 
 from review_app.addresses import explain_missing
 from review_app.appearance import format_age
-from review_app.auth import Person, current_user, find_role
+from review_app.auth import Person, current_user, find_rights
 from review_app.deck import list_nearest, make_item
-from review_app.rating import list_maybes, list_ratings, show_rating
+from review_app.rating import list_ratings, show_rating
 from review_app.resources import open_resources
 from review_app.retake_preview import preview_retake
 from review_app.review_session import ReviewSession
 from review_app.talk import count_unread, list_comments, list_people, mark_read
 from review_app.viewer import viewer
+from review_app.waiting import count_waiting, find_inbox, list_elsewhere, list_filters, list_later, name_playlists
 from schemas.ratings import MAYBES
 from schemas.retakes import cap_retakes, find_manifest_default, propose_changes
 from schemas.review import Criterion, Reason
-from storage.ledger import Brief, ImageDetails, InboxCount, InboxItem
+from storage.ledger import Brief, ImageDetails, InboxItem
 
 IN_HAND = 40
 MOST = 400
@@ -45,14 +44,17 @@ def screen() -> None:
     # 1. Take what was decided.
     if sync:
         desk.answer(
-            sync["client"], sync["outbox"], ledger=ledger, reviewer=person.name, role=lambda: find_role(person.name)
+            sync["client"],
+            sync["outbox"],
+            ledger=ledger,
+            rights=lambda: find_rights(person.name),
         )
 
     read = mark_read(sync.get("read"), ledger=ledger, reviewer=person.name) if sync.get("read") else []
 
     # 2. Look at what waits now.
     asked = sync.get("filter") or _asked_for()
-    wanted = {name: value or None for name, value in asked.items() if not _unknown(name, value)}
+    wanted = {name: value or None for name, value in asked.items() if not _unknown(name, value, person)}
     have = sync.get("have", [])
     skipped = sync.get("skipped", [])
     limit = min(MOST, IN_HAND + len(have) - sync.get("ahead", 0) + len(skipped))
@@ -60,9 +62,10 @@ def screen() -> None:
     if over:
         desk.taken_over = sync["over"]
         ledger.take_over(person.name)
-    waiting = [item.digest for item in ledger.inbox(**wanted, reviewer=person.name, limit=limit)]
+    found = find_inbox(wanted, person, limit=limit)
+    waiting = [item.digest for item in found]
     queue = desk.take_in_hand(waiting, skipped, ledger=ledger, reviewer=person.name) if person.may_decide else waiting
-    named, told = _linked(sync)
+    named, told = _linked(sync, person)
     if named:
         queue = [named, *(digest for digest in queue if digest != named)]
     answers = desk.since(sync.get("answered", 0))
@@ -83,11 +86,13 @@ def screen() -> None:
             "trouble": desk.trouble,
             "queue": [digest for digest in queue if digest in known or digest in items],
             "items": list(items.values()),
-            "counts": _counts(person),
+            "counts": count_waiting(person),
             "filter": {name: value or "" for name, value in wanted.items()},
             "filtered": any(wanted.values()),
-            "filters": _filters(wanted.get("project")),
-            "elsewhere": _elsewhere(person) if not queue else [],
+            "filters": list_filters(wanted.get("project"), person),
+            "playlists": name_playlists(person),
+            "later": list_later() if not queue else [],
+            "elsewhere": list_elsewhere(person) if not queue else [],
             "reasons": [str(reason) for reason in Reason],
             "preview": _preview(sync.get("preview")),
             "link": told,
@@ -102,23 +107,25 @@ def screen() -> None:
     )
 
 
-def _linked(sync: dict[str, Any]) -> tuple[str, list[str]]:
+def _linked(sync: dict[str, Any], person: Person) -> tuple[str, list[str]]:
     """The image to show first, which a link names or an undo brought back; and what of the link cannot be followed."""
     if sync:
         back = str(sync.get("want") or "")
         return ("" if back and explain_missing(back) else back), []
-    told = [text for name, value in _asked_for().items() if (text := _unknown(name, value))]
+    told = [text for name, value in _asked_for().items() if (text := _unknown(name, value, person))]
     named = st.query_params.get("image", "")
     if named and (why := explain_missing(named)):
         return "", [*told, why]
     return named, told
 
 
-def _unknown(name: str, value: str | None) -> str:
+def _unknown(name: str, value: str | None, person: Person) -> str:
     """A sentence where a filter names what there is none of; empty otherwise."""
-    if not value or name not in ("project", "check", "maybe"):
+    if not value or name not in ("project", "check", "maybe", "playlist"):
         return ""
-    known = {"check": list(Criterion), "maybe": MAYBES}.get(name) or open_resources().ledger.projects()
+    known: Collection[str] = {"check": list(Criterion), "maybe": MAYBES}.get(name, ())
+    if not known:
+        known = open_resources().ledger.projects() if name == "project" else name_playlists(person)
     return "" if value in known else f"There is no {name} “{value[:80]}”, which the link asks for; all are shown."
 
 
@@ -138,7 +145,7 @@ def _older(person: Person) -> list[dict[str, Any]]:
 
 def _asked_for() -> dict[str, str]:
     """The filter of a link from another page."""
-    return {name: st.query_params.get(name, "") for name in ("project", "asset", "check", "maybe")}
+    return {name: st.query_params.get(name, "") for name in ("project", "asset", "check", "maybe", "playlist")}
 
 
 def _items(digests: list[str], person: Person) -> dict[str, dict[str, Any]]:
@@ -215,41 +222,6 @@ def _kin(wish: object) -> dict[str, Any] | None:
             for one in others
         ],
     }
-
-
-def _elsewhere(person: Person) -> list[dict[str, Any]]:
-    """Who has the rest in hand, when nothing is left for this reviewer."""
-    return [
-        {"who": other.reviewer, "images": other.images, "until": f"{other.until:%H:%M} UTC"}
-        for other in open_resources().ledger.others_hands(person.name)
-    ]
-
-
-def _counts(person: Person) -> dict[str, float]:
-    waiting, tally, at = _sums()
-    return {
-        "age": time.monotonic() - at,
-        "waiting": sum(count.waiting for count in waiting),
-        "mine": tally.get(person.name, 0),
-        "team": sum(tally.values()),
-    }
-
-
-def _filters(project: str | None) -> dict[str, list[str]]:
-    waiting, _, _ = _sums()
-    return {
-        "project": sorted({count.project for count in waiting}),
-        "asset": sorted({count.asset for count in waiting if project in (None, count.project)}),
-        "check": [str(criterion) for criterion in Criterion],
-        "maybe": list_maybes(),
-    }
-
-
-@st.cache_resource(ttl=2, show_spinner=False)
-def _sums() -> tuple[list[InboxCount], dict[str, int], float]:
-    """What waits, and who has decided how much today; for all sessions, two seconds old at most."""
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return open_resources().ledger.inbox_counts(), open_resources().ledger.tally(today), time.monotonic()
 
 
 screen()

@@ -35,6 +35,7 @@ function showPanel(view) {
   parts.title.textContent = item.asset;
   const about = [item.variant, item.tier, item.take > 1 ? `take ${item.take}` : "", `${item.width} × ${item.height}`];
   parts.subtitle.textContent = [item.project, ...about].filter(Boolean).join(" · ");
+  parts.step.textContent = item.step ? `Step ${item.steps.indexOf(item.step) + 1} of ${item.steps.length}: ${item.step}` : "";
   view.root.querySelector("[data-act=promote]")?.remove();
   if (item.promotes) view.root.querySelector("[data-act=approve]").after(promoteButton());
   showRating(view, item);
@@ -62,7 +63,7 @@ function showEmpty(view, item) {
   empty.hidden = Boolean(item);
   if (item) return;
   const left = ahead(view.deck);
-  const { elsewhere, filtered } = view.data;
+  const { elsewhere, filtered, later } = view.data;
   const nodes = [];
   const say = (title, text) => nodes.push(make("h2", { text: title }), make("p", { text }));
   if (left || view.missing) say("One moment", "The next images are on their way.");
@@ -72,7 +73,8 @@ function showEmpty(view, item) {
     nodes.push(make("button", { type: "button", "data-act": "takeover", text: "Take them over" }));
   } else if (filtered) say("Nothing waits under this filter", "Choose All above to see the rest.");
   else if (view.deck.done.size) say("All looked at", "Every image has its decision. U takes the last one back.");
-  else say("Nothing waits", "The next night fills this page. Submit orders images; Nights shows what ran.");
+  else if (!later.length) say("Nothing waits", "The next night fills this page. Submit orders images; Nights shows what ran.");
+  if (later.length && !left && !view.missing) say(nodes.length ? "Waits for others" : "Nothing waits for you", `${later.map(({ step, images }) => `${images} for ${step}`).join(", ")}. Each step of a review is taken by those it names.`);
   empty.replaceChildren(...nodes);
 }
 
@@ -148,7 +150,7 @@ function showRegions(view, draft) {
 function showHistory(view, item) {
   const rows = item.decisions.map((decision) => {
     const what = [VERDICT_WORD[decision.verdict], ...decision.reasons].join(", ");
-    const row = make("p", { cls: `past ${decision.verdict}` }, make("b", { text: what }), ` by ${decision.reviewer}, ${decision.when}`);
+    const row = make("p", { cls: `past ${decision.verdict}` }, make("b", { text: what }), ` by ${decision.reviewer}${decision.step && ` as ${decision.step}`}, ${decision.when}`);
     if (decision.of) row.prepend(make("span", { cls: "of", text: `${decision.of}: ` }));
     if (decision.note) row.append(make("q", { text: decision.note }));
     return row;
@@ -215,10 +217,10 @@ function showFilters(view) {
     if (select === view.shadow.activeElement) continue;
     const options = [make("option", { value: "", text: "All" })];
     const shown = view.filter[name] && !values.includes(view.filter[name]) ? [...values, view.filter[name]] : values;
-    options.push(...shown.map((value) => make("option", { value, text: name === "maybe" ? maybeWord(value) : value })));
+    options.push(...shown.map((value) => make("option", { value, text: name === "maybe" ? maybeWord(value) : (name === "playlist" && view.data.playlists[value]) || value })));
     select.replaceChildren(...options);
     select.value = view.filter[name] || "";
-    select.parentElement.hidden = values.length < 2 && !view.filter[name];
+    select.parentElement.hidden = values.length < (name === "playlist" ? 1 : 2) && !view.filter[name];
   }
 }
 

@@ -42,6 +42,7 @@ def find_conflicts(
     yield from _names(manifest)
     yield from _licences(manifest)
     yield from _packing(manifest)
+    yield from _steps(manifest)
     styles = {**dict.fromkeys(manifest.styles), NO_STYLE: None}.keys()
     if looks:
         yield from _styles(styles, manifest.defaults.style, ("defaults", "style"))
@@ -54,6 +55,17 @@ def find_conflicts(
         yield from found
     if sound:
         yield from _counts(matrices, limits)
+
+
+def _steps(manifest: Manifest) -> Iterator[Broken]:
+    """The steps of the review are each one's turn once, and take the place of a second reviewer."""
+    steps = manifest.review.steps
+    for index, step in enumerate(steps):
+        if step in steps[:index]:
+            yield ("review", "steps", index), f"got {step!r} again", "each step once"
+    if steps and manifest.review.double_share:
+        came = f"got {manifest.review.double_share:g} beside `steps`"
+        yield ("review", "double_share"), came, "one of the two: with steps each image is looked at once a step"
 
 
 def _licences(manifest: Manifest) -> Iterator[Broken]:

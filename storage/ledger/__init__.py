@@ -3,16 +3,18 @@
 Each method is one short transaction (`plan` is several) and returns detached rows or small frozen values. What happened
 is appended; states follow from it. By room:
 `submissions` (sent in, planned), `work` (leases, failures), `keeping` (images), `review` (inbox, conflicts),
-`decisions`, `comments`, `mentions` (for whom a comment is), `ratings` (stars and colours), `watching` (who has what in
-hand, the reviewers' pace), `images` (everything about one), `history` (assets, the trail), `outcomes` (retakes,
-deliveries), `nights`, `evidence`, `learning` (the inbox's order), `library`, `upkeep` (contradictions), `retention`
-(what may go), `gauges` (figures for monitoring), `shifts` (how their flow runs ended).
+`decisions`, `comments`, `mentions` (for whom a comment is), `ratings` (stars and colours), `playlists`,
+`client_links`, `watching` (who has what in hand, the reviewers' pace), `images` (everything about one), `history`
+(assets, the trail), `outcomes` (retakes, deliveries), `nights`, `evidence`, `learning` (the inbox's order),
+`library`, `upkeep` (contradictions), `retention` (what may go), `gauges` (figures for monitoring), `shifts` (how
+their flow runs ended).
 """
 
 from __future__ import annotations
 
 from schemas.settings import Settings
 from storage.database import open_database, prepare_database
+from storage.ledger.client_links import Act, ClientLinks, LinkUse, OpenLink
 from storage.ledger.comments import CommentCount, Comments, Said
 from storage.ledger.decisions import Decisions
 from storage.ledger.evidence import Evidence, Judged
@@ -27,6 +29,7 @@ from storage.ledger.model_use import ModelUse, ModelUses
 from storage.ledger.new_images import NewImage, NewImages
 from storage.ledger.nights import AssetMade, FailureCause, Nights, NightSummary, PaceKey, make_pace_key
 from storage.ledger.outcomes import Outcomes
+from storage.ledger.playlists import PlaylistProgress, Playlists
 from storage.ledger.ratings import Ratings
 from storage.ledger.retention import Retention
 from storage.ledger.review import Conflict, InboxCount, InboxItem, InboxPlace, Review
@@ -35,6 +38,7 @@ from storage.ledger.shifts import Shifts
 from storage.ledger.submissions import Brief, PlanCount, Submissions
 
 __all__ = [
+    "Act",
     "AssetCount",
     "AssetMade",
     "Brief",
@@ -56,15 +60,18 @@ __all__ = [
     "Ledger",
     "Lesson",
     "LibraryPage",
+    "LinkUse",
     "Mention",
     "ModelUse",
     "NewImage",
     "NewImages",
     "NightSummary",
     "Nights",
+    "OpenLink",
     "Outcomes",
     "PaceKey",
     "PlanCount",
+    "PlaylistProgress",
     "Review",
     "Reviewers",
     "Said",
@@ -92,6 +99,8 @@ class Ledger(
     Comments,
     MentionsAndAnswers,
     Ratings,
+    Playlists,
+    ClientLinks,
     History,
     Nights,
     Shifts,

@@ -3,7 +3,7 @@ storage/ledger/standing.py's rule."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, select, update
@@ -13,38 +13,46 @@ from schemas.errors import NotAllowed, StaleDecision
 from schemas.records import Decision, InboxEntry, Retake
 from schemas.review import Choice, Verdict
 from schemas.settings import LEADS
-from storage.ledger.standing import find_standing, list_counting
+from storage.ledger.standing import find_standing, find_step, list_counting
 from storage.ledger.transaction import Transactions, check_decider, now
 
 
 class Decisions(Transactions):
-    def decide(self, choice: Choice, *, reviewer: str, role: str = "reviewer") -> int:
+    def decide(
+        self, choice: Choice, *, reviewer: str, role: str = "reviewer", others_steps: Collection[str] = ()
+    ) -> int:
         """Appends a decision and moves the inbox entry, in one transaction; returns the image's new revision.
 
+        `others_steps`: steps of a review that this person may not take (Settings.list_others_steps).
         Raises StaleDecision when the image was decided since the page was drawn, NotAllowed when the role does not
         permit it or there is nothing to take back.
         """
         check_decider(reviewer, role, doing="deciding", nameless="a decision needs the name of who takes it")
-        return self.together("decide", lambda session: _decided(session, choice, reviewer, role))
+        return self.together("decide", lambda session: _decided(session, choice, reviewer, role, others_steps))
 
 
-def _decided(session: Session, choice: Choice, reviewer: str, role: str) -> int:
+def _decided(session: Session, choice: Choice, reviewer: str, role: str, others_steps: Collection[str]) -> int:
     """In the caller's transaction; returns the new revision."""
     # 1. The guard: only a page that saw the newest revision gets past it, one at a time.
     guarded = session.execute(_GUARD, {"of": choice.image, "seen": choice.revision}).first()
     before = _of(session, choice.image) if choice.revision or guarded is None else []
     if guarded is None:
         raise StaleDecision(_what_came_between(choice, before, session.get(InboxEntry, choice.image)))
-    wanted, project, removed_at = guarded
+    wanted, steps, project, removed_at = guarded
     if removed_at is not None:
         raise NotAllowed(
             f"{choice.image[:12]} was rejected, and its bytes were removed at {removed_at:%Y-%m-%d %H:%M} UTC; "
             f"`dailies gc --put-back {choice.image[:12]}` brings them back while they are in the trash"
         )
     # 2. Whether this person may.
-    holds = find_standing(before, wanted=wanted)
+    holds, step = find_standing(before, wanted=wanted, steps=steps), find_step(before, steps)
     if choice.verdict is Verdict.UNDO:
-        _may_undo(session, before, holds, wanted=wanted, reviewer=reviewer, role=role)
+        count = list_counting(before, wanted=wanted, steps=steps)
+        _may_undo(session, count[-1:] if steps else count, holds, reviewer=reviewer, role=role)
+    elif step in others_steps:
+        raise NotAllowed(f"this image waits for “{step}”, and {reviewer} is not of them")
+    elif choice.changes is not None and choice.verdict is Verdict.APPROVE and steps and step != steps[-1]:
+        raise NotAllowed(f"“{step}” is not the last step; what an approval asks for is made after “{steps[-1]}”")
     elif holds is not None and holds.reviewer != reviewer and role not in LEADS:
         raise NotAllowed(f"{_said(holds)}; only a lead can decide otherwise")
     elif holds is not None and holds.role in LEADS and role not in LEADS:
@@ -54,6 +62,7 @@ def _decided(session: Session, choice: Choice, reviewer: str, role: str) -> int:
     decision = Decision(
         image=choice.image,
         project=project,
+        step=step,
         revision=choice.revision + 1,
         verdict=choice.verdict.value,
         **body,
@@ -66,8 +75,13 @@ def _decided(session: Session, choice: Choice, reviewer: str, role: str) -> int:
     )
     session.add(decision)
     session.flush()
-    stands = find_standing([*before, decision], wanted=wanted)
-    holding = {"decision": stands.id, "verdict": stands.verdict} if stands else {"decision": None, "verdict": None}
+    after = [*before, decision]
+    stands = find_standing(after, wanted=wanted, steps=steps)
+    holding = {
+        "decision": stands.id if stands else None,
+        "verdict": stands.verdict if stands else None,
+        "step": None if stands else find_step(after, steps),
+    }
     session.execute(_MOVE, {"of": choice.image, "waiting": stands is None, **holding})
     return choice.revision + 1
 
@@ -78,12 +92,12 @@ _GUARD = (
     update(_INBOX)
     .where(_INBOX.c.image == bindparam("of"), _INBOX.c.revision == bindparam("seen"))
     .values(revision=_INBOX.c.revision + 1)
-    .returning(_INBOX.c.reviews_wanted, _INBOX.c.project, _INBOX.c.removed_at)
+    .returning(_INBOX.c.reviews_wanted, _INBOX.c.steps, _INBOX.c.project, _INBOX.c.removed_at)
 )
 _MOVE = (
     update(_INBOX)
     .where(_INBOX.c.image == bindparam("of"))
-    .values(waiting=bindparam("waiting"), decision=bindparam("decision"), verdict=bindparam("verdict"))
+    .values({name: bindparam(name) for name in ("waiting", "decision", "verdict", "step")})
 )
 
 
@@ -91,16 +105,8 @@ def _of(session: Session, image: str) -> list[Decision]:
     return list(session.scalars(select(Decision).where(Decision.image == image).order_by(Decision.revision)))
 
 
-def _may_undo(
-    session: Session,
-    decisions: Iterable[Decision],
-    holds: Decision | None,
-    *,
-    wanted: int,
-    reviewer: str,
-    role: str,
-) -> None:
-    count = list_counting(decisions, wanted=wanted)
+def _may_undo(session: Session, count: Sequence[Decision], holds: Decision | None, *, reviewer: str, role: str) -> None:
+    """`count`: the decisions that an undo would take back."""
     if not count:
         raise NotAllowed("there is nothing to take back: no decision on this image counts")
     if role not in LEADS and all(decision.reviewer != reviewer for decision in count):

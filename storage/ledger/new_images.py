@@ -31,6 +31,8 @@ class NewImage:
     rank: int
     submission: str | None = None
     """The order whose rules these are."""
+    steps: Sequence[str] = ()
+    """Of the review, as that order has them."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class NewImages(Transactions):
                         "flags": _flags(keeping.findings),
                         "criteria": list(keeping.criteria),
                         "reviews_wanted": max(1, keeping.reviews_wanted),
+                        "steps": list(keeping.steps),
+                        "step": next(iter(keeping.steps), None),
                         "waiting": True,
                         "revision": 0,
                         "queued_at": at,
@@ -133,13 +137,14 @@ class NewImages(Transactions):
         submission: str,
         criteria: Sequence[Criterion],
         reviews_wanted: int,
+        steps: Sequence[str],
         rank: int,
         findings: Sequence[Finding] | None,
     ) -> bool:
         """Keeps an image that waits under the rules of its newest order; `findings`: None where they stay.
 
         False: it was decided meanwhile, or another order counts by now. Decisions that were taken stay as they are, and
-        how many people are wanted does not change after the first of them.
+        who is wanted does not change after the first of them.
         """
         with self.writing("renew_entry") as session:
             entry = session.scalar(select(InboxEntry).where(InboxEntry.image == image).with_for_update())
@@ -150,6 +155,7 @@ class NewImages(Transactions):
             entry.criteria, entry.rank, entry.submission, entry.outdated = list(criteria), rank, submission, False
             if entry.revision == 0:
                 entry.reviews_wanted = max(1, reviews_wanted)
+                entry.steps, entry.step = list(steps), next(iter(steps), None)
             if findings is not None:
                 entry.flags = _flags(findings)
                 session.execute(delete(FindingRow).where(FindingRow.image == image))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from schemas.errors import LedgerError
 from schemas.records import Decision, FindingRow, Image, InboxEntry, Spec
 from schemas.review import Criterion, Result, Verdict
 from schemas.settings import LEADS
+from storage.ledger.playlists import is_in, place_in
 from storage.ledger.ratings import is_rated
 from storage.ledger.reviewers import select_others_hands
 from storage.ledger.standing import do_differ, list_counting
@@ -33,6 +34,10 @@ class InboxItem:
     rank: int
     criteria: tuple[Criterion, ...]
     reviews_wanted: int
+    steps: tuple[str, ...]
+    """Of the review; empty: anybody, once."""
+    step: str | None
+    """Whose turn it is."""
     revision: int
     queued_at: datetime
     object_key: str
@@ -84,6 +89,8 @@ class Review(Transactions):
         check: Criterion | str | None = None,
         maybe: str | None = None,
         reviewer: str | None = None,
+        others_steps: Collection[str] = (),
+        playlists: Sequence[int] | None = None,
         limit: int = 20,
         after: str | None = None,
     ) -> list[InboxItem]:
@@ -92,22 +99,26 @@ class Review(Transactions):
         `check`: only what this check flagged. `maybe`: only what is rated so (schemas.ratings.MAYBES). `reviewer`:
         without images on which this person's decision counts already (the second review of a double one is another's),
         and without what others have in hand. `after`: digest of the last image of the page before, which may have left
-        the inbox since.
+        the inbox since. `others_steps`: without what waits at these steps. `playlists`: only theirs, in their order.
         """
-        place = tuple_(InboxEntry.rank, InboxEntry.queued_at, InboxEntry.image)
-        wanted = _list_conditions(project=project, asset=asset, check=check, maybe=maybe, reviewer=reviewer)
+        order = (InboxEntry.rank, InboxEntry.queued_at, InboxEntry.image)
+        place = tuple_(*order)
+        wanted = _list_conditions(
+            project=project, asset=asset, check=check, maybe=maybe, reviewer=reviewer, others=others_steps
+        )
+        if playlists is not None:
+            wanted.append(is_in(playlists))
+            order = (place_in(playlists), *order)  # type: ignore[assignment]
         with self.reading() as session:
             if after is not None:
                 last = session.get(InboxEntry, after)
                 if last is None:
                     raise LedgerError(f"there is no image {after}")
                 wanted.append(place > tuple_(literal(last.rank), literal(last.queued_at), literal(last.image)))
-            page = (
-                select(InboxEntry.image)
-                .where(*wanted)
-                .order_by(InboxEntry.rank, InboxEntry.queued_at, InboxEntry.image)
-            )
-            return self._items(session, list(session.scalars(page.limit(limit))))
+            page = select(InboxEntry.image).where(*wanted).order_by(*order).limit(limit)
+            digests = list(session.scalars(page))
+            items = {item.digest: item for item in self._items(session, digests)}
+        return [items[digest] for digest in digests]
 
     def inbox_order(
         self,
@@ -117,11 +128,14 @@ class Review(Transactions):
         check: Criterion | str | None = None,
         maybe: str | None = None,
         reviewer: str | None = None,
+        others_steps: Collection[str] = (),
         by_asset: bool = False,
     ) -> list[InboxPlace]:
         """All that waits under a filter, in the inbox's order or, `by_asset`, asset by asset: four short values an
         image, so that a page over a hundred thousand knows the order of all and the details of those on screen."""
-        wanted = _list_conditions(project=project, asset=asset, check=check, maybe=maybe, reviewer=reviewer)
+        wanted = _list_conditions(
+            project=project, asset=asset, check=check, maybe=maybe, reviewer=reviewer, others=others_steps
+        )
         first = (InboxEntry.project, InboxEntry.asset) if by_asset else ()
         query = select(InboxEntry.image, InboxEntry.revision, InboxEntry.project, InboxEntry.asset).where(*wanted)
         order = (*first, InboxEntry.rank, InboxEntry.queued_at, InboxEntry.image)
@@ -158,6 +172,8 @@ class Review(Transactions):
                 rank=entry.rank,
                 criteria=tuple(map(Criterion, entry.criteria)),
                 reviews_wanted=entry.reviews_wanted,
+                steps=tuple(entry.steps),
+                step=entry.step,
                 revision=entry.revision,
                 queued_at=entry.queued_at,
                 object_key=image.object_key,
@@ -169,6 +185,12 @@ class Review(Transactions):
             )
             for entry, image, variant, tier, take in rows
         ]
+
+    def waiting_steps(self) -> dict[str, int]:
+        """How many wait for each step of a review."""
+        query = select(InboxEntry.step, func.count()).where(InboxEntry.waiting, InboxEntry.step.is_not(None))
+        with self.reading() as session:
+            return {str(step): many for step, many in session.execute(query.group_by(InboxEntry.step))}
 
     def inbox_counts(self, *, project: str | None = None) -> list[InboxCount]:
         """How many wait, by project and asset, in alphabetical order."""
@@ -204,7 +226,13 @@ class Review(Transactions):
 
 
 def _list_conditions(
-    *, project: str | None, asset: str | None, check: Criterion | str | None, maybe: str | None, reviewer: str | None
+    *,
+    project: str | None,
+    asset: str | None,
+    check: Criterion | str | None,
+    maybe: str | None,
+    reviewer: str | None,
+    others: Collection[str],
 ) -> list[ColumnElement[bool]]:
     """As `Review.inbox` describes them."""
     wanted: list[ColumnElement[bool]] = [InboxEntry.waiting.expression]
@@ -219,6 +247,8 @@ def _list_conditions(
     if reviewer is not None:
         wanted.append(or_(InboxEntry.revision == 0, ~_counts_for(reviewer)))
         wanted.append(~select_others_hands(reviewer))
+    if others:
+        wanted.append(or_(InboxEntry.step.is_(None), InboxEntry.step.not_in(sorted(others))))
     return wanted
 
 

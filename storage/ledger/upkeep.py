@@ -5,7 +5,7 @@ Every reading goes through the tables a page at a time, so that a million images
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,7 +28,7 @@ from schemas.records import (
 )
 from schemas.review import Criterion, Result, Verdict
 from schemas.spec import ImageSpec
-from storage.ledger.standing import find_standing
+from storage.ledger.standing import find_standing, find_step
 from storage.ledger.transaction import Transactions, now
 
 PAGE = 1_000
@@ -153,7 +153,12 @@ class Upkeep(Transactions):
 
     def contradicted_entries(self) -> Iterator[str]:
         """Inbox entries that do not say what the decisions on their image say."""
-        entry = (InboxEntry.image, InboxEntry.reviews_wanted, *(getattr(InboxEntry, name) for name in _FOLLOWS))
+        entry = (
+            InboxEntry.image,
+            InboxEntry.reviews_wanted,
+            InboxEntry.steps,
+            *(getattr(InboxEntry, name) for name in _FOLLOWS),
+        )
         for images in self._pages(InboxEntry.image, InboxEntry.image):
             with self.reading() as session:  # an entry and its decisions of one moment
                 within = (images[0], images[-1])
@@ -161,8 +166,8 @@ class Upkeep(Transactions):
                 for decision in session.scalars(select(Decision).where(Decision.image.between(*within))):
                     decided.setdefault(decision.image, []).append(decision)
                 current = session.execute(select(*entry).where(InboxEntry.image.between(*within))).all()
-            for image, wanted, *actual in current:
-                values = _entry_values(decided.get(image, []), wanted)
+            for image, wanted, steps, *actual in current:
+                values = _entry_values(decided.get(image, []), wanted, steps)
                 if actual != [values[name] for name in _FOLLOWS]:
                     yield image
 
@@ -188,7 +193,7 @@ class Upkeep(Transactions):
                     criteria=[Criterion.HANDS.value, Criterion.TEXT.value, Criterion.BRAND.value],
                     reviews_wanted=1,
                     queued_at=now(),
-                    **_entry_values(decisions, 1),
+                    **_entry_values(decisions, 1, ()),
                 )
             )
 
@@ -197,7 +202,7 @@ class Upkeep(Transactions):
         with self.writing("repair") as session:
             entry = session.scalars(select(InboxEntry).where(InboxEntry.image == image).with_for_update()).one()
             decisions = session.scalars(select(Decision).where(Decision.image == image)).all()
-            for name, value in _entry_values(decisions, entry.reviews_wanted).items():
+            for name, value in _entry_values(decisions, entry.reviews_wanted, entry.steps).items():
                 setattr(entry, name, value)
 
     def close_job(self, spec: str) -> None:
@@ -273,16 +278,17 @@ class Upkeep(Transactions):
             return {row[0]: row[1] for row in session.execute(query.group_by(Spec.priority))}
 
 
-_FOLLOWS = ("revision", "waiting", "decision", "verdict")
+_FOLLOWS = ("revision", "waiting", "decision", "verdict", "step")
 """What of an inbox entry follows from the decisions on its image."""
 
 
-def _entry_values(decisions: Any, wanted: int) -> dict[str, Any]:
+def _entry_values(decisions: Any, wanted: int, steps: Sequence[str]) -> dict[str, Any]:
     """What an inbox entry must say after these decisions."""
-    stands = find_standing(decisions, wanted=wanted)
+    stands = find_standing(decisions, wanted=wanted, steps=steps)
     return {
         "revision": max((decision.revision for decision in decisions), default=0),
         "waiting": stands is None,
         "decision": stands.id if stands else None,
         "verdict": stands.verdict if stands else None,
+        "step": None if stands else find_step(decisions, steps),
     }

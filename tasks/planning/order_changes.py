@@ -32,6 +32,7 @@ def read_terms(manifest: Manifest, asset: AnyAsset) -> dict[str, Any]:
         "words to be read": manifest.text_request(asset),
         "criteria": tuple(sorted(manifest.criteria_of(asset))),
         "share of double reviews": review.double_share,
+        "steps of the review": review.steps,
         "number of retakes": review.max_retakes,
         "proposals for retakes": review.retakes,
         "promotion": manifest.promotion,
@@ -115,7 +116,7 @@ def describe_change(name: str, old: Any, new: Any) -> str:
     """ "the licence changes from A to B"."""
     if name in ("brand rules", "words to be read", "proposals for retakes", "promotion", "rules of delivery", "metal"):
         return f"the {name} {'changes' if name in ('promotion', 'metal') else 'change'}"
-    verb = "change" if name in ("criteria", "maps") else "changes"
+    verb = "change" if name in ("criteria", "maps", "steps of the review") else "changes"
     return f"the {name} {verb} from {_spoken(old)} to {_spoken(new)}"
 
 

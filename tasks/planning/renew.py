@@ -88,6 +88,7 @@ def _renew(parts: Parts, outdated: OutdatedFindings, checker: Checker, before: R
         submission=outdated.newest,
         criteria=criteria,
         reviews_wanted=count_reviews(spec.digest, newest.manifest.review.double_share),
+        steps=newest.manifest.review.steps,
         rank=rank_in_inbox(newest.manifest.priority, findings),
         findings=findings if again else None,
     )

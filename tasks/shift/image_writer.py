@@ -222,6 +222,7 @@ class ImageWriter:
             reviews_wanted=count_reviews(spec.digest, manifest.review.double_share),
             rank=rank_in_inbox(brief.priority, findings),
             submission=brief.submission,
+            steps=manifest.review.steps,
         )
 
     def _encode(self, spec: ImageSpec, made: NDArray[np.uint8], cut: Cut | None) -> tuple[Encoded, NDArray[np.uint8]]:

@@ -97,10 +97,12 @@ def test_what_is_no_rating_is_refused_and_the_rest_is_taken(ledger: Ledger, odd:
     good = {"image": spec.digest, "verdict": "rate", "revision": -1, "stars": 2, "colour": None}
     desk = ReviewSession()
     events = [good | {"seq": 1, "stars": 1}, good | ODD[odd] | {"seq": 2}, good | {"seq": 3, "colour": "red"}]
-    desk.answer("page", events, ledger=ledger, reviewer="Noor", role=lambda: "reviewer")
+    desk.answer("page", events, ledger=ledger, rights=lambda: {"reviewer": "Noor", "role": "reviewer"})
     assert [desk.answers[number]["ok"] for number in (1, 2, 3)] == [True, False, True]
     assert desk.answers[2]["title"] == "Rating not recorded:" and len(desk.answers[2]["message"]) < 300
     assert given(ledger, spec) == (2, "red")
-    desk.answer("page", [good | {"seq": 4, "stars": 5}], ledger=ledger, reviewer="Noor", role=lambda: "viewer")
+    desk.answer(
+        "page", [good | {"seq": 4, "stars": 5}], ledger=ledger, rights=lambda: {"reviewer": "Noor", "role": "viewer"}
+    )
     assert desk.answers[4]["rating"] == {"stars": 2, "colour": "red", "by": "Noor"}  # what stands is shown again
     assert "takes one of" in desk.answers[4]["message"] and given(ledger, spec) == (2, "red")

@@ -46,7 +46,7 @@ def test_what_can_never_be_recorded_is_refused_and_the_rest_goes_on(ledger: Ledg
         del events[1]["image"]
     events[1] |= {key: value for key, value in ODD[odd].items() if key == "image"}
     desk = ReviewSession()
-    desk.answer("page", events, ledger=ledger, reviewer="Noor", role=lambda: "reviewer")
+    desk.answer("page", events, ledger=ledger, rights=lambda: {"reviewer": "Noor", "role": "reviewer"})
     assert [desk.answers[n]["ok"] for n in (1, 2, 3)] == [True, False, True]
     assert "not recorded" in desk.answers[2]["title"] and desk.trouble == ""
     assert len(desk.answers[2]["message"]) < 1_000
@@ -58,6 +58,6 @@ def test_what_is_no_event_is_passed_over(ledger: Ledger) -> None:
     kept(ledger, [spec])
     events: list[Any] = [None, 7, {"image": spec.digest}, {"seq": "1"}, GOOD | {"seq": 1, "image": spec.digest}]
     desk = ReviewSession()
-    desk.answer("page", events, ledger=ledger, reviewer="Noor", role=lambda: "reviewer")
+    desk.answer("page", events, ledger=ledger, rights=lambda: {"reviewer": "Noor", "role": "reviewer"})
     assert [answer["ok"] for answer in desk.answers.values()] == [True]
     assert ledger.decisions()[0].decision.verdict == Verdict.APPROVE
