@@ -102,6 +102,10 @@ def find_rights(name: str) -> dict[str, Any]:
     return {"reviewer": name, "role": role, "others_steps": _newest_settings().list_others_steps(name, role)}
 
 
+def list_all_groups() -> list[str]:
+    return sorted(_newest_settings().groups)
+
+
 def list_groups(person: Person) -> list[str]:
     return _newest_settings().list_groups(person.name)
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from streamlit.starlette import App
 
+from review_app import client_page
 from review_app.gate import LOCAL, Gate
 from review_app.health import healthz, readyz
 from review_app.links import answer_picture
@@ -36,6 +37,7 @@ ROUTES = [
     Route("/objects/{key:path}", serve_object, methods=["GET"]),
     Route("/healthz", healthz, methods=["GET"]),
     Route("/readyz", readyz, methods=["GET"]),
+    *client_page.ROUTES,
 ]
 EVERYWHERE = ("0.0.0.0", "::", "")
 

@@ -21,6 +21,7 @@ if person is not None:
     screens = {
         "inbox": "Inbox",
         "grid": "Grid",
+        "playlists": "Playlists",
         "conflicts": "Conflicts",
         "assets": "Assets",
         "submit": "Submit",

@@ -2,7 +2,7 @@
 // What is done with the chosen ones: buttons, their keys, and the panel that asks for a reason or for a yes.
 
 const SURE = 60; // more images than this are decided only after a second yes
-const ACTS = { approve: "Approve", reject: "Reject", retake: "Retake", best: "Best", contest: "A or B" };
+const ACTS = { approve: "Approve", reject: "Reject", retake: "Retake", best: "Best", contest: "A or B", playlist: "Playlist" };
 
 function imagesWord(count) {
   return count === 1 ? "1 image" : `${count.toLocaleString("en")} images`;
@@ -31,6 +31,7 @@ function showBar(view) {
   parts.best.disabled = count !== 1 || !data.may_decide || view.busy || (titled && section.images < 2);
   parts.best.textContent = titled && section ? `Best of ${section.images.toLocaleString("en")}` : "Best of its asset";
   parts.contest.disabled = !data.may_decide || view.busy || !(count > 1 ? true : data.one_asset && data.total > 1);
+  parts.playlist.disabled = !count || !data.may_decide || view.busy;
   parts.hint.textContent = data.may_decide ? "" : "Your role does not decide.";
   parts.busy.hidden = !view.busy;
 }
@@ -40,7 +41,7 @@ function start(view, name) {
   const { data, chosen } = view;
   if (!data.may_decide || view.busy || view.parts[name].disabled) return;
   const asks = name === "reject" || name === "retake";
-  if (!asks && chosen.places.size <= SURE) return sendAct(view, { name });
+  if (name === "playlist" || (!asks && chosen.places.size <= SURE)) return sendAct(view, { name });
   view.asking = { name, reasons: new Set() };
   const { parts } = view;
   parts.title.textContent = `${ACTS[name]} ${imagesWord(chosen.places.size)}?`;

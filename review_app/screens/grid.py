@@ -127,10 +127,13 @@ def open_one(order: Order, sent: dict[str, Any], person: Person) -> None:
 
 
 def act(order: Order, sent: dict[str, Any], person: Person) -> None:
-    """One act on the chosen images: approve, reject, retake, the best of an asset, or two at a time."""
+    """One act on the chosen images: approve, reject, retake, the best of an asset, two at a time, or a playlist."""
     chosen = order.list_chosen(sent["ranges"])
     name, note = sent["name"], str(sent["note"])
     reasons = tuple(Reason(reason) for reason in sent["reasons"])
+    if name == "playlist":
+        st.session_state["for-playlist"] = [place.digest for place in chosen]
+        st.switch_page("screens/playlists.py")
     if name == "contest":
         several = chosen if len(chosen) > 1 else order.places
         if len(several) < 2 or len({(place.project, place.asset) for place in several}) > 1:

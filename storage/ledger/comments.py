@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, aliased
 from schemas.comments import MOST_PEOPLE, MOST_UNKNOWN, Concern, NewComment, find_mentions
 from schemas.errors import LedgerError
 from schemas.records import Claim, Comment, CommentMark, Decision, Image, InboxEntry, Spec, Submission
+from schemas.settings import CLIENT
 from storage.ledger.transaction import Transactions, check_decider, list_values, now
 
 
@@ -49,7 +50,8 @@ class Comments(Transactions):
         Raises NotAllowed when the role does not permit it, LedgerError when there is no such image or too many people
         are named. Names that nobody has are no obstacle: they are in `Said.unknown`.
         """
-        check_decider(author, role, doing="commenting", nameless="a comment needs the name of who writes it")
+        nameless = "a comment needs the name of who writes it"
+        check_decider(author, role, doing="commenting", nameless=nameless, also=frozenset({CLIENT}))
         return self.together("comment", lambda session: self._write(session, new, author, role, people))
 
     def _write(self, session: Session, new: NewComment, author: str, role: str, people: Iterable[str]) -> Said:

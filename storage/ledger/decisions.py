@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from schemas.errors import NotAllowed, StaleDecision
 from schemas.records import Decision, InboxEntry, Retake
 from schemas.review import Choice, Verdict
-from schemas.settings import LEADS
+from schemas.settings import CLIENT, LEADS
 from storage.ledger.standing import find_standing, find_step, list_counting
 from storage.ledger.transaction import Transactions, check_decider, now
 
@@ -27,7 +27,8 @@ class Decisions(Transactions):
         Raises StaleDecision when the image was decided since the page was drawn, NotAllowed when the role does not
         permit it or there is nothing to take back.
         """
-        check_decider(reviewer, role, doing="deciding", nameless="a decision needs the name of who takes it")
+        nameless = "a decision needs the name of who takes it"
+        check_decider(reviewer, role, doing="deciding", nameless=nameless, also=frozenset({CLIENT}))
         return self.together("decide", lambda session: _decided(session, choice, reviewer, role, others_steps))
 
 
@@ -46,6 +47,8 @@ def _decided(session: Session, choice: Choice, reviewer: str, role: str, others_
         )
     # 2. Whether this person may.
     holds, step = find_standing(before, wanted=wanted, steps=steps), find_step(before, steps)
+    if role == CLIENT and step != CLIENT:
+        raise NotAllowed(f"a client decides at the step “{CLIENT}” of a review; this image is at {step or 'none'}")
     if choice.verdict is Verdict.UNDO:
         count = list_counting(before, wanted=wanted, steps=steps)
         _may_undo(session, count[-1:] if steps else count, holds, reviewer=reviewer, role=role)

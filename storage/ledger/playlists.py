@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from schemas.errors import LedgerError, NotAllowed
 from schemas.playlists import NewPlaylist
 from schemas.records import Image, InboxEntry, Playlist, PlaylistImage
+from schemas.review import Verdict
 from schemas.settings import LEADS
 from storage.ledger.transaction import Transactions, check_decider, now
 
@@ -80,6 +81,26 @@ class Playlists(Transactions):
                 given = (row.id, row.name, tuple(row.people), row.made_by, row.made_at)
                 found.setdefault(row.id, PlaylistProgress(*given, {})).by_verdict[verdict] = many
         return list(found.values())
+
+    def find_for_playlist(
+        self, *, project: str | None, asset: str | None, night: int | None, state: str, limit: int
+    ) -> list[str]:
+        """Digests, asset by asset, the newest order's most urgent first. `state`: waiting, approved or any."""
+        wanted: list[ColumnElement[bool]] = []
+        if project is not None:
+            wanted.append(InboxEntry.project == project)
+        if asset is not None:
+            wanted.append(InboxEntry.asset == asset)
+        if night is not None:
+            wanted.append(InboxEntry.image.in_(select(Image.digest).where(Image.night == night)))
+        if state == "waiting":
+            wanted.append(InboxEntry.waiting.expression)
+        elif state == "approved":
+            wanted.append(InboxEntry.verdict == Verdict.APPROVE.value)
+        order = (InboxEntry.project, InboxEntry.asset, InboxEntry.rank, InboxEntry.queued_at, InboxEntry.image)
+        query = select(InboxEntry.image).where(InboxEntry.removed_at.is_(None), *wanted)
+        with self.reading() as session:
+            return list(session.scalars(query.order_by(*order).limit(limit)))
 
     def playlist_images(self, playlist: int) -> list[str]:
         """Digests in their order. LedgerError when there is no such playlist, or it is closed."""

@@ -151,9 +151,10 @@ class Transactions:
             session.execute(text("ANALYZE"))
 
 
-def check_decider(name: str, role: str, *, doing: str, nameless: str) -> None:
-    """Raises NotAllowed where this role must not (`doing` it), or there is no name (`nameless`: what is said then)."""
-    if role not in DECIDERS:
+def check_decider(name: str, role: str, *, doing: str, nameless: str, also: frozenset[str] = frozenset[str]()) -> None:
+    """Raises NotAllowed where this role must not (`doing` it), or there is no name (`nameless`: what is said then).
+    `also`: roles that may, beside DECIDERS."""
+    if role not in DECIDERS | also:
         raise NotAllowed(f"{name} is {role}; {doing} takes one of {', '.join(sorted(DECIDERS))}")
     if not name.strip():
         raise NotAllowed(nameless)

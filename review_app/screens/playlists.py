@@ -1,0 +1,165 @@
+"""Playlists: images in an order, as somebody's work or for a client; how far each has come, and who may see it."""
+
+from __future__ import annotations
+
+import streamlit as st
+from pydantic import ValidationError
+
+from review_app.appearance import escape_markdown, format_age
+from review_app.auth import Person, current_user, find_role, list_all_groups
+from review_app.resources import open_resources
+from review_app.talk import list_people
+from review_app.waiting import list_own_playlists
+from schemas.errors import LedgerError
+from schemas.names import count_noun
+from schemas.playlists import LONGEST_DAYS, MOST_IMAGES, ClientMay, NewClientLink, NewPlaylist
+from schemas.review import spell_errors
+from storage.ledger import LinkUse, PlaylistProgress
+
+ledger = open_resources().ledger
+STATES = {"waiting": "that wait", "approved": "that are approved", "any": "all of them"}
+MAY = {
+    ClientMay.LOOK: "look",
+    ClientMay.COMMENT: "look and comment",
+    ClientMay.DECIDE: "look, comment, and approve at the step “client”",
+}
+VERDICTS = {"approve": "approved", "reject": "rejected", "retake": "sent back"}
+
+
+def main(person: Person) -> None:
+    st.title("Playlists")
+    found = ledger.playlists()
+    mine = {one.id for one in list_own_playlists(person)}
+    if person.may_decide:
+        make(person, opened=not found or "for-playlist" in st.session_state)
+    if not found:
+        st.info(
+            "No playlist yet. One is somebody's work for the day, in an order; or what a client is shown by a link."
+        )
+    for one in sorted(found, key=lambda one: (one.id not in mine, -one.id)):
+        with st.container(border=True):
+            show(one, person, own=one.id in mine)
+
+
+def make(person: Person, *, opened: bool) -> None:
+    chosen: list[str] = st.session_state.get("for-playlist", [])
+    with st.expander("New playlist", expanded=opened, icon=":material/playlist_add:"):
+        first, second = st.columns(2)
+        name = first.text_input("Name", max_chars=80, placeholder="Monday, heroes")
+        people = second.multiselect(
+            "Whose work it is",
+            [*list_all_groups(), *list_people()],
+            accept_new_options=True,
+            placeholder="Nobody's yet",
+            help="Names, or groups of dailies.toml. Each finds it in the Inbox under “My queue”.",
+        )
+        if chosen:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.write(f"{count_noun(len(chosen), 'image')}, as chosen in the Grid.")
+                st.button("Choose otherwise", on_click=lambda: st.session_state.pop("for-playlist"))
+        else:
+            chosen = choose()
+        if st.button("Make it", type="primary", disabled=not chosen or len(chosen) > MOST_IMAGES):
+            try:
+                new = NewPlaylist(name=name, images=tuple(chosen), people=tuple(people))
+                ledger.make_playlist(new, made_by=person.name, role=find_role(person.name))
+            except ValidationError as wrong:
+                st.error(escape_markdown(spell_errors(wrong)))
+            except LedgerError as wrong:
+                st.error(escape_markdown(wrong))
+            else:
+                st.session_state.pop("for-playlist", None)
+                st.rerun()
+
+
+def choose() -> list[str]:
+    """Images by project, asset, night and state."""
+    first, second, third, fourth = st.columns(4)
+    project = first.selectbox("Project", ledger.projects(), index=None, placeholder="All")
+    assets = [one.asset for one in ledger.assets(project)] if project else []
+    asset = second.selectbox("Asset", assets, index=None, placeholder="All", disabled=not project)
+    nights = {night.id: night.started_at.strftime("%-d %b, %H:%M") for night in ledger.nights(30)}
+    night = third.selectbox(
+        "Night", nights, index=None, placeholder="Any", format_func=lambda one: f"{one}: {nights[one]}"
+    )
+    state = fourth.selectbox("Images", STATES, format_func=lambda one: STATES[one])
+    found = ledger.find_for_playlist(project=project, asset=asset, night=night, state=state, limit=MOST_IMAGES + 1)
+    if len(found) > MOST_IMAGES:
+        st.warning(f"More than {MOST_IMAGES:,} images; a playlist has that many at most. Choose a narrower filter.")
+    elif not found:
+        st.caption("No image is like that.")
+    else:
+        st.caption(f"{count_noun(len(found), 'image')}, asset by asset.")
+    return found
+
+
+def show(one: PlaylistProgress, person: Person, *, own: bool) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        mark = " · :material/person: yours" if own else ""
+        st.subheader(f"{escape_markdown(one.name)}{mark}", anchor=False)
+        st.page_link(
+            "screens/inbox.py",
+            label=f"Review {one.waiting}" if one.waiting else "Nothing waits",
+            icon=":material/rate_review:",
+            query_params={"playlist": str(one.id)},
+            disabled=not one.waiting,
+        )
+    done = [f"{many} {VERDICTS[verdict]}" for verdict, many in sorted(one.by_verdict.items(), key=str) if verdict]
+    st.progress(1 - one.waiting / one.images, text=", ".join([f"{one.waiting} of {one.images} wait", *done]))
+    whose = f"For {', '.join(one.people)}. " if one.people else ""
+    st.caption(escape_markdown(f"{whose}Made by {one.made_by}, {format_age(one.made_at)}."))
+    if person.leads:
+        links = ledger.client_links(one.id)
+        with st.expander(f"Client links ({len(links)})", icon=":material/link:", key=f"links-{one.id}"):
+            give(one, person)
+            for link in links:
+                show_link(link, person)
+    closes = person.leads or person.name == one.made_by
+    if closes and st.button("Close it", key=f"close-{one.id}", help="It and its links are gone; no image is."):
+        ledger.close_playlist(one.id, by=person.name, role=find_role(person.name))
+        st.rerun()
+
+
+def give(one: PlaylistProgress, person: Person) -> None:
+    """Makes a link, and shows it this one time."""
+    with st.form(f"give-{one.id}", border=False):
+        first, second, third = st.columns([2, 3, 1])
+        client = first.text_input("Client", max_chars=80, placeholder="Aki Tanaka, Nordlicht Games")
+        may = second.selectbox("May", list(MAY), index=1, format_func=lambda one: MAY[one])
+        days = third.number_input("Days", 1, LONGEST_DAYS, 7)
+        if st.form_submit_button("Make a link", icon=":material/add_link:"):
+            try:
+                new = NewClientLink(playlist=one.id, client=client, may=may, days=int(days))
+                secret = ledger.make_client_link(new, made_by=person.name, role=find_role(person.name))
+            except ValidationError as wrong:
+                st.error(escape_markdown(spell_errors(wrong)))
+            except LedgerError as wrong:
+                st.error(escape_markdown(wrong))
+            else:
+                st.success("Send this to the client. It is shown once and kept nowhere; who has it, can use it.")
+                st.code(f"{open_resources().settings.review_url.rstrip('/')}/client#{secret}", language=None)
+
+
+def show_link(link: LinkUse, person: Person) -> None:
+    ends = "taken back" if link.revoked_at else f"until {link.expires_at:%-d %b %Y}"
+    used = f"{count_noun(link.acts, 'act')}, last {format_age(link.last_at)}" if link.acts else "not opened yet"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f"**{escape_markdown(link.client)}** may {MAY[link.may]}; {ends}; {escape_markdown(used)}. "
+            f"Given by {escape_markdown(link.made_by)}."
+        )
+        if link.revoked_at is None and st.button("Take it back", key=f"revoke-{link.id}"):
+            ledger.revoke_client_link(link.id, by=person.name, role=find_role(person.name))
+            st.rerun()
+    if link.acts and st.toggle("What was done with it", key=f"log-{link.id}"):
+        st.dataframe(
+            [
+                {"When": act.at.strftime("%Y-%m-%d %H:%M:%S"), "What": act.act, "Asset": act.asset}
+                for act in ledger.client_acts(link.id)
+            ],
+            hide_index=True,
+        )
+
+
+if (person := current_user()) is not None:
+    main(person)
