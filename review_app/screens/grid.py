@@ -13,6 +13,7 @@ from review_app.auth import Person, current_user, find_rights
 from review_app.frames import show_dialog
 from review_app.grid_order import Act, Order, find_order
 from review_app.light_table import PAGE, light_table
+from review_app.new_playlist import show_playlist_dialog
 from review_app.rating import list_ratings, spell_rating
 from review_app.resources import open_resources
 from review_app.tournament import Tournament
@@ -132,8 +133,8 @@ def act(order: Order, sent: dict[str, Any], person: Person) -> None:
     name, note = sent["name"], str(sent["note"])
     reasons = tuple(Reason(reason) for reason in sent["reasons"])
     if name == "playlist":
-        st.session_state["for-playlist"] = [place.digest for place in chosen]
-        st.switch_page("screens/playlists.py")
+        show_playlist_dialog([place.digest for place in chosen])
+        return
     if name == "contest":
         several = chosen if len(chosen) > 1 else order.places
         if len(several) < 2 or len({(place.project, place.asset) for place in several}) > 1:

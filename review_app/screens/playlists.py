@@ -6,18 +6,17 @@ import streamlit as st
 from pydantic import ValidationError
 
 from review_app.appearance import escape_markdown, format_age
-from review_app.auth import Person, current_user, find_role, list_all_groups
+from review_app.auth import Person, current_user, find_role
+from review_app.new_playlist import ask_playlist
 from review_app.resources import open_resources
-from review_app.talk import list_people
 from review_app.waiting import list_own_playlists
 from schemas.errors import LedgerError
 from schemas.names import count_noun
-from schemas.playlists import LONGEST_DAYS, MOST_IMAGES, ClientMay, NewClientLink, NewPlaylist
+from schemas.playlists import LONGEST_DAYS, ClientMay, NewClientLink
 from schemas.review import spell_errors
 from storage.ledger import LinkUse, PlaylistProgress
 
 ledger = open_resources().ledger
-STATES = {"waiting": "that wait", "approved": "that are approved", "any": "all of them"}
 MAY = {
     ClientMay.LOOK: "look",
     ClientMay.COMMENT: "look and comment",
@@ -31,66 +30,16 @@ def main(person: Person) -> None:
     found = ledger.playlists()
     mine = {one.id for one in list_own_playlists(person)}
     if person.may_decide:
-        make(person, opened=not found or "for-playlist" in st.session_state)
+        with st.expander("New playlist", icon=":material/playlist_add:"):
+            ask_playlist(person)
     if not found:
         st.info(
-            "No playlist yet. One is somebody's work for the day, in an order; or what a client is shown by a link."
+            "No playlist yet. One is somebody's work for the day, in an order; or what a client is shown by a link. "
+            "“New playlist” makes one, and so does the Grid, of what is chosen there."
         )
     for one in sorted(found, key=lambda one: (one.id not in mine, -one.id)):
         with st.container(border=True):
             show(one, person, own=one.id in mine)
-
-
-def make(person: Person, *, opened: bool) -> None:
-    chosen: list[str] = st.session_state.get("for-playlist", [])
-    with st.expander("New playlist", expanded=opened, icon=":material/playlist_add:"):
-        first, second = st.columns(2)
-        name = first.text_input("Name", max_chars=80, placeholder="Monday, heroes")
-        people = second.multiselect(
-            "Whose work it is",
-            [*list_all_groups(), *list_people()],
-            accept_new_options=True,
-            placeholder="Nobody's yet",
-            help="Names, or groups of dailies.toml. Each finds it in the Inbox under “My queue”.",
-        )
-        if chosen:
-            with st.container(horizontal=True, vertical_alignment="center"):
-                st.write(f"{count_noun(len(chosen), 'image')}, as chosen in the Grid.")
-                st.button("Choose otherwise", on_click=lambda: st.session_state.pop("for-playlist"))
-        else:
-            chosen = choose()
-        if st.button("Make it", type="primary", disabled=not chosen or len(chosen) > MOST_IMAGES):
-            try:
-                new = NewPlaylist(name=name, images=tuple(chosen), people=tuple(people))
-                ledger.make_playlist(new, made_by=person.name, role=find_role(person.name))
-            except ValidationError as wrong:
-                st.error(escape_markdown(spell_errors(wrong)))
-            except LedgerError as wrong:
-                st.error(escape_markdown(wrong))
-            else:
-                st.session_state.pop("for-playlist", None)
-                st.rerun()
-
-
-def choose() -> list[str]:
-    """Images by project, asset, night and state."""
-    first, second, third, fourth = st.columns(4)
-    project = first.selectbox("Project", ledger.projects(), index=None, placeholder="All")
-    assets = [one.asset for one in ledger.assets(project)] if project else []
-    asset = second.selectbox("Asset", assets, index=None, placeholder="All", disabled=not project)
-    nights = {night.id: night.started_at.strftime("%-d %b, %H:%M") for night in ledger.nights(30)}
-    night = third.selectbox(
-        "Night", nights, index=None, placeholder="Any", format_func=lambda one: f"{one}: {nights[one]}"
-    )
-    state = fourth.selectbox("Images", STATES, format_func=lambda one: STATES[one])
-    found = ledger.find_for_playlist(project=project, asset=asset, night=night, state=state, limit=MOST_IMAGES + 1)
-    if len(found) > MOST_IMAGES:
-        st.warning(f"More than {MOST_IMAGES:,} images; a playlist has that many at most. Choose a narrower filter.")
-    elif not found:
-        st.caption("No image is like that.")
-    else:
-        st.caption(f"{count_noun(len(found), 'image')}, asset by asset.")
-    return found
 
 
 def show(one: PlaylistProgress, person: Person, *, own: bool) -> None:

@@ -43,7 +43,9 @@ function merge(deck, items, queue, { pending }) {
       known.add(id);
     }
   }
-  deck.at = Math.max(0, deck.order.indexOf(here));
+  const first = deck.order.findIndex((id) => !deck.done.has(id));
+  const next = first >= 0 ? first : deck.order.length; // past the end: all are decided
+  deck.at = here === undefined ? next : deck.order.indexOf(here);
   while (deck.at > KEPT) {
     const gone = deck.order.shift();
     for (const part of [deck.items, deck.drafts, deck.done]) part.delete(gone);

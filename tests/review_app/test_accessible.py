@@ -16,7 +16,19 @@ from tests.review_app.conftest import House, Visit
 
 pytestmark = pytest.mark.browser
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
-PAGES = ("grid", "conflicts", "assets", "submit", "nights", "decisions", "insights", "library", "for_you", "you")
+PAGES = (
+    "grid",
+    "playlists",
+    "conflicts",
+    "assets",
+    "submit",
+    "nights",
+    "decisions",
+    "insights",
+    "library",
+    "for_you",
+    "you",
+)
 
 
 def drawn(page: Page) -> None:

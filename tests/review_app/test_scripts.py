@@ -145,6 +145,10 @@ DECK = """const item = (id) => ({ id });
         ("deck.done.set('b', {}); advance(deck)", ["c", ["a", "b", "c", "d"]]),
         ("deck.at = 3; deck.done.set('d', {}); advance(deck)", ["a", ["a", "b", "c", "d"]]),
         ("for (const id of deck.order) deck.done.set(id, {}); advance(deck)", [None, ["a", "b", "c", "d"]]),
+        (
+            "for (const id of deck.order) deck.done.set(id, {}); advance(deck); merge(deck, [], [], sent())",
+            [None, ["a", "b", "c", "d"]],
+        ),
         ("skip(deck)", ["b", ["b", "c", "d", "a"]]),
         ("deck.at = 2; deck.order.splice(0, 1); deck.at = 1; bringBack(deck, 'a')", ["a", ["b", "a", "c", "d"]]),
         ("deck.at = 1; bringBack(deck, 'nothing')", ["b", ["a", "b", "c", "d"]]),
