@@ -35,7 +35,9 @@ def drawn(page: Page) -> None:
     """Waits until the script has ended and the page's own style is there: Streamlit fetches what draws HTML late, and
     the network can be idle before a slow server has said that it is needed."""
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-    page.locator("style", has_text="stCaptionContainer").first.wait_for(state="attached")
+    page.wait_for_function(
+        "() => [...document.styleSheets].some((one) => one.ownerNode.textContent.includes('.stMain'))"
+    )
 
 
 def violations(page: Page) -> list[str]:
