@@ -49,7 +49,7 @@ function act(view, name, event) {
     send: () => sendComment(view, item),
     undo: () => undo(view),
     link: () => copyAddress(view),
-    help: () => (open(view, "help"), view.parts.help.querySelector("button").focus()),
+    help: () => openPalette(view),
     grid: () => showGrid(view),
     cancel: () => close(view),
     takeover: () => ((view.over = Date.now()), (view.missing = 1), show(view), flush(view.outbox)),
@@ -87,6 +87,7 @@ function onClick(view, event) {
   const button = event.target.closest("button");
   if (!button || !view.root.contains(button)) return;
   const { act: name, mark, go, drop, reason, way, beside, pane, colour, closer, name: person, unfold, stars, dot } = button.dataset;
+  if (button.dataset.command) return runCommand(view, Number(button.dataset.command), event);
   if (name === "dismiss") button.parentElement.remove();
   else if (name && name !== "blink") act(view, name, event);
   else if (name === "blink" && event.detail === 0) act(view, name, event);

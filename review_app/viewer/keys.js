@@ -37,7 +37,8 @@ const KEYS = [
   ["b", "boxes", "B", "Boxes of the findings on or off"],
   ["g", "grid", "G", "Images in hand, side by side"],
   ["l", "link", "L", "Copy a link to this image under this filter"],
-  ["h", "help", "H", "This list"],
+  ["h", "help", "H ?", "This list; type in it to find a command by name"],
+  ["?", "help", "", ""],
   ["", "", "drag", "Marks a place (touch: a long press); it goes with the criterion marked last"],
 ];
 const ACT_OF = Object.fromEntries(KEYS.filter(([key, act]) => key && act).map(([key, act]) => [key, act]));
@@ -93,11 +94,12 @@ function onKey(view, event) {
 }
 
 function dialogKey(view, event, key) {
-  if (key === "escape" || (view.dialog === "help" && key === "h") || (view.dialog === "grid" && key === "g" && !typing(event))) {
+  if (key === "escape" || (view.dialog === "help" && "h?".includes(key) && !typing(event)) || (view.dialog === "grid" && key === "g" && !typing(event))) {
     event.preventDefault();
     return close(view);
   }
   if (key === "tab") return keepInside(view, event);
+  if (view.dialog === "help") return paletteKey(view, event, key);
   if (typing(event) || view.dialog !== "ask") return;
   const at = event.composedPath()[0];
   const digit = digitOf(event);

@@ -29,7 +29,7 @@ function build(shadow) {
   const view = { shadow, root, parts, deck: newDeck(), pool: newPool(), filter: {}, paces: [], undone: [], mine: [], beside: 0, dialog: "", boxesShown: true, draws: "", thickness: 0.05, missing: 0, over: 0, read: new Set(), unfolded: new Set() };
   view.look = { zoom: 0, x: 0, y: 0, mode: "", split: 0.5, size: null, tiles: false, across: 0, down: 0, seams: false, panes: 0, inspects: false, ...PLAIN };
   view.outbox = newOutbox(() => sync(view));
-  parts.keys.replaceChildren(...KEYS.filter(([, , key]) => key).flatMap(([, , key, what]) => [make("dt", {}, make("kbd", { text: key })), make("dd", { text: what })]));
+  buildPalette(view);
   buildLooking(view);
   showTone(view);
   return view;
@@ -47,6 +47,7 @@ function attach(view) {
   root.addEventListener("change", (event) => onChange(view, event), on);
   parts.looking.addEventListener("input", (event) => onLook(view, event.target), on);
   parts.ask.addEventListener("input", (event) => onAsked(view, event), on);
+  parts.find.addEventListener("input", () => findCommands(view), on);
   parts.ask.addEventListener("submit", (event) => (event.preventDefault(), answer(view)), on);
   parts.note.addEventListener("input", () => keepNote(view), on);
   listenToComments(view, on);

@@ -208,3 +208,31 @@ def test_regions_are_fractions_and_go_with_the_decision(
     for side, wanted in (("x", 0.25), ("y", 0.5), ("width", 0.25), ("height", 0.25)):
         assert region[side] == pytest.approx(wanted, abs=0.01)
     assert decision.changes["region"]["width"] == region["width"]
+
+
+def test_a_command_is_found_by_its_name(stocked: Callable[..., list[ImageSpec]], inbox: Visit, house: House) -> None:
+    specs = stocked(2)
+    page = inbox("Noor")
+    page.keyboard.press("?")
+    field = page.get_by_label("Find a command by name")
+    expect(field).to_be_focused()
+    page.keyboard.type("star fewer")
+    expect(page.locator(".command:visible")).to_have_count(1)
+    field.fill("h")  # a letter that is a key elsewhere is only a letter here
+    expect(page.get_by_role("dialog")).to_be_visible()
+    field.fill("no such thing")
+    expect(page.get_by_text("No command is called so.")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    shown = on_screen(page)
+    field.fill("approve")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    saved(page)
+    assert house.ledger.picture(shown).entry.verdict == "approve"
+    assert shown in {spec.digest for spec in specs}
+    page.keyboard.press("?")
+    page.keyboard.type("go to grid")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Grid")).to_be_visible()
