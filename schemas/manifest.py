@@ -57,6 +57,7 @@ from schemas.spec import (
     REFERENCE_SCALE,
     STEPS,
     STRENGTH,
+    Approximation,
     DigitalSource,
     Frozen,
     Sha256,
@@ -122,6 +123,11 @@ class Sampling(Section):
         None, min_length=1, description="self-attention layers that PAG perturbs, by parts of their names; else mid",
         examples=[["mid"], ["down_blocks.2", "mid"]],
     )  # fmt: skip
+    approximation: Approximation | None = Field(
+        None,
+        description="fewer computations for other pictures (docs/performance.md)",
+        examples=[{"cache_interval": 2}],
+    )
 
 
 class TierSettings(Sampling):
