@@ -102,7 +102,7 @@ class _Part:
         self.answers: list[Any] = []
         self.begin(_Mode.COMPUTE)
         # compiled blocks (engine/compiling.py) have cross-attention inside
-        module.forward = torch.compiler.disable(self.forward) if shorten else self.forward  # type: ignore[method-assign]
+        module.forward = torch.compiler.disable(self.forward) if shorten else self.forward
 
     def begin(self, mode: _Mode) -> None:
         self.mode, self.calls = mode, 0
@@ -122,7 +122,7 @@ class _Part:
         if self.own is None:
             del self.module.forward
         else:
-            self.module.forward = self.own  # type: ignore[method-assign]
+            self.module.forward = self.own
 
 
 class _Reuse:
