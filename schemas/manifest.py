@@ -253,7 +253,7 @@ class Shared(Sampling):
     strength: Several[Annotated[Number, STRENGTH]] | None = Field(
         None, description="textures: how far from the source, 0 to 1 (0.5 when not said)", examples=[[0.3, 0.5]]
     )
-    storage_dtype: Literal["float8_e4m3fn"] | None = Field(
+    storage_dtype: Literal["float8_e4m3fn", "int8"] | None = Field(
         None,
         description="an approximation: hold the weights in 8 bits, in half the GPU memory; pictures change slightly",
     )

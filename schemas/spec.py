@@ -272,7 +272,7 @@ class ImageSpec(Frozen):
 
     model: ModelRef
     vae: ModelRef | None = None
-    storage_dtype: Literal["", "float8_e4m3fn"] = ""
+    storage_dtype: Literal["", "float8_e4m3fn", "int8"] = ""
     """An approximation: the weights of UNet and ControlNets held in this type, computed in the device's own."""
     loras: tuple[LoraRef, ...] = ()
     embeddings: tuple[EmbeddingRef, ...] = ()
