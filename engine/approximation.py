@@ -31,7 +31,7 @@ def use_approximation(pipe: Any, spec: ImageSpec, *, rows: int) -> Iterator[None
     if spec.approximation is None:
         yield
         return
-    if getattr(pipe.unet, "streamed", False):  # each layer fetches the weights of the one that follows it
+    if getattr(pipe.unet, "streamed", False):  # what its predecessor has fetched and nobody runs would stay there
         raise RenderError(
             f"{spec.asset}: got an approximation where weights come layer by layer (docs/performance.md); expected "
             "none, or a device with more memory"

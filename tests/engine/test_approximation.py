@@ -212,7 +212,7 @@ def test_what_a_unet_or_a_run_cannot_do_is_an_error_with_what_can(engine: Engine
 
 
 def test_streamed_weights_are_not_approximated(studio: Studio) -> None:
-    """Each layer fetches the next one's weights: one that is left out would leave its successor without."""
+    """Each layer fetches the next one's weights: those of one that is left out would stay on the device."""
     streaming = Engine(studio.catalogue, device="cpu", dtype="float32")
     streaming.models.policy = lambda spec: Policy(Placement.STREAMED, 4 * 2**20)  # type: ignore[method-assign]
     said = [
