@@ -14,6 +14,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -140,10 +141,10 @@ def main() -> None:
         other.models.policy = lambda spec, placement=placement: Policy(placement, 2**22)  # type: ignore[method-assign, misc]
         away = distance(engines(other, jobs, controlled, 1), reference(jobs, controlled[1]))
         print(f"{f'weights {placement}, ControlNet, among three others':58} {away:.1e}")
-    for name, specs in (("txt2img", plain), ("ControlNet", controlled)):
-        eight = [ImageSpec.model_validate(s.model_dump() | {"storage_dtype": "float8_e4m3fn"}) for s in specs[:2]]
+    for held, (name, specs) in product(("float8_e4m3fn", "int8"), (("txt2img", plain), ("ControlNet", controlled))):
+        eight = [ImageSpec.model_validate(s.model_dump() | {"storage_dtype": held}) for s in specs[:2]]
         away = distance(engines(engine, jobs, eight, 1), reference(jobs, specs[1]))
-        print(f"{'float8 weights (an approximation), ' + name:58} {away:.1e}")
+        print(f"{f'{held} weights (an approximation), {name}':58} {away:.1e}")
     for name, spec in (("txt2img", plain[1]), ("ControlNet", controlled[1])):
         half = distance(reference(jobs, spec, dtype=torch.bfloat16), reference(jobs, spec))
         print(f"{'bfloat16 eager, ' + name:58} {half:.1e}")

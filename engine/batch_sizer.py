@@ -103,4 +103,5 @@ def _read_peaks(file: Path | None, device: str) -> dict[str, dict[str, int]]:
 
 def _shape(spec: ImageSpec) -> str:
     guided = "guided" if spec.guidance_scale > 1 else "unguided"
-    return f"{spec.affinity_key} {spec.width}x{spec.height} {spec.task} {guided}"
+    keeps = f" {spec.approximation}" if spec.approximation else ""  # what is kept between steps takes room
+    return f"{spec.affinity_key} {spec.width}x{spec.height} {spec.task} {guided}{keeps}"

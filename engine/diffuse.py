@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.adapters import apply_adapters
+from engine.approximation import use_approximation
 from engine.attention import choose_backend, use_attention
 from engine.batch_rows import BatchRow, Progress, make_row, make_shared_arguments
 from engine.batch_sizer import BatchSizer, CudaMeter
@@ -242,6 +243,7 @@ class Engine:
                 use_attention(self.attention),
                 apply_adapters(pipe, spec.adapters, adapters, followed),
                 use_guidance(pipe, spec, rows=len(rows)),
+                use_approximation(pipe, spec, rows=len(rows)),
             ):
                 latents = pipe(**call, generator=generators, output_type="latent", return_dict=False)[0]
             if refiner is not None:

@@ -33,7 +33,7 @@ from schemas.spec import ImageSpec
 @contextmanager
 def use_guidance(pipe: Any, spec: ImageSpec, *, rows: int) -> Iterator[None]:
     """Within it, `pipe` guides as the spec says; hooks are taken off again, whatever happened."""
-    whole = (spec.guidance_start, spec.guidance_end) == (0.0, 1.0)
+    whole = (spec.guidance_start, _find_end(spec)) == (0.0, 1.0)
     double = spec.guidance_scale > 1
     if not spec.pag_scale and (not double or (whole and not spec.guidance_rescale)):
         yield
@@ -51,6 +51,11 @@ def use_guidance(pipe: Any, spec: ImageSpec, *, rows: int) -> Iterator[None]:
         guide.restore()
         for hook in hooks:
             hook.remove()
+
+
+def _find_end(spec: ImageSpec) -> float:
+    """The part of the steps after which there is no guidance: the interval's, or T-GATE's (engine/approximation.py)."""
+    return min(spec.guidance_end, spec.approximation.tgate_after) if spec.approximation else spec.guidance_end
 
 
 def perturb_attention(unet: Any, spec: ImageSpec) -> list[Attention]:
@@ -84,7 +89,7 @@ class _Guide:
     def on(self) -> bool:
         """diffusers' rule for ControlNets: a step counts when it lies wholly inside."""
         steps = self.pipe.num_timesteps
-        return self.step / steps >= self.spec.guidance_start and (self.step + 1) / steps <= self.spec.guidance_end
+        return self.step / steps >= self.spec.guidance_start and (self.step + 1) / steps <= _find_end(self.spec)
 
     def before_controls(self, module: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
         return None if self.on else (self._positive(given), self._positive(named))

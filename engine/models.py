@@ -29,6 +29,7 @@ from engine.compiling import Compiler, use_channels_last
 from engine.control_lora import load_control_lora
 from engine.controlnets import Controls, Remembered
 from engine.embeddings import Inversion, read_inversion
+from engine.int8 import store_as_int8
 from engine.lora import Lora, Merges, load_by_peft, read_lora
 from engine.memory import NOTHING, Placement, Policy, choose_policy, weigh_models
 from engine.model_files import ModelFiles
@@ -348,6 +349,9 @@ class LoadedModels:
         return part
 
     def _in_storage(self, part: Any) -> Any:
+        if self._storage[0] == "int8":
+            store_as_int8(part)
+            return part
         part.enable_layerwise_casting(storage_dtype=getattr(torch, self._storage[0]), compute_dtype=self.dtype)
         return part
 

@@ -77,7 +77,7 @@ def refine(
         if known:
             call[f"{name}prompt_embeds"] = torch.cat([text.states for text in known])
             call[f"{name}pooled_prompt_embeds"] = torch.cat([text.pooled for text in known if text.pooled is not None])
-    alone = spec.model_copy(update={"controls": ()})
+    alone = spec.model_copy(update={"controls": (), "approximation": None})
     with use_guidance(pipe, alone, rows=len(words)):
         return pipe(
             **call,

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-import torch
 from diffusers.models.downsampling import Downsample2D
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -44,23 +43,15 @@ def use_circular_padding(modules: Iterable[nn.Module], axes: str) -> Iterator[No
 def _circular_conv(conv: nn.Conv2d, axes: str, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     assert isinstance(conv.padding, tuple)
     height, width = conv.padding
-    x = _pad(x, axes, left=width, right=width, top=height, bottom=height)
-    return F.conv2d(x, weight, bias, conv.stride, 0, conv.dilation, conv.groups)
+    around = (width if "x" in axes else 0, height if "y" in axes else 0)
+    x = F.pad(x, (around[0], around[0], around[1], around[1]), mode="circular")
+    zeros = (height - around[1], width - around[0])  # along the other axis, the convolution's own
+    return F.conv2d(x, weight, bias, conv.stride, zeros, conv.dilation, conv.groups)
 
 
 def _circular_downsample(part: Downsample2D, axes: str, x: Tensor, *args: object, **kwargs: object) -> Tensor:
     """The autoencoder's way: one column and one row more at the far edges, then a convolution without padding."""
     if part.norm is not None:
         x = part.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-    return part.conv(_pad(x, axes, left=0, right=1, top=0, bottom=1))
-
-
-def _pad(x: Tensor, axes: str, *, left: int, right: int, top: int, bottom: int) -> Tensor:
-    """Widths in columns and rows. Concatenation, since F.pad's circular mode does not take one axis of four."""
-    if "x" in axes:
-        x = torch.cat([x[..., x.shape[-1] - left :], x, x[..., :right]], dim=-1)
-        left = right = 0
-    if "y" in axes:
-        x = torch.cat([x[..., x.shape[-2] - top :, :], x, x[..., :bottom, :]], dim=-2)
-        top = bottom = 0
-    return F.pad(x, (left, right, top, bottom)) if left or right or top or bottom else x
+    x = F.pad(x, (0, int("x" in axes), 0, int("y" in axes)), mode="circular")
+    return part.conv(F.pad(x, (0, int("x" not in axes), 0, int("y" not in axes))))

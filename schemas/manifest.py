@@ -57,6 +57,7 @@ from schemas.spec import (
     REFERENCE_SCALE,
     STEPS,
     STRENGTH,
+    Approximation,
     DigitalSource,
     Frozen,
     Sha256,
@@ -122,6 +123,11 @@ class Sampling(Section):
         None, min_length=1, description="self-attention layers that PAG perturbs, by parts of their names; else mid",
         examples=[["mid"], ["down_blocks.2", "mid"]],
     )  # fmt: skip
+    approximation: Approximation | None = Field(
+        None,
+        description="fewer computations for other pictures (docs/performance.md)",
+        examples=[{"cache_interval": 2}],
+    )
 
 
 class TierSettings(Sampling):
@@ -247,7 +253,7 @@ class Shared(Sampling):
     strength: Several[Annotated[Number, STRENGTH]] | None = Field(
         None, description="textures: how far from the source, 0 to 1 (0.5 when not said)", examples=[[0.3, 0.5]]
     )
-    storage_dtype: Literal["float8_e4m3fn"] | None = Field(
+    storage_dtype: Literal["float8_e4m3fn", "int8"] | None = Field(
         None,
         description="an approximation: hold the weights in 8 bits, in half the GPU memory; pictures change slightly",
     )

@@ -31,7 +31,7 @@ from schemas.manifest import (
 from schemas.resolved import NO_STYLE, SAMPLING, Resolved, list_tiers
 from schemas.spec import Tier
 
-WHOLE = ("scheduler_options", "pag_applied_layers")
+WHOLE = ("scheduler_options", "pag_applied_layers", "approximation")
 """Sampling fields that are one value, never an axis."""
 BUILT_IN = ("asset", "project")
 """Placeholders that every prompt has; a style's prompt has `prompt` as well."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from schemas.spec import Hires, ImageSpec, Task
+from schemas.spec import Approximation, Hires, ImageSpec, Task
 
 Second = tuple[int, int, int, int]
 """Of an image in two passes: width and height of the first one, steps that the second one runs, px of its windows"""
-PaceKey = tuple[str, int, int, int, str, int, Second | None]
-"""model alias, width, height, steps that are run, task, number of controls, the second pass or None"""
+PaceKey = tuple[str, int, int, int, str, int, Second | None, Approximation | None]
+"""model alias, width, height, steps that are run, task, number of controls, second pass, approximation (None: none)"""
 
 
 def make_pace_key(spec: ImageSpec) -> PaceKey:
@@ -15,7 +15,16 @@ def make_pace_key(spec: ImageSpec) -> PaceKey:
     steps = spec.num_inference_steps
     if spec.task not in (Task.TXT2IMG, Task.IMPORT):
         steps = _run(steps, 0.5 if spec.strength is None else spec.strength)
-    return alias, spec.width, spec.height, steps, task, len(spec.controls), _second(spec, spec.hires)
+    return (
+        alias,
+        spec.width,
+        spec.height,
+        steps,
+        task,
+        len(spec.controls),
+        _second(spec, spec.hires),
+        spec.approximation,
+    )
 
 
 def _second(spec: ImageSpec, hires: Hires | None) -> Second | None:

@@ -194,6 +194,29 @@ class Refiner(Frozen):
     negative_aesthetic_score: Real = 2.5
 
 
+class Approximation(Frozen):
+    """What is computed less often than at every step, or not to the end; in a manifest under `approximation`."""
+
+    cache_interval: Annotated[int, Field(strict=True, ge=1, le=20)] = Field(
+        1,
+        description="DeepCache: the whole UNet and the ControlNets only at every so many steps; 1 is all",
+        examples=[2],
+    )
+    cache_branch_id: Annotated[int, Field(strict=True, ge=0, le=30)] = Field(
+        0, description="DeepCache: skip connection, 0 the outermost, up to which the steps between are computed"
+    )
+    tgate_after: Annotated[Real, Field(strict=True, gt=0.0, le=1.0)] = Field(
+        1.0,
+        description="T-GATE: after this part of the steps no guidance, and cross-attention is not computed again",
+        examples=[0.5],
+    )
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it leaves every picture as it is."""
+        return self.cache_interval == 1 and self.tgate_after == 1.0
+
+
 class CutOut(Frozen):
     """The subject is cut from its ground after the picture is made (engine/cutout.py): by a matting model, or where
     there is none by keying out a flat ground; `holes`: enclosed places of the ground's colour too."""
@@ -244,10 +267,12 @@ class ImageSpec(Frozen):
     """Perturbed-attention guidance; 0 is none."""
     pag_applied_layers: tuple[str, ...] = ()
     """Parts of the names of the UNet's self-attention layers that it perturbs; empty exactly when it is off."""
+    approximation: Approximation | None = None
+    """None: every step is computed whole."""
 
     model: ModelRef
     vae: ModelRef | None = None
-    storage_dtype: Literal["", "float8_e4m3fn"] = ""
+    storage_dtype: Literal["", "float8_e4m3fn", "int8"] = ""
     """An approximation: the weights of UNet and ControlNets held in this type, computed in the device's own."""
     loras: tuple[LoraRef, ...] = ()
     embeddings: tuple[EmbeddingRef, ...] = ()

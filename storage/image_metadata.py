@@ -195,12 +195,16 @@ def _words(spec: ImageSpec) -> dict[str, str]:
 
 
 def _passes(spec: ImageSpec) -> dict[str, Any]:
-    """Guidance beyond its scale, words with vectors of their own, pictures that show a style, further passes."""
+    """Guidance beyond its scale, approximations, words with vectors of their own, pictures of a style, passes."""
     said: dict[str, Any] = {}
     if (spec.guidance_start, spec.guidance_end) != (0.0, 1.0):
         said |= {"guidance_start": spec.guidance_start, "guidance_end": spec.guidance_end}
     if spec.pag_scale:
         said |= {"pag_scale": spec.pag_scale, "pag_applied_layers": list(spec.pag_applied_layers)}
+    if spec.approximation is not None:
+        said["approximation"] = spec.approximation.model_dump(exclude_defaults=True)
+    if spec.storage_dtype:
+        said["storage_dtype"] = spec.storage_dtype
     if spec.embeddings:
         said["embeddings"] = [embedding.alias for embedding in spec.embeddings]
     if spec.references:

@@ -16,6 +16,7 @@ from schemas.manifest import AnyAsset, Manifest
 from schemas.matrix import Matrix
 from schemas.reading.tree import Broken, Path
 from schemas.resolved import FEW_STEP_FIELDS, Resolved, resolve_tiers
+from schemas.rules.approximations import find_absent_branches
 from schemas.schedulers import SCHEDULERS, resolve_scheduler
 from schemas.spec import Tier
 from schemas.weights.components import Components
@@ -47,6 +48,7 @@ def find_unsuitable(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken
             yield from _architecture(manifest, asset, at, entry, catalogue)
             yield from _weights(manifest, asset, at, entry, faults)
             yield from _training(manifest, asset, entry, where, faults)
+            yield from find_absent_branches(manifest, asset, model, faults.components(entry).get("unet", {}))
         for resolved in resolve_tiers(manifest, asset):
             yield from _few_steps(resolved, at, facts)
 

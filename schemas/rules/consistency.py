@@ -27,6 +27,7 @@ from schemas.matrix import BUILT_IN, Matrix, list_spellings, list_styles, list_u
 from schemas.names import OneOf
 from schemas.reading.tree import Broken, Path
 from schemas.resolved import NO_STYLE, Resolved, list_tiers, resolve_tiers
+from schemas.rules.approximations import find_idle_approximations
 from schemas.rules.brand import find_contradictions
 from schemas.rules.imports import find_unfit_fields
 from schemas.schedulers import SchedulerError, resolve_scheduler
@@ -159,6 +160,7 @@ def _asset(matrix: Matrix, at: Path, limits: Limits, *, styles: Collection[str])
     yield from explain_too_few_steps(manifest, asset, at, {})
     yield from _scheduler_options(manifest, asset, at)
     yield from _perturbed(manifest, asset, at)
+    yield from find_idle_approximations(manifest, asset)
     yield from _refined(manifest, asset, at)
     yield from _matrix(matrix, at)
 
@@ -287,7 +289,8 @@ def _control(control: Control, at: Path) -> Iterator[Broken]:
 
 
 def explain_too_few_steps(manifest: Manifest, asset: AnyAsset, at: Path, usual: Mapping[Tier, int]) -> Iterator[Broken]:
-    """img2img makes strength x steps, rounded down: of textures, and of the second pass of `hires`.
+    """img2img makes strength x steps, rounded down: of textures, and of the second pass of `hires`. T-GATE needs a step
+    before it.
 
     `usual`: a model's steps by tier, for where the manifest names none.
     """
@@ -302,6 +305,9 @@ def explain_too_few_steps(manifest: Manifest, asset: AnyAsset, at: Path, usual: 
         if hires := resolved.find("hires") if resolved.applies("hires") else None:
             path = (*hires.path, "strength")
             asked.append((path, hires.value.strength, hires.value.num_inference_steps or steps))
+        if (gate := resolved.find("approximation")) and gate.value.tgate_after < 1:
+            runs = [steps, *(int(many * strength) for _, strength, many in asked if many)]
+            asked.append(((*gate.path, "tgate_after"), gate.value.tgate_after, min(filter(None, runs), default=None)))
         for path, strength, many in asked:
             if many and int(many * strength) < 1:
                 yield (

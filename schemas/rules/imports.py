@@ -17,7 +17,7 @@ itself: because a source is read otherwise, without alpha, or because an image i
 OF_REPAIRS = {
     "negative_prompt", "model", "vae", "loras", "scheduler", "scheduler_options", "num_inference_steps",
     "guidance_scale", "guidance_rescale", "guidance_start", "guidance_end", "clip_skip",
-    "pag_scale", "pag_applied_layers",
+    "pag_scale", "pag_applied_layers", "approximation",
 }  # fmt: skip
 ALLOWED = OF_REPAIRS | {
     "name", "kind", "sources", "prompt", "digital_source_type", "text", "criteria", "delivery_name", "note", "used_in",

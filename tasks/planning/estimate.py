@@ -43,8 +43,9 @@ def predict_times(spec: ImageSpec) -> int:
 
 def count_work(key: PaceKey, *, rows: int = 2) -> float:
     """Teraflop of one image, both passes of `hires` together, were the model SDXL. Of use as a ratio between images of
-    one model. `rows`: predictions a step."""
-    _, width, height, steps, task, controls, second = key
+    one model. `rows`: predictions a step. Every step counts as computed whole: what an approximation saves is measured
+    (`pace`), not guessed."""
+    _, width, height, steps, task, controls, second, _ = key
     step = rows * (UNET + controls * CONTROLNET)
     source = ENCODE if task != Task.TXT2IMG.value else 0.0
     pixels = width * height / 1024**2
@@ -66,7 +67,8 @@ def predict_seconds(key: PaceKey, pace: Mapping[PaceKey, float], *, rows: int = 
         return pace[key], False
     if key[4] == Task.IMPORT.value:
         return 0.0, False
-    speeds = [count_work(other) / seconds for other, seconds in pace.items() if other[0] == key[0] and seconds > 0]
+    exact = ((other, seconds) for other, seconds in pace.items() if other[-1] is None)
+    speeds = [count_work(other) / seconds for other, seconds in exact if other[0] == key[0] and seconds > 0]
     return count_work(key, rows=rows) / (statistics.median(speeds) if speeds else GUESSED_SPEED), True
 
 

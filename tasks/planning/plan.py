@@ -35,6 +35,7 @@ from schemas.rules.repairs import find_mask_file, name_mask
 from schemas.schedulers import resolve_scheduler
 from schemas.spec import (
     NO_MODEL,
+    Approximation,
     AssetKind,
     ControlSpec,
     CutOut,
@@ -198,6 +199,7 @@ class _AssetPlan:
         settings |= {name: at[name] for name in _AS_SAID if name in at}
         if settings.get("pag_scale"):
             settings["pag_applied_layers"] = tuple(resolved.setting("pag_applied_layers", at, models).value)
+        settings["approximation"] = _find_approximation(resolved)
         settings["width"], settings["height"] = count_pixels(resolved.setting("size", at, models).value)
         settings["storage_dtype"] = resolved.get("storage_dtype") or ""
         return settings
@@ -322,6 +324,7 @@ def _sample(
         "guidance_scale": setting("guidance_scale") if changes.guidance_scale is None else changes.guidance_scale,
         **{name: setting(name) for name in ("guidance_rescale", "guidance_start", "guidance_end", "pag_scale")},
         "pag_applied_layers": tuple(setting("pag_applied_layers")) if setting("pag_scale") else (),
+        "approximation": _find_approximation(resolved),
         "loras": _lora_refs(loras, models),
     }
 
@@ -361,6 +364,12 @@ def _scheduler(resolved: Resolved, at: Mapping[str, Any], models: PlannedModels,
     few = resolved.few(at["model"], loras, models)
     whole = few.completed(name, options) if few is not None else options
     return _resolve(name, tuple(sorted(whole.items())))
+
+
+def _find_approximation(resolved: Resolved) -> Approximation | None:
+    """None for one that changes nothing, which is the same image."""
+    said: Approximation | None = resolved.get("approximation")
+    return None if said is None or said.is_exact else said
 
 
 def _lora_refs(loras: Mapping[str, float], models: PlannedModels) -> tuple[LoraRef, ...]:

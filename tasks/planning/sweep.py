@@ -1,7 +1,8 @@
 """The grid to make before a setting is trusted: the same prompts and seeds under every combination of some fields.
 
-One contact sheet with labels, and the curve of difference to the longest run against steps and seconds, from which the
-point of saturation on this checkpoint and this device is read. Keeps nothing in the ledger.
+One contact sheet with labels, and a curve of difference and seconds: to the longest run against steps, from which the
+point of saturation on this checkpoint and this device is read, or to the exact run against an approximation. Keeps
+nothing in the ledger.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 import re
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from schemas.fields import Size, count_pixels
 from schemas.manifest import Manifest, RenderAsset
 from schemas.resolved import FEW_STEP_FIELDS, Resolved
 from schemas.schedulers import SchedulerError, resolve_scheduler
-from schemas.spec import ImageSpec, LoraRef, ModelRef, Tier
+from schemas.spec import Approximation, ImageSpec, LoraRef, ModelRef, Tier
 
 if TYPE_CHECKING:
     from engine.diffuse import Engine
@@ -37,16 +38,17 @@ if TYPE_CHECKING:
 STEPS = "num_inference_steps"
 FIELDS = (
     "scheduler", STEPS, "guidance_scale", "guidance_rescale", "guidance_start", "guidance_end", "clip_skip",
-    "negative_prompt",
+    "negative_prompt", "cache_interval", "cache_branch_id", "tgate_after",
 )  # fmt: skip
+APPROXIMATIONS = tuple(Approximation.model_fields)
 MOST = {STEPS: 500, "clip_skip": 12}
 SIZE: TypeAdapter[str] = TypeAdapter(Size)
 SETTLED = 4.0
 """Levels of 255, root mean square: a run nearer than this to the longest one is called settled."""
 COLOURS = ("#1d3557", "#d62828", "#2a9d8f", "#f4a261", "#7b2cbf", "#6c757d")
 
-Point = tuple[int, float, float]
-"""Steps, seconds an image, difference to the longest run."""
+Point = tuple[float, float, float]
+"""Value of the field along which the curve goes, seconds an image, difference to the longest or the exact run."""
 
 
 @dataclass(frozen=True)
@@ -121,11 +123,13 @@ def make_grid(
     cells = []
     for values in itertools.product(*axes.values()):
         at = dict(zip(axes, values, strict=True))
-        fields = {**base, **at}
+        fields = {**base, **{name: value for name, value in at.items() if name not in APPROXIMATIONS}}
         needed = few.completed(fields["scheduler"], {}) if few is not None else {}
         fields["scheduler"], fields["scheduler_options"] = resolve_scheduler(fields["scheduler"], needed)
         for prompt, seed in itertools.product(prompts, seeds):
             try:
+                asked = Approximation(**{name: value for name, value in at.items() if name in APPROXIMATIONS})
+                fields["approximation"] = None if asked.is_exact else asked
                 spec = ImageSpec(asset="sweep", variant="", prompt=prompt, seed=seed, **fields)
             except ValidationError as wrong:
                 error = wrong.errors()[0]
@@ -150,28 +154,44 @@ def make_cells(engine: Engine, cells: Sequence[Cell], *, batch_size: int, told: 
     return [made[number] for number in range(len(cells))]
 
 
+def find_curve_field(cells: Sequence[Cell]) -> str:
+    """Along which the curve goes: an approximation that varies, else the steps; empty where neither does."""
+    varied = {name for cell in cells for name in cell.at}
+    return next((name for name in (*APPROXIMATIONS, STEPS) if name in varied), "")
+
+
 def compute_curves(cells: Sequence[Cell], made: Sequence[Rendered]) -> dict[str, list[Point]]:
-    """Label of a combination (its steps left out) -> points by steps. Empty where steps do not vary."""
-    runs: dict[tuple[str, str, int], dict[int, Rendered]] = defaultdict(dict)
-    for cell, row in zip(cells, made, strict=True):
-        if row.pixels is not None and STEPS in cell.at:
-            runs[make_label(cell.at, without=STEPS), cell.prompt, cell.seed][cell.at[STEPS]] = row
-    gathered: dict[str, dict[int, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
-    for (name, _, _), run in runs.items():
-        longest = run[max(run)].pixels
-        assert longest is not None
-        for steps, row in run.items():
-            assert row.pixels is not None
-            away = math.sqrt(float(np.mean((row.pixels.astype(float) - longest) ** 2)))
-            gathered[name][steps].append((sum(row.timings.values()), away))
+    """Label of a combination (the curve's field left out) -> points by its values; empty where there is no such field.
+
+    Each run is compared with the longest of its kind, or with the one of its kind that is approximated least.
+    """
+    field = find_curve_field(cells)
+    if not field:
+        return {}
+    shared = APPROXIMATIONS if field in APPROXIMATIONS else (STEPS,)
+    runs = [(cell, row) for cell, row in zip(cells, made, strict=True) if row.pixels is not None]
+    references: dict[tuple[str, str, int], Any] = {}
+    for cell, row in sorted(runs, key=lambda run: _rank(run[0].at)):
+        references.setdefault((make_label(cell.at, without=shared), cell.prompt, cell.seed), row.pixels)
+    gathered: dict[str, dict[float, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
+    for cell, row in runs:
+        assert row.pixels is not None
+        reference = references[make_label(cell.at, without=shared), cell.prompt, cell.seed]
+        away = math.sqrt(float(np.mean((row.pixels.astype(float) - reference) ** 2)))
+        gathered[make_label(cell.at, without=(field,))][cell.at[field]].append((sum(row.timings.values()), away))
     lines: dict[str, list[Point]] = {}
-    for name, by_steps in gathered.items():
-        means = [(steps, np.mean(pairs, axis=0)) for steps, pairs in sorted(by_steps.items())]
-        lines[name] = [(steps, float(mean[0]), float(mean[1])) for steps, mean in means]
+    for name, by_value in gathered.items():
+        means = [(value, np.mean(pairs, axis=0)) for value, pairs in sorted(by_value.items())]
+        lines[name] = [(value, float(mean[0]), float(mean[1])) for value, mean in means]
     return lines
 
 
-def find_settled_steps(points: Sequence[Point]) -> int:
+def _rank(at: Mapping[str, Any]) -> tuple[float, ...]:
+    """The less approximated first, then the longer."""
+    return at.get("cache_interval", 1), -at.get("tgate_after", 1.0), -at.get("cache_branch_id", 0), -at.get(STEPS, 0)
+
+
+def find_settled_steps(points: Sequence[Point]) -> float:
     """The fewest steps from which on every run is within SETTLED of the longest."""
     return next(steps for n, (steps, _, _) in enumerate(points) if all(away <= SETTLED for _, _, away in points[n:]))
 
@@ -181,30 +201,32 @@ def make_summary(cells: Sequence[Cell], made: Sequence[Rendered]) -> str:
     reasons = Counter(str(row.error) for row in made if row.error is not None)
     lines = [f"{len(made)} pictures, {reasons.total()} failed"]
     lines += [f"  {count} failed: {reason}" for reason, count in reasons.most_common()]
+    field = find_curve_field(cells)
     for name, points in compute_curves(cells, made).items():
         most = points[-1][0]
-        if find_settled_steps(points) == most:
+        if field in APPROXIMATIONS:
+            lines.append(f"\n{name}, by {field}: levels away from the least approximated run")
+        elif find_settled_steps(points) == most:
             lines.append(f"\n{name}: not settled at {most} steps, the most that were tried; try more")
         else:
             lines.append(
                 f"\n{name}: settled from {find_settled_steps(points)} steps on"
                 f" (within {SETTLED:g} levels of {most} steps)"
             )
-        lines += [
-            f"  {steps:4} steps {seconds:8.2f} s an image {away:7.2f} levels away" for steps, seconds, away in points
-        ]
+        unit = "" if field in APPROXIMATIONS else " steps"
+        lines += [f"  {at:4}{unit} {seconds:8.2f} s an image {away:7.2f} levels away" for at, seconds, away in points]
     return "\n".join(lines)
 
 
-def make_label(at: Mapping[str, Any], *, without: str = "") -> str:
-    return ", ".join(_word(name, value) for name, value in at.items() if name != without) or "all"
+def make_label(at: Mapping[str, Any], *, without: Collection[str] = ()) -> str:
+    return ", ".join(_word(name, value) for name, value in at.items() if name not in without) or "all"
 
 
 def make_sheet(cells: Sequence[Cell], made: Sequence[Rendered], *, side: int = 256) -> Image.Image:
-    """Columns are steps (or whatever varies last); a row is one combination of the rest with a prompt and a seed."""
-    across = STEPS if any(STEPS in cell.at for cell in cells) else (list(cells[0].at) or [""])[-1]
+    """Columns are the values of the curve, or of what varies last; a row is one combination, prompt and seed."""
+    across = find_curve_field(cells) or (list(cells[0].at) or [""])[-1]
     columns = list(dict.fromkeys(cell.at.get(across) for cell in cells))
-    rows = list(dict.fromkeys((make_label(cell.at, without=across), cell.prompt, cell.seed) for cell in cells))
+    rows = list(dict.fromkeys((make_label(cell.at, without=(across,)), cell.prompt, cell.seed) for cell in cells))
     font, margin, left = ImageFont.load_default(13), 22, 200
     width, height = cells[0].spec.width, cells[0].spec.height
     wide, tall = (side, side * height // width) if width >= height else (side * width // height, side)
@@ -217,7 +239,7 @@ def make_sheet(cells: Sequence[Cell], made: Sequence[Rendered], *, side: int = 2
         draw.multiline_text((4, margin + number * (tall + 4)), "\n".join(lines), "black", font)
     for cell, row in zip(cells, made, strict=True):
         x = left + columns.index(cell.at.get(across)) * (wide + 4)
-        y = margin + rows.index((make_label(cell.at, without=across), cell.prompt, cell.seed)) * (tall + 4)
+        y = margin + rows.index((make_label(cell.at, without=(across,)), cell.prompt, cell.seed)) * (tall + 4)
         if row.pixels is None:
             draw.multiline_text((x + 4, y + 4), "\n".join(_wrapped(str(row.error), wide // 8)), "#d62828", font)
         else:
@@ -225,8 +247,10 @@ def make_sheet(cells: Sequence[Cell], made: Sequence[Rendered], *, side: int = 2
     return page
 
 
-def make_chart(lines: Mapping[str, Sequence[Point]], *, by: int, size: tuple[int, int] = (720, 440)) -> Image.Image:
-    """Difference to the longest run against steps (`by` 0) or seconds an image (`by` 1)."""
+def make_chart(
+    lines: Mapping[str, Sequence[Point]], *, by: int, field: str = STEPS, size: tuple[int, int] = (720, 440)
+) -> Image.Image:
+    """Difference to the longest or the exact run against the curve's field (`by` 0) or seconds an image (`by` 1)."""
     page = Image.new("RGB", size, "white")
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(13)
     x0, y0, x1, y1 = 60, 30, size[0] - 20, size[1] - 50
@@ -237,8 +261,9 @@ def make_chart(lines: Mapping[str, Sequence[Point]], *, by: int, size: tuple[int
         return x0 + (x1 - x0) * x / most_x, y1 - (y1 - y0) * y / most_y
 
     draw.line([(x0, y0), (x0, y1), (x1, y1)], "black")
-    draw.text((x0, 6), "difference to the longest run, levels of 255 (root mean square)", "black", font)
-    draw.text((x1 - 150, y1 + 26), ("steps", "seconds an image")[by], "black", font)
+    named, run = ("steps", "longest") if field == STEPS else (field, "least approximated")
+    draw.text((x0, 6), f"difference to the {run} run, levels of 255 (root mean square)", "black", font)
+    draw.text((x1 - 150, y1 + 26), (named, "seconds an image")[by], "black", font)
     for part in range(5):
         value_x, value_y = most_x * part / 4, most_y * part / 4
         draw.text((place(value_x, 0)[0] - 8, y1 + 6), f"{value_x:.3g}", "black", font)
@@ -255,9 +280,10 @@ def make_chart(lines: Mapping[str, Sequence[Point]], *, by: int, size: tuple[int
 
 
 def write_sweep(folder: Path, cells: Sequence[Cell], made: Sequence[Rendered]) -> list[Path]:
-    """sheet.png, pictures.csv, and where steps vary curve.csv, steps.png and seconds.png."""
+    """sheet.png, pictures.csv, and where there is a curve curve.csv, seconds.png and its field as .png."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = compute_curves(cells, made)
+    lines, field = compute_curves(cells, made), find_curve_field(cells)
+    named = "steps" if field == STEPS else field
     make_sheet(cells, made).save(folder / "sheet.png")
     with (folder / "pictures.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
@@ -269,17 +295,19 @@ def write_sweep(folder: Path, cells: Sequence[Cell], made: Sequence[Rendered]) -
     if lines:
         with (folder / "curve.csv").open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
-            table.writerow(["combination", "steps", "seconds", "difference"])
+            table.writerow(["combination", named, "seconds", "difference"])
             for name, points in lines.items():
-                table.writerows([name, steps, f"{seconds:.4f}", f"{away:.3f}"] for steps, seconds, away in points)
-        make_chart(lines, by=0).save(folder / "steps.png")
-        make_chart(lines, by=1).save(folder / "seconds.png")
-        paths += [folder / "curve.csv", folder / "steps.png", folder / "seconds.png"]
+                table.writerows([name, value, f"{seconds:.4f}", f"{away:.3f}"] for value, seconds, away in points)
+        make_chart(lines, by=0, field=field).save(folder / f"{named}.png")
+        make_chart(lines, by=1, field=field).save(folder / "seconds.png")
+        paths += [folder / "curve.csv", folder / f"{named}.png", folder / "seconds.png"]
     return paths
 
 
 def _value(name: str, text: str) -> Any:
     try:
+        if name in ("cache_interval", "cache_branch_id"):
+            return int(text)
         if name in (STEPS, "clip_skip"):
             number = int(text)
             if not 1 <= number <= MOST[name]:

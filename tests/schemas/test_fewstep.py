@@ -15,10 +15,11 @@ from engine.model_files import ModelFiles
 from schemas.errors import SettingsError
 from schemas.fewstep import FAMILIES
 from schemas.manifest import Manifest
+from schemas.rules.approximations import find_absent_branches
 from schemas.rules.consistency import find_conflicts
 from schemas.rules.model_names import find_unknown_models
 from schemas.settings import Limits
-from schemas.spec import ImageSpec
+from schemas.spec import Approximation, ImageSpec
 from tasks.planning.lookup import look_up_models
 from tasks.planning.plan import expand_manifest
 
@@ -191,6 +192,34 @@ def test_what_is_left_open_is_set_right(tmp_path: Path, asset: dict[str, Any], e
             {},
             "assets.0.pag_applied_layers: got layers for PAG without a pag_scale; a pag_scale above 0, such as 3.0",
         ),
+        (
+            {"approximation": {"cache_branch_id": 1}},
+            {},
+            "assets.0.approximation.cache_branch_id: got a cache_branch_id without a cache_interval; "
+            "a cache_interval of 2 or more",
+        ),
+        (
+            {"refiner": {"model": "refiner"}},
+            {"tiers": {"final": {"approximation": {"tgate_after": 0.5}}}},
+            "tiers.final.approximation.tgate_after: got tgate_after 0.5 beside a refiner, which counts steps that the "
+            "two models share; a refiner or tgate_after, not both",
+        ),
+        (
+            {"approximation": {"tgate_after": 0.1}, "num_inference_steps": [5, 20]},
+            {},
+            "assets.0.approximation.tgate_after: got 0.1 of 5 steps, which is none; 0.2 or more, or more steps",
+        ),
+        (
+            {
+                "kind": "texture",
+                "sources": "x.png",
+                "strength": 0.2,
+                "approximation": {"tgate_after": 0.2},
+                "num_inference_steps": 20,
+            },
+            {},
+            "assets.0.approximation.tgate_after: got 0.2 of 4 steps, which is none; 0.25 or more, or more steps",
+        ),
     ],
 )
 def test_what_does_not_suit_is_refused_with_what_is_allowed(
@@ -226,6 +255,24 @@ def test_a_refiner_reaches_finals_only(tmp_path: Path) -> None:
     )
     assert made(tmp_path, asked | {"tier": "draft"}).refiner is None
     assert spec.models()[-1].alias == "refiner"
+
+
+def test_an_approximation_belongs_to_a_tier_and_one_that_changes_nothing_is_none(tmp_path: Path) -> None:
+    fast = {"tiers": {"final": {"approximation": {"cache_interval": 3}}}}
+    assert made(tmp_path, {}, **fast).approximation == Approximation(cache_interval=3)
+    assert made(tmp_path, {"tier": "draft"}, **fast).approximation is None
+    exact = {"approximation": {"cache_interval": 1, "tgate_after": 1.0}}
+    assert made(tmp_path, exact, **fast).digest == made(tmp_path, {}).digest
+
+
+def test_a_branch_that_the_unet_lacks_is_refused(tmp_path: Path) -> None:
+    asked = manifest({"approximation": {"cache_interval": 2, "cache_branch_id": 5}})
+    unet = {"block_out_channels": [48, 96, 192], "layers_per_block": 1}
+    assert list(find_absent_branches(asked, asked.assets[0], "hero", unet)) == [
+        (("assets", 0, "approximation", "cache_branch_id"), "got cache_branch_id 5 for hero", "0 to 4")
+    ]
+    unet["layers_per_block"] = 2
+    assert not list(find_absent_branches(asked, asked.assets[0], "hero", unet))
 
 
 def test_the_catalogue_refuses_families_that_make_no_sense(tmp_path: Path) -> None:

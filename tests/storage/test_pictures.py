@@ -206,9 +206,11 @@ def test_a_snippet_of_a_texture_names_its_source() -> None:
             "hires": Hires(width=96, height=64, strength=0.3, num_inference_steps=9, tile=64),
             "guidance_end": 0.8,
         },
+        {"approximation": {"cache_interval": 3, "cache_branch_id": 1, "tgate_after": 0.6}},
+        {"storage_dtype": "float8_e4m3fn"},
         {"references": (ReferenceSpec(image="ef" * 32, model=ModelRef(alias="look", digest="12" * 32), scale=0.4),)},
     ],
-    ids=["texture", "seams", "repair", "hires", "references"],
+    ids=["texture", "seams", "repair", "hires", "approximation", "storage", "references"],
 )
 def test_a_snippet_leaves_nothing_out(said: dict[str, Any]) -> None:
     asked = spec(**said, controls=full_spec().controls)

@@ -55,8 +55,8 @@ def test_history_is_preferred_to_a_guess() -> None:
 
 
 def test_a_control_costs_more_and_no_guidance_half() -> None:
-    key = ("hero", 1024, 1024, 30, "txt2img", 0, None)
-    assert count_work((*key[:5], 1, None)) > 1.3 * count_work(key)
+    key = ("hero", 1024, 1024, 30, "txt2img", 0, None, None)
+    assert count_work((*key[:5], 1, None, None)) > 1.3 * count_work(key)
     assert count_work(key, rows=1) < 0.6 * count_work(key)
 
 
@@ -68,6 +68,19 @@ def test_guidance_and_perturbed_attention_are_a_prediction_each() -> None:
     assert [predict_times(spec) for spec in specs] == [1, 2, 3]
     seconds = [make_table([spec], pace={}, made=set(), batch_size=8)[0].gpu_seconds for spec in specs]
     assert seconds[0] < seconds[1] < seconds[2]
+
+
+def test_what_an_approximation_saves_is_measured_and_never_guessed() -> None:
+    fields = {"size": 128, "prompt": "x", "seeds": 1, "guidance_scale": 5.0}
+    plain, fewer = (
+        next(expand_manifest(manifest(**fields, **more), {}, MODELS))
+        for more in ({}, {"approximation": {"cache_interval": 2}})
+    )
+    one, other = make_pace_key(plain), make_pace_key(fewer)
+    assert predict_seconds(other, {one: 4.0}) == (4.0, True), "as long as the exact one, at most"
+    assert predict_seconds(other, {one: 4.0, other: 2.5}) == (2.5, False)
+    larger = (one[0], one[1] * 2, one[2] * 2, *one[3:])
+    assert predict_seconds(larger, {one: 4.0, other: 2.5}) == (pytest.approx(16.0), True)
 
 
 def test_a_second_pass_is_counted() -> None:

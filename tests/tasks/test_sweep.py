@@ -18,7 +18,7 @@ from engine.rendered import Rendered
 from schemas.errors import InputError, OutOfMemory
 from schemas.fewstep import FewStep
 from schemas.settings import ROOT
-from schemas.spec import ModelRef
+from schemas.spec import Approximation, ModelRef
 from tasks.planning.sweep import compute_curves, find_settled_steps, make_grid, make_summary, parse_field
 from tests.studio import catalogue_path
 
@@ -80,6 +80,22 @@ def test_the_curve_is_the_distance_to_the_longest_run() -> None:
     assert "not settled at 4 steps, the most that were tried" in told
     failed = [replace(row, pixels=None, error=OutOfMemory("no room")) for row in made]
     assert "6 pictures, 6 failed\n  6 failed: no room" in make_summary(cells, failed)
+
+
+def test_the_curve_of_an_approximation_is_the_distance_to_the_exact_run() -> None:
+    axes = parse_field(["cache_interval=2,1,3", "tgate_after=1,0.5"])
+    cells = make_grid(BASE, axes, prompts=["a"], seeds=[1])
+    asked = {(cell.at["cache_interval"], cell.at["tgate_after"]): cell.spec.approximation for cell in cells}
+    assert asked[1, 1.0] is None and asked[3, 0.5] == Approximation(cache_interval=3, tgate_after=0.5)
+    levels = {(1, 1.0): 100, (2, 1.0): 98, (3, 1.0): 90, (1, 0.5): 97, (2, 0.5): 95, (3, 0.5): 80}
+    made = [rendered(levels[cell.at["cache_interval"], cell.at["tgate_after"]]) for cell in cells]
+    curves = compute_curves(cells, made)
+    assert [(at, away) for at, _, away in curves["tgate_after 1.0"]] == [(1, 0.0), (2, 2.0), (3, 10.0)]
+    assert [(at, away) for at, _, away in curves["tgate_after 0.5"]] == [(1, 3.0), (2, 5.0), (3, 20.0)]
+    assert "by cache_interval: levels away from the least approximated run" in make_summary(cells, made)
+    assert "settled" not in make_summary(cells, made)
+    with pytest.raises(InputError, match=r"--tgate_after: got 2\.0"):
+        make_grid(BASE, {"tgate_after": [2.0]}, prompts=["a"], seeds=[1])
 
 
 def test_the_command_makes_a_sheet_and_the_curves(tmp_path: Path) -> None:
