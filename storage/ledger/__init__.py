@@ -5,8 +5,8 @@ is appended; states follow from it. By room:
 `submissions` (sent in, planned), `work` (leases, failures), `keeping` (images), `review` (inbox, conflicts),
 `decisions`, `comments`, `mentions` (for whom a comment is), `ratings` (stars and colours), `watching` (who has what in
 hand, the reviewers' pace), `images` (everything about one), `history` (assets, the trail), `outcomes` (retakes,
-deliveries), `nights`, `evidence`, `learning` (the inbox's order), `library`, `upkeep` (contradictions), `retention`
-(what may go), `gauges` (figures for monitoring), `shifts` (how their flow runs ended).
+deliveries), `nights`, `evidence`, `learning` (the inbox's order), `library`, `meaning` (what is like what), `upkeep`
+(contradictions), `retention` (what may go), `gauges` (figures for monitoring), `shifts` (how their flow runs ended).
 """
 
 from __future__ import annotations

@@ -1,0 +1,85 @@
+"""PostgreSQL's `vector` extension, where a server has it: an HNSW index over the vectors of images.
+
+Nothing else of the schema depends on it. A server without it, or with one older than 0.8 (which cannot go on searching
+when a filter has left too little), is searched exactly, in memory. The bytes stay what they are in the table; a
+function makes of them what the extension compares.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from schemas.errors import LedgerError
+from storage.vectors import WIDTH, unpack
+
+INDEX = "ix_image_vectors_hnsw"
+OLDEST = (0, 8)
+FURTHEST = 20_000
+"""Vectors that one search looks at."""
+LIST = 1_000
+"""Candidates of one step of a search (`hnsw.ef_search`): the most that the extension allows, for the best recall."""
+
+_FUNCTION = f"""
+CREATE OR REPLACE FUNCTION dailies_vector(data bytea) RETURNS halfvec({WIDTH})
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 1000
+BEGIN ATOMIC
+  SELECT array_agg((get_byte(data, place) + 128) % 256 - 128 ORDER BY place)::halfvec({WIDTH})
+  FROM generate_series(0, {WIDTH - 1}) AS place;
+END
+"""
+_INDEX = f"CREATE INDEX CONCURRENTLY {INDEX} ON image_vectors USING hnsw (dailies_vector(vector) halfvec_cosine_ops)"
+
+
+def has_index(session: Session) -> bool:
+    """Whether it is there and complete."""
+    query = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"
+    return bool(session.scalar(text(query), {"name": INDEX}))
+
+
+def make_index(engine: Engine) -> str:
+    """Makes extension and index where they are missing; why not, where that cannot be. Others go on writing meanwhile.
+    An index whose making was interrupted is made again."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with Session(connection) as session:
+            if has_index(session):
+                return ""
+        offered = connection.scalar(text("SELECT default_version FROM pg_available_extensions WHERE name = 'vector'"))
+        if offered is None:
+            return "the PostgreSQL server has no pgvector"
+        if tuple(int(part) for part in offered.split(".")[:2]) < OLDEST:
+            return f"the PostgreSQL server has pgvector {offered}; expected 0.8 or newer"
+        try:
+            connection.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
+            connection.execute(text(_FUNCTION))
+            connection.execute(text(f"DROP INDEX IF EXISTS {INDEX}"))
+            connection.execute(text(_INDEX))
+        except LedgerError as refused:
+            return f"pgvector's index could not be made: {refused}"
+    return ""
+
+
+def find_nearest(session: Session, space: str, vector: NDArray[np.float32], most: int) -> list[int]:
+    """As `VectorTable.find_nearest`, through the index: nearly all of the nearest, in their exact order."""
+    for name, value in (
+        ("hnsw.ef_search", min(LIST, max(most, 100))), ("hnsw.iterative_scan", "relaxed_order"),
+        ("hnsw.max_scan_tuples", FURTHEST),
+    ):  # fmt: skip
+        session.execute(text(f"SET LOCAL {name} = {value}"))
+    query = text(
+        "SELECT id, vector FROM image_vectors WHERE space = :space "
+        f"ORDER BY dailies_vector(vector) <=> CAST(:near AS halfvec({WIDTH})) LIMIT :most"
+    )
+    given = {"space": space, "near": _write(vector), "most": most}
+    rows = session.execute(query, given).tuples().all()
+    if not rows:
+        return []
+    likeness = unpack([kept for _, kept in rows]) @ vector
+    numbers = np.array([number for number, _ in rows])
+    return [int(number) for number in numbers[np.lexsort((numbers, -likeness))]]
+
+
+def _write(vector: NDArray[np.float32]) -> str:
+    return "[" + ",".join(f"{value:.6g}" for value in vector) + "]"
