@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.orm import Session
 
 from schemas.errors import LedgerError
-from storage.vectors import WIDTH, unpack
+from storage.vectors import WIDTH, sort_nearest, unpack
 
 INDEX = "ix_image_vectors_hnsw"
 OLDEST = (0, 8)
+PATIENCE = 60
+"""Seconds that making the index waits for the transactions of others, who may not wait for it."""
 FURTHEST = 20_000
 """Vectors that one search looks at."""
 LIST = 1_000
@@ -30,10 +32,12 @@ BEGIN ATOMIC
   FROM generate_series(0, {WIDTH - 1}) AS place;
 END
 """
-_INDEX = f"CREATE INDEX CONCURRENTLY {INDEX} ON image_vectors USING hnsw (dailies_vector(vector) halfvec_cosine_ops)"
+COMPARED = f"(dailies_vector(vector)::halfvec({WIDTH}))"
+"""What the index is over, to be said alike in a query; a function's own result has no width to PostgreSQL."""
+_INDEX = f"CREATE INDEX CONCURRENTLY {INDEX} ON image_vectors USING hnsw ({COMPARED} halfvec_cosine_ops)"
 
 
-def has_index(session: Session) -> bool:
+def has_index(session: Session | Connection) -> bool:
     """Whether it is there and complete."""
     query = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"
     return bool(session.scalar(text(query), {"name": INDEX}))
@@ -43,14 +47,15 @@ def make_index(engine: Engine) -> str:
     """Makes extension and index where they are missing; why not, where that cannot be. Others go on writing meanwhile.
     An index whose making was interrupted is made again."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        with Session(connection) as session:
-            if has_index(session):
-                return ""
+        if has_index(connection):
+            return ""
         offered = connection.scalar(text("SELECT default_version FROM pg_available_extensions WHERE name = 'vector'"))
         if offered is None:
             return "the PostgreSQL server has no pgvector"
         if tuple(int(part) for part in offered.split(".")[:2]) < OLDEST:
-            return f"the PostgreSQL server has pgvector {offered}; expected 0.8 or newer"
+            return f"the PostgreSQL server has pgvector {offered}; expected {OLDEST[0]}.{OLDEST[1]} or newer"
+        connection.detach()  # closed afterwards, and its settings with it
+        connection.execute(text(f"SET lock_timeout = '{PATIENCE}s'"))  # for others' transactions, however they hang
         try:
             connection.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
             connection.execute(text(_FUNCTION))
@@ -70,15 +75,14 @@ def find_nearest(session: Session, space: str, vector: NDArray[np.float32], most
         session.execute(text(f"SET LOCAL {name} = {value}"))
     query = text(
         "SELECT id, vector FROM image_vectors WHERE space = :space "
-        f"ORDER BY dailies_vector(vector) <=> CAST(:near AS halfvec({WIDTH})) LIMIT :most"
+        f"ORDER BY {COMPARED} <=> CAST(:near AS halfvec({WIDTH})) LIMIT :most"
     )
     given = {"space": space, "near": _write(vector), "most": most}
     rows = session.execute(query, given).tuples().all()
     if not rows:
         return []
     likeness = unpack([kept for _, kept in rows]) @ vector
-    numbers = np.array([number for number, _ in rows])
-    return [int(number) for number in numbers[np.lexsort((numbers, -likeness))]]
+    return sort_nearest(np.array([number for number, _ in rows]), likeness)
 
 
 def _write(vector: NDArray[np.float32]) -> str:

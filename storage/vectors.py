@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 WIDTH = 256
 """Numbers in a vector as it is kept."""
-BLOCK = 16_384
+BLOCK = 1_024
 """Vectors that are compared at a time, so that the float32 form of them stays in the processor's cache."""
 
 
@@ -44,6 +44,11 @@ def unpack(kept: Sequence[bytes]) -> NDArray[np.float32]:
     lengths = np.linalg.norm(values, axis=1, keepdims=True)
     unit: NDArray[np.float32] = values / lengths
     return unit
+
+
+def sort_nearest(numbers: NDArray[np.int64], likeness: NDArray[np.float32]) -> list[int]:
+    """Rows by the cosines of their angles, largest first; of what float32 cannot tell apart, the smaller number."""
+    return [int(number) for number in numbers[np.lexsort((numbers, -np.round(likeness, 5)))]]
 
 
 @cache
@@ -101,5 +106,4 @@ class VectorTable:
         if most < self._count:
             least = np.partition(likeness, self._count - most)[self._count - most]
             chosen = np.flatnonzero(likeness >= least)
-        order = np.lexsort((self._numbers[chosen], -likeness[chosen]))[:most]
-        return [int(number) for number in self._numbers[chosen[order]]]
+        return sort_nearest(self._numbers[chosen], likeness[chosen])[:most]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from heapq import nsmallest
 from typing import Any
 
@@ -72,7 +73,7 @@ class Library(Meaning):
         wanted += [_has_word(word) for word in words]
         if near is not None:
             wanted += [Image.project == project] if project is not None else []
-            return self._among(lambda most: self.nearest(near, most=most), wanted, colour=colour, limit=limit)
+            return self._among(partial(self.nearest, near), wanted, colour=colour, limit=limit)
         found: list[LibraryPage] = []
         distances: dict[str, float] = {}
         with self.reading() as session:
@@ -94,8 +95,8 @@ class Library(Meaning):
                         distances[image] = one if like is None else distance(phash or "", like)
             if like is not None or colour is not None:  # the newer one where two are equally alike
                 rank = {image: n for n, image in enumerate(distances)}
-                near = nsmallest(limit, distances, key=lambda image: (distances[image], rank[image]))
-                found = self._found(session, near, [])
+                closest = nsmallest(limit, distances, key=lambda image: (distances[image], rank[image]))
+                found = self._found(session, closest, [])
         return found[:limit]
 
     def library_by_meaning(
@@ -114,12 +115,11 @@ class Library(Meaning):
         wanted: list[ColumnElement[bool]] = [not_(and_(*(_has_word(word) for word in words)))]
         wanted += [InboxEntry.verdict == Verdict.APPROVE.value] if approved else []
         wanted += [Image.project == project] if project is not None else []
-        nearest = lambda most: self.nearest_to_prompts(examples, most=most)  # noqa: E731
-        return self._among(nearest, wanted, colour=colour, limit=limit)
+        return self._among(partial(self.nearest_to_prompts, examples), wanted, colour=colour, limit=limit)
 
     def _among(
         self,
-        nearest: Callable[[int], list[str]],
+        nearest: Callable[..., list[str]],
         wanted: list[ColumnElement[bool]],
         *,
         colour: str | None,
@@ -128,7 +128,7 @@ class Library(Meaning):
         """The first of the nearest images that are `wanted` and have the colour."""
         found: list[LibraryPage] = []
         for reach in REACHES:
-            images = nearest(reach)
+            images = nearest(most=reach)
             with self.reading() as session:
                 kept = images
                 if colour is not None:

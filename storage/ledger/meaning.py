@@ -40,7 +40,10 @@ class Meaning(Transactions):
     def index_vectors(self) -> str:
         """Makes PostgreSQL's index where it is missing; why there is none, or nothing. It costs minutes where a million
         vectors are there already, and seconds else."""
-        return "" if self._on_sqlite else pgvector.make_index(self.engine)
+        why = "" if self._on_sqlite else pgvector.make_index(self.engine)
+        if why:
+            log.info("likeness is searched exactly, in memory: %s", why)
+        return why
 
     def has_vectors(self, image: str, kind: str = PICTURE) -> bool:
         with self.reading() as session:

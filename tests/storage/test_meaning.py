@@ -81,7 +81,7 @@ def test_pgvector_s_index_gives_what_the_exact_search_gives(postgres_ledger: Led
     assert found[0] == exact[0]
     with ledger.reading() as session:
         session.execute(text("SET LOCAL enable_seqscan = off"))
-        query = "EXPLAIN SELECT id FROM image_vectors ORDER BY dailies_vector(vector) <=> CAST(:near AS halfvec(256))"
+        query = f"EXPLAIN SELECT id FROM image_vectors ORDER BY {pgvector.COMPARED} <=> CAST(:near AS halfvec({WIDTH}))"
         steps = "".join(session.scalars(text(query + " LIMIT 5"), {"near": f"[{','.join('1' * WIDTH)}]"}))
     assert pgvector.INDEX in steps
     late = a_spec(999)
