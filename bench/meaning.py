@@ -99,7 +99,7 @@ def measure_search(engine: Engine, images: int) -> None:
     times(
         "Library: like this, in a colour nobody has", lambda n: ledger.library(near=digest(n), colour=blue), asked[:3]
     )
-    times("Library: other words for the same", lambda n: ledger.library_by_meaning(["golden", "key"]), asked[:3])
+    times("Library: beyond the words", lambda n: ledger.library_beyond_words(["golden", "key"]), asked[:3])
     truth = find_truth(engine, asked)
     for most in (CLOSEST, 100):
         found = [ledger.nearest(digest(number))[:most] for number in asked]

@@ -32,7 +32,7 @@ def show_likeness(
     told."""
     ledger = open_resources().ledger
     picture = ledger.picture(image)
-    seen, phash = ledger.has_vectors(image), picture.image.phash
+    seen, phash = ledger.has_vector(image), picture.image.phash
     filters: dict[str, Any] = {"project": project, "approved": approved, "colour": colour, "limit": MOST + 1}
     left, middle, right = st.columns([1, 8, 2], vertical_alignment="center")
     with left:

@@ -55,7 +55,12 @@ def make_index(engine: Engine) -> str:
         if tuple(int(part) for part in offered.split(".")[:2]) < OLDEST:
             return f"the PostgreSQL server has pgvector {offered}; expected {OLDEST[0]}.{OLDEST[1]} or newer"
         connection.detach()  # closed afterwards, and its settings with it
-        connection.execute(text(f"SET lock_timeout = '{PATIENCE}s'"))  # for others' transactions, however they hang
+        for name, value in (
+            ("lock_timeout", f"{PATIENCE}s"),  # for others' transactions, however they hang
+            ("maintenance_work_mem", "1GB"),  # taken as needed; an index that outgrows it is built many times slower
+            ("max_parallel_maintenance_workers", "0"),  # they would take all of it at once, out of shared memory
+        ):
+            connection.execute(text(f"SET {name} = '{value}'"))
         try:
             connection.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))
             connection.execute(text(_FUNCTION))

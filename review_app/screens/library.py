@@ -1,4 +1,4 @@
-"""Library: what was approved, found by words, what words mean, likeness or colour; of each, the manifest for more."""
+"""Library: what was approved, found by words and beyond them, likeness or colour; of each, the manifest for more."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from review_app.sheet import sheet
 from storage.ledger import LibraryPage
 from storage.ledger.library import LOOKED
 
-MOST, MEANT = 120, 24
-OTHER_WORDS = "Other words for much the same"
+MOST, FURTHER = 120, 24
+BEYOND_WORDS = "Most like these, without the words"
 ledger = open_resources().ledger
 
 st.title("Library")
@@ -48,7 +48,7 @@ if like:
 else:
     groups = [("", ledger.library(words.split(), **filters, limit=MOST))]
     if words.split() and len(groups[0][1]) < MOST:
-        groups.append((OTHER_WORDS, ledger.library_by_meaning(words.split(), **filters, limit=MEANT)))
+        groups.append((BEYOND_WORDS, ledger.library_beyond_words(words.split(), **filters, limit=FURTHER)))
 found = [one for _, pages in groups for one in pages]
 if like:
     empty = "Nothing is like it among what is shown. All projects, all images or another colour find more."

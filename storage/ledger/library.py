@@ -1,4 +1,4 @@
-"""The ledger as a library: images found again by words, newest first, by likeness and by what their prompts mean."""
+"""The ledger as a library: images found again by words, newest first, by likeness, and beyond words."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ NEAR = 30.0
 FIRST = 250
 """Images looked at first; ten times as many each time after, while too few were found."""
 
-REACHES = (500, 5_000, 20_000)
-"""Nearest images that are looked at, one after the other, while filters leave too few of them."""
+REACHES = (500, 10_000)
+"""Nearest images that are looked at: the second many where filters leave too few of the first."""
 
 EXAMPLES = 200
-"""Images with the words of a search, whose prompts say together what the words mean."""
+"""Images with the words of a search, which show together what the words mean."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Library(Meaning):
                 found = self._found(session, closest, [])
         return found[:limit]
 
-    def library_by_meaning(
+    def library_beyond_words(
         self,
         words: Sequence[str],
         *,
@@ -108,14 +108,13 @@ class Library(Meaning):
         colour: str | None = None,
         limit: int = 120,
     ) -> list[LibraryPage]:
-        """Images without the words, whose prompts mean nearly what the prompts of images with the words mean together,
-        nearest first; none where no image has the words. Nothing that knows a language is here to be asked: the
-        models that drew these images said what their prompts mean when they drew them."""
+        """Images without the words that are most like those with them, nearest first; none where no image has the
+        words. Nothing that knows a language is here to be asked: what the models made of the words is."""
         examples = [one.image for one in self.library(words, approved=False, limit=EXAMPLES)]
         wanted: list[ColumnElement[bool]] = [not_(and_(*(_has_word(word) for word in words)))]
         wanted += [InboxEntry.verdict == Verdict.APPROVE.value] if approved else []
         wanted += [Image.project == project] if project is not None else []
-        return self._among(partial(self.nearest_to_prompts, examples), wanted, colour=colour, limit=limit)
+        return self._among(partial(self.nearest_to_all, examples), wanted, colour=colour, limit=limit)
 
     def _among(
         self,

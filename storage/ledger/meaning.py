@@ -1,4 +1,4 @@
-"""The ledger on what images are like: the nearest of an image, and of what some prompts say.
+"""The ledger on what images are like: the nearest of an image, and of what several have in common.
 
 PostgreSQL with pgvector's index answers by itself; everywhere else the vectors of a space are held in memory, read once
 and then only what is new, and compared exactly. Both give images with the nearest first.
@@ -45,23 +45,26 @@ class Meaning(Transactions):
             log.info("likeness is searched exactly, in memory: %s", why)
         return why
 
-    def has_vectors(self, image: str, kind: str = PICTURE) -> bool:
+    def has_vector(self, image: str) -> bool:
+        """Whether its model showed what it saw."""
         with self.reading() as session:
-            return bool(self._of_kind(session, [image], kind))
+            return bool(self._of_kind(session, [image], PICTURE))
 
-    def nearest(self, image: str, *, kind: str = PICTURE, most: int = 500) -> list[str]:
+    def nearest(self, image: str, *, most: int = 500) -> list[str]:
         """Images that are most like `image` to the model that made it, nearest first, itself among them; empty where
         it has no vector."""
         with self.reading() as session:
-            found = self._of_kind(session, [image], kind)
+            found = self._of_kind(session, [image], PICTURE)
             return self._nearest(session, *found, most) if found else []
 
-    def nearest_to_prompts(self, images: Sequence[str], *, most: int = 500) -> list[str]:
-        """Images whose prompts mean most nearly what those of `images` mean together, nearest first. Of the model that
-        made most of `images`."""
+    def nearest_to_all(self, images: Sequence[str], *, most: int = 500) -> list[str]:
+        """Images that are most like what `images` have in common, nearest first, of the model that made most of them:
+        by what it saw, or by their prompts where it showed nothing."""
         with self.reading() as session:
-            found = self._of_kind(session, images, PROMPT)
-            return self._nearest(session, *found, most) if found else []
+            for kind in (PICTURE, PROMPT):
+                if found := self._of_kind(session, images, kind):
+                    return self._nearest(session, *found, most)
+        return []
 
     def _of_kind(self, session: Session, images: Sequence[str], kind: str) -> tuple[str, NDArray[np.float32]] | None:
         """The space that most of the images have a vector in, and their mean direction [WIDTH] there."""

@@ -58,7 +58,7 @@ def test_the_best_of_an_asset_in_one_act(led: House, visit: Visit) -> None:
     expect(page.get_by_text("What the checks would have told")).to_be_visible()
 
 
-def test_more_like_one_and_other_words_for_it(led: House, visit: Visit) -> None:
+def test_more_like_one_and_beyond_words(led: House, visit: Visit) -> None:
     specs = stock(led.ledger, led.store, images=12, size=96, project="Like")
     for spec in specs:
         led.ledger.decide(Choice(image=spec.digest, revision=0, verdict=Verdict.APPROVE), reviewer="Ada")
@@ -77,7 +77,7 @@ def test_more_like_one_and_other_words_for_it(led: House, visit: Visit) -> None:
     word = specs[0].prompt.split(",")[0].split()[-1]
     page.get_by_label("Words").fill(word)
     page.keyboard.press("Enter")
-    expect(page.locator(".sheet h3")).to_have_text("Other words for much the same")
+    expect(page.locator(".sheet h3")).to_have_text("Most like these, without the words")
     page.get_by_label("Words").fill("zebra")
     page.keyboard.press("Enter")
     expect(page.locator(".sheet .empty")).to_contain_text("Nothing matches.")

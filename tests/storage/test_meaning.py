@@ -57,7 +57,7 @@ def test_an_image_s_neighbours_come_in_the_order_of_their_angles(ledger: Ledger)
     assert ledger.nearest(specs[0].digest) == wanted
     assert ledger.nearest(specs[0].digest, most=2) == wanted[:2]
     assert ledger.nearest(other.digest) == [other.digest]  # equal numbers of another model mean something else
-    assert ledger.nearest(a_spec(10).digest) == [] and not ledger.has_vectors(a_spec(10).digest)
+    assert ledger.nearest(a_spec(10).digest) == [] and not ledger.has_vector(a_spec(10).digest)
     # what was made since is found without opening the ledger anew
     late = a_spec(11)
     keep(ledger, [(late, {PICTURES: vectors[0]})])
@@ -112,15 +112,15 @@ def test_like_this_one_but_in_blue(ledger: Ledger) -> None:
     assert [one.image for one in ledger.library(near=specs[0].digest, project="other")] == [specs[2].digest]
 
 
-def test_words_find_what_means_the_same_in_other_words(ledger: Ledger) -> None:
-    sword = make_vectors(4, 1, 128)[0]
+@pytest.mark.parametrize("space", [PICTURES, PROMPTS])  # prompts where the model showed nothing of the pictures
+def test_beyond_words_comes_what_is_most_like_the_images_that_have_them(ledger: Ledger, space: str) -> None:
+    vectors = around(make_vectors(4, 1, 128)[0], 0.05, 0.3, 1.2)
     said = ["a red sword", "a steel blade", "a tall tree"]
-    meant = [*around(sword, 0.05, 0.3), make_vectors(6, 1, 128)[0]]
     specs = [a_spec(number, prompt=prompt, asset=f"thing {number}") for number, prompt in enumerate(said)]
-    keep(ledger, [(spec, {PROMPTS: vector}) for spec, vector in zip(specs, meant, strict=True)])
-    found = ledger.library_by_meaning(["sword"])
+    keep(ledger, [(spec, {space: vector}) for spec, vector in zip(specs, vectors, strict=True)])
+    found = ledger.library_beyond_words(["sword"])
     assert [one.image for one in found] == [specs[1].digest, specs[2].digest]  # the sword itself has the word
-    assert ledger.library_by_meaning(["zebra"]) == []  # nobody's prompt says what that is
+    assert ledger.library_beyond_words(["zebra"]) == []  # nobody showed what that is
 
 
 @pytest.mark.parametrize("width", [4, WIDTH, 1280])

@@ -54,7 +54,7 @@ PAGES: dict[str, Callable[[Ledger, str, str], object]] = {
         at.library(["key"], approved=False, project="project 0"),
         at.library(like="0" * 16),
         at.library(["key"], near=image, colour="#1d3557"),
-        at.library_by_meaning(["golden", "key"], approved=False),
+        at.library_beyond_words(["golden", "key"], approved=False),
     ],
     "you": lambda at, *_: at.tally(AGO, reviewer="r1"),
     "submit": lambda at, *_: at.pace(),
