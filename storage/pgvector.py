@@ -34,7 +34,11 @@ END
 """
 COMPARED = f"(dailies_vector(vector)::halfvec({WIDTH}))"
 """What the index is over, to be said alike in a query; a function's own result has no width to PostgreSQL."""
-_INDEX = f"CREATE INDEX CONCURRENTLY {INDEX} ON image_vectors USING hnsw ({COMPARED} halfvec_cosine_ops)"
+INDEXED = "space LIKE 'picture %'"
+"""Vectors of prompts are asked for rarely, and are not worth an index as large again."""
+_INDEX = (
+    f"CREATE INDEX CONCURRENTLY {INDEX} ON image_vectors USING hnsw ({COMPARED} halfvec_cosine_ops) WHERE {INDEXED}"
+)
 
 
 def has_index(session: Session | Connection) -> bool:
@@ -72,14 +76,15 @@ def make_index(engine: Engine) -> str:
 
 
 def find_nearest(session: Session, space: str, vector: NDArray[np.float32], most: int) -> list[int]:
-    """As `VectorTable.find_nearest`, through the index: nearly all of the nearest, in their exact order."""
+    """As `VectorTable.find_nearest`, through the index: nearly all of the nearest, in their exact order. `space` is one
+    of pictures."""
     for name, value in (
         ("hnsw.ef_search", min(LIST, max(most, 100))), ("hnsw.iterative_scan", "relaxed_order"),
         ("hnsw.max_scan_tuples", FURTHEST),
     ):  # fmt: skip
         session.execute(text(f"SET LOCAL {name} = {value}"))
     query = text(
-        "SELECT id, vector FROM image_vectors WHERE space = :space "
+        f"SELECT id, vector FROM image_vectors WHERE space = :space AND {INDEXED} "
         f"ORDER BY {COMPARED} <=> CAST(:near AS halfvec({WIDTH})) LIMIT :most"
     )
     given = {"space": space, "near": _write(vector), "most": most}

@@ -79,7 +79,7 @@ class Meaning(Transactions):
         return space, mean / max(float(np.linalg.norm(mean)), 1e-9)
 
     def _nearest(self, session: Session, space: str, vector: NDArray[np.float32], most: int) -> list[str]:
-        if not self._on_sqlite and pgvector.has_index(session):
+        if not self._on_sqlite and space.startswith(f"{PICTURE} ") and pgvector.has_index(session):
             numbers = pgvector.find_nearest(session, space, vector, most)
         else:
             with self._guard:
