@@ -93,7 +93,7 @@ def measure_search(engine: Engine, images: int) -> None:
     ledger = Ledger(engine)
     print(f"  {'what it asks':<44}{'median ms':>10}{'best':>9}{'worst':>9}")
     times("the first of all (reads what it needs)", lambda number: ledger.nearest(digest(number)), asked[:1])
-    times("the 500 nearest", lambda number: ledger.nearest(digest(number)), asked)
+    times("the 200 nearest", lambda number: ledger.nearest(digest(number)), asked)
     times("Library: like this", lambda number: ledger.library(near=digest(number)), asked)
     blue = "#1d3557"
     times(

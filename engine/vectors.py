@@ -41,8 +41,7 @@ class MiddleBlock:
             return None
         parts = self.output.shape[0] // rows  # negative, positive, perturbed: what there is of them, in this order
         start = rows if guided and parts > 1 else 0
-        means = self.output[start : start + rows].float().mean(dim=(2, 3)).cpu().numpy()
-        return list(means) if np.isfinite(means).all() else None
+        return list(self.output[start : start + rows].float().mean(dim=(2, 3)).cpu().numpy())
 
 
 @contextmanager
@@ -66,7 +65,7 @@ def list_vectors(middle: MiddleBlock, rows: Sequence[BatchRow], *, computed: int
         vectors: dict[str, Vector] = {}
         if row.tile is not None or row.whole is not None:
             row.notes += (PART_SEEN,)
-        elif seen is None:
+        elif seen is None or not np.isfinite(seen[number]).all():
             row.notes += (NONE_COMPUTED,)
         else:
             vectors[PICTURE] = seen[number]

@@ -27,10 +27,10 @@ NEAR = 30.0
 FIRST = 250
 """Images looked at first; ten times as many each time after, while too few were found."""
 
-REACHES = (500, 10_000)
+REACHES = (200, 10_000)
 """Nearest images that are looked at: the second many where filters leave too few of the first."""
 
-EXAMPLES = 200
+EXAMPLES = 50
 """Images with the words of a search, which show together what the words mean."""
 
 
@@ -114,7 +114,8 @@ class Library(Meaning):
         wanted: list[ColumnElement[bool]] = [not_(and_(*(_has_word(word) for word in words)))]
         wanted += [InboxEntry.verdict == Verdict.APPROVE.value] if approved else []
         wanted += [Image.project == project] if project is not None else []
-        return self._among(partial(self.nearest_to_all, examples), wanted, colour=colour, limit=limit)
+        nearest = partial(self.nearest_to_all, examples)
+        return self._among(nearest, wanted, colour=colour, limit=limit, reaches=(500,))
 
     def _among(
         self,
@@ -123,10 +124,11 @@ class Library(Meaning):
         *,
         colour: str | None,
         limit: int,
+        reaches: Sequence[int] = REACHES,
     ) -> list[LibraryPage]:
         """The first of the nearest images that are `wanted` and have the colour."""
         found: list[LibraryPage] = []
-        for reach in REACHES:
+        for reach in reaches:
             images = nearest(most=reach)
             with self.reading() as session:
                 kept = images

@@ -50,14 +50,14 @@ class Meaning(Transactions):
         with self.reading() as session:
             return bool(self._of_kind(session, [image], PICTURE))
 
-    def nearest(self, image: str, *, most: int = 500) -> list[str]:
+    def nearest(self, image: str, *, most: int = 200) -> list[str]:
         """Images that are most like `image` to the model that made it, nearest first, itself among them; empty where
         it has no vector."""
         with self.reading() as session:
             found = self._of_kind(session, [image], PICTURE)
             return self._nearest(session, *found, most) if found else []
 
-    def nearest_to_all(self, images: Sequence[str], *, most: int = 500) -> list[str]:
+    def nearest_to_all(self, images: Sequence[str], *, most: int = 200) -> list[str]:
         """Images that are most like what `images` have in common, nearest first, of the model that made most of them:
         by what it saw, or by their prompts where it showed nothing."""
         with self.reading() as session:

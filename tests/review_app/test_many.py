@@ -67,7 +67,7 @@ def test_more_like_one_and_beyond_words(led: House, visit: Visit) -> None:
     page.locator(f".sheet [data-id='{specs[3].digest}']").click()
     page.get_by_role("link", name="More like this one").click()
     expect(page.get_by_text(f"Like {specs[3].asset}.")).to_be_visible()
-    page.goto(f"{page.url}&project=Like")
+    page.goto(f"{led.url}/library?like={specs[3].digest}&project=Like")
     tiles = page.locator(".sheet .tile")
     expect(tiles).to_have_count(11)  # all but itself
     found = [one.image for one in led.ledger.library(near=specs[3].digest, project="Like")]
