@@ -72,6 +72,12 @@ def test_more_like_one_and_beyond_words(led: House, visit: Visit) -> None:
     expect(tiles).to_have_count(11)  # all but itself
     found = [one.image for one in led.ledger.library(near=specs[3].digest, project="Like")]
     assert tiles.evaluate_all("all => all.map(one => one.dataset.id)") == found[1:] and found[0] == specs[3].digest
+    twin = stock(led.ledger, led.store, images=4, size=96, project="Like twice")[3]  # the same picture, elsewhere
+    page.goto(f"{led.url}/library?like={specs[3].digest}&every=true")
+    expect(page.locator(".sheet h3").first).to_have_text("Nearly the same picture")
+    expect(page.locator(f".sheet [data-id='{twin.digest}']")).to_be_visible()
+    page.goto(f"{led.url}/library?like={specs[3].digest}&project=Like")
+    expect(tiles).to_have_count(11)
     page.get_by_role("button", name="Show all again").click()
     expect(tiles).to_have_count(12)
     word = specs[0].prompt.split(",")[0].split()[-1]
