@@ -44,6 +44,7 @@ from engine.rendered import Rendered
 from engine.runtime_options import RuntimeOptions
 from engine.seam_repair import repair_seams
 from engine.seamless import use_circular_padding
+from engine.vectors import Vector, list_vectors, watch_middle_block
 from engine.windows import denoise_in_windows, list_inner_axes
 from schemas.errors import DeviceLost, ModelError, OutOfMemory, RenderError
 from schemas.spec import ImageSpec, Task
@@ -244,6 +245,7 @@ class Engine:
                 apply_adapters(pipe, spec.adapters, adapters, followed),
                 use_guidance(pipe, spec, rows=len(rows)),
                 use_approximation(pipe, spec, rows=len(rows)),
+                watch_middle_block(pipe.unet) as middle,
             ):
                 latents = pipe(**call, generator=generators, output_type="latent", return_dict=False)[0]
             if refiner is not None:
@@ -257,8 +259,9 @@ class Engine:
                 pictures = decode_latents(pipe.vae, latents, policy)[:wanted]
             placed.rest("vae")
         self.models.forget_conditions()
+        vectors = list_vectors(middle, rows[:wanted], computed=len(rows))
         return [
-            self._finish(row, picture, number=number, size=len(rows), shares=clock.shares)
+            self._finish(row, picture, number=number, size=len(rows), shares=clock.shares, vectors=vectors[number])
             for number, (row, picture) in enumerate(zip(rows[:wanted], pictures, strict=True))
         ]
 
@@ -300,7 +303,16 @@ class Engine:
             pipe.prepare_ip_adapter_image_embeds = lambda *_, **__: shown  # a row's own, already one a row
         return call
 
-    def _finish(self, row: BatchRow, picture: Any, *, number: int, size: int, shares: Mapping[str, float]) -> Rendered:
+    def _finish(
+        self,
+        row: BatchRow,
+        picture: Any,
+        *,
+        number: int,
+        size: int,
+        shares: Mapping[str, float],
+        vectors: dict[str, Vector],
+    ) -> Rendered:
         """The row's result: outside a mask its source stays as it was. `picture`: pixels, or why there are none."""
         if isinstance(picture, RenderError):
             return replace(self._failed(row, picture), batch_size=size, row=number, timings=dict(shares))
@@ -323,6 +335,7 @@ class Engine:
             dtype=str(self.dtype).removeprefix("torch."),
             notes=row.notes + (("nearly one colour",) if near_constant(picture) else ()),
             levers=self._levers(),
+            vectors=vectors,
         )
 
     def _refiner_words(self, refiner: Any, rows: list[BatchRow]) -> list[Words]:

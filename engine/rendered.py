@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from engine.pixels import Picture
+from engine.vectors import PART_SEEN, Vector
 from schemas.errors import ModelError, RenderError
 
 
@@ -27,11 +28,14 @@ class Rendered:
     notes: tuple[str, ...] = ()
     levers: dict[str, str] = field(default_factory=dict)
     """What may change its rounding: attention kernel, compiled or not."""
+    vectors: dict[str, Vector] = field(default_factory=dict)
+    """By kind (engine/vectors.py), each [channels]; what could not be had is absent."""
 
 
 def combine(first: Rendered, second: Rendered, *, digest: str) -> Rendered:
     """Two passes as the one picture of `digest`: the second's result, each stage's seconds summed over both passes,
-    and each note once."""
+    and each note once. Vectors are the first's, which saw the whole picture at the size that the model knows."""
     stages = dict.fromkeys([*first.timings, *second.timings])
     timings = {stage: first.timings.get(stage, 0.0) + second.timings.get(stage, 0.0) for stage in stages}
-    return replace(second, digest=digest, timings=timings, notes=tuple(dict.fromkeys(first.notes + second.notes)))
+    notes = tuple(note for note in dict.fromkeys(first.notes + second.notes) if note != PART_SEEN or not first.vectors)
+    return replace(second, digest=digest, timings=timings, notes=notes, vectors=first.vectors or second.vectors)

@@ -62,6 +62,7 @@ def _run(parts: Parts, lease: NightLease, *, windowed: bool) -> dict[str, Any]:
         morning.outcome = _make(parts, morning, lease, _closes(parts) if windowed else None)
         failpoint("night.after_making")
         _learn(morning)
+        _index(parts, morning)
     except (DeviceLost, NightRunning):
         raise
     except BaseException as error:
@@ -90,6 +91,16 @@ def _learn(morning: Morning) -> None:
         raise
     except Exception as error:
         morning.problems.append(f"the inbox keeps its order, since learning failed: {type(error).__name__}: {error}")
+
+
+def _index(parts: Parts, morning: Morning) -> None:
+    """PostgreSQL's index of what images are like, where it is missing; the Library finds the same without it."""
+    try:
+        parts.ledger.index_vectors()
+    except LedgerUnavailable:
+        raise
+    except Exception as error:
+        morning.problems.append(f"likeness is searched without an index: {type(error).__name__}: {error}")
 
 
 def _goes_on(error: BaseException) -> bool:

@@ -90,13 +90,12 @@ def show_dialog(digest: str) -> None:
     for retake in picture.retakes:
         if retake.refused:
             st.text(f"No retake was planned: {retake.refused}")
-    if picture.image.phash:
-        st.page_link(
-            "screens/library.py",
-            label="More like this one",
-            icon=":material/image_search:",
-            query_params={"like": digest},
-        )
+    st.page_link(
+        "screens/library.py",
+        label="More like this one",
+        icon=":material/image_search:",
+        query_params={"like": digest},
+    )
     with st.expander("Manifest snippet: make more like it"):
         st.code(make_snippet(spec), language="yaml")
 

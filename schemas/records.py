@@ -20,6 +20,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     String,
     Text,
     UniqueConstraint,
@@ -552,3 +553,15 @@ class ClientAct(Row):
     act: Mapped[str] = mapped_column(String(16), comment="opened, looked, commented, approved, ...")
     image: Mapped[str | None] = mapped_column(ForeignKey("images.digest"))
     at: Mapped[datetime]
+
+
+class ImageVector(Row):
+    """What an image is like, or what its prompt says, to the model that made it. Compared within one space only."""
+
+    __tablename__ = "image_vectors"
+    __table_args__ = (UniqueConstraint("image", "space"), Index("ix_image_vectors_space", "space", "id"))
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    image: Mapped[str] = mapped_column(ForeignKey("images.digest"))
+    space: Mapped[str] = mapped_column(String(40), comment="kind, and the model that computed it")
+    vector: Mapped[bytes] = mapped_column(LargeBinary, comment="storage/vectors.py: 256 signed bytes")

@@ -6,6 +6,7 @@
     local_stack    the first of the two only
     studio_stack   the second of the two only
     sqlite_ledger  a Ledger on SQLite only
+    postgres_ledger  a Ledger on PostgreSQL only
     database_url   the URL of a fresh, empty database, SQLite and PostgreSQL
     postgres_url   (session) the server's URL;   s3_server (session) a tests.servers.S3Server
 
@@ -92,6 +93,11 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
 @pytest.fixture
 def sqlite_ledger(sqlite_file: Path, tmp_path: Path) -> Iterator[Ledger]:
     yield from _sqlite_ledger(sqlite_file, tmp_path)
+
+
+@pytest.fixture
+def postgres_ledger(postgres_url: str) -> Iterator[Ledger]:
+    yield from _postgres_ledger(postgres_url)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=SERVERS)])

@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select
+from sqlalchemy import Engine, func, select
 
 from schemas.errors import DailiesError, ObjectConflict
 from schemas.settings import Settings
+from storage import pgvector
 from storage.database import HEAD, open_database, read_revision
 from storage.objects import FolderStore, Store, open_store
 from tasks.window import Window
@@ -87,7 +88,16 @@ def _database(settings: Settings) -> Examined:
         return Examined("database", "warning", f"{kind}, empty: the first command makes the tables")
     if there != HEAD:
         return Examined("database", "wrong", f"{kind}, at revision {there}; run `dailies migrate` to reach {HEAD}")
-    return Examined("database", "ok", f"{kind}, at revision {there}")
+    return Examined("database", "ok", f"{kind}, at revision {there}; {_explain_likeness(engine)}")
+
+
+def _explain_likeness(engine: Engine) -> str:
+    if engine.dialect.name == "sqlite":
+        return "likeness is searched in memory"
+    with engine.connect() as connection:
+        if pgvector.has_index(connection):
+            return "likeness is searched by pgvector"
+    return "likeness is searched in memory until a night has made pgvector's index, which needs pgvector 0.8 or newer"
 
 
 def _clock(settings: Settings) -> Examined:

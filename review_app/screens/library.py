@@ -1,17 +1,21 @@
-"""Library: what was approved, found again by words, likeness or colour; from each, the manifest for more like it."""
+"""Library: what was approved, found by words and beyond them, likeness or colour; of each, the manifest for more."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import streamlit as st
 
 from review_app.addresses import BOUND, find_linked_image, warn_unknown
-from review_app.appearance import escape_markdown
 from review_app.frames import show_dialog
+from review_app.likeness import make_page_tile, show_likeness
 from review_app.resources import open_resources
 from review_app.sheet import sheet
+from storage.ledger import LibraryPage
 from storage.ledger.library import LOOKED
 
-MOST = 120
+MOST, FURTHER = 120, 24
+BEYOND_WORDS = "Most like these, without the words"
 ledger = open_resources().ledger
 
 st.title("Library")
@@ -36,41 +40,28 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 if (image := find_linked_image()) and st.session_state.get("linked") != image:
     st.session_state["linked"] = image
     show_dialog(image)
+filters: dict[str, Any] = {"project": project, "approved": not every, "colour": colour if by_colour else None}
 like = find_linked_image("like")
-phash = ledger.picture(like).image.phash if like else None
+groups: list[tuple[str, list[LibraryPage]]]
 if like:
-    left, right = st.columns([4, 1], vertical_alignment="center")
-    if phash:
-        left.caption("The most alike first.")
-    else:
-        left.caption(escape_markdown("That image has no perceptual hash: its checks were switched off."))
-    if right.button("Show all again"):
-        del st.query_params["like"]
-        st.rerun()
-found = ledger.library(
-    words.split(), project=project, approved=not every, like=phash, colour=colour if by_colour else None, limit=MOST
-)
-lines = [
-    [
-        {
-            "id": one.image,
-            "thumb": open_resources().links.to(one.thumb_key),
-            "name": one.asset,
-            "state": str(one.verdict or "waiting"),
-            "about": f"{one.project} · {one.asset} · {one.variant}",
-        }
-    ]
-    for one in found
-]
-if words or project or every or by_colour:
+    groups = show_likeness(like, words.split(), **filters)
+else:
+    groups = [("", ledger.library(words.split(), **filters, limit=MOST))]
+    if words.split() and len(groups[0][1]) < MOST:
+        groups.append((BEYOND_WORDS, ledger.library_beyond_words(words.split(), **filters, limit=FURTHER)))
+found = [one for _, pages in groups for one in pages]
+if like:
+    empty = "Nothing is like it among what is shown. All projects, all images or another colour find more."
+elif words or project or every or by_colour:
     empty = "Nothing matches. Fewer words, another colour or all projects find more."
 else:
     empty = "Nothing was approved yet. What is approved in the Inbox is found here."
-for digest in sheet([{"title": "", "lines": lines}], key="library", empty=empty):
+shown = [{"title": title, "lines": [[make_page_tile(one)] for one in pages]} for title, pages in groups if pages]
+for digest in sheet(shown, key="library", empty=empty):
     show_dialog(digest)
 if len(found) == MOST:
     st.caption(f"The first {MOST} are shown.")
-elif words or like or by_colour:
+elif (words or by_colour) and not like:
     st.caption(
         f"Looked for among the newest {LOOKED:,}" + (" of the project." if project else "; a project narrows it.")
     )

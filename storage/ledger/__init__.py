@@ -6,8 +6,8 @@ is appended; states follow from it. By room:
 `decisions`, `comments`, `mentions` (for whom a comment is), `ratings` (stars and colours), `playlists`,
 `client_links`, `watching` (who has what in hand, the reviewers' pace), `images` (everything about one), `history`
 (assets, the trail), `outcomes` (retakes, deliveries), `nights`, `evidence`, `learning` (the inbox's order),
-`library`, `upkeep` (contradictions), `retention` (what may go), `gauges` (figures for monitoring), `shifts` (how
-their flow runs ended).
+`library`, `meaning` (what is like what), `upkeep` (contradictions), `retention` (what may go), `gauges` (figures for
+monitoring), `shifts` (how their flow runs ended).
 """
 
 from __future__ import annotations

@@ -1,21 +1,22 @@
-"""The ledger as a library: images found again by words and by likeness, newest first."""
+"""The ledger as a library: images found again by words, newest first, by likeness, and beyond words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from heapq import nsmallest
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Select, and_, not_, or_, select
 from sqlalchemy.orm import Session
 
 from schemas.likeness import distance
 from schemas.records import Decision, Image, InboxEntry, Spec
 from schemas.review import Verdict
 from storage.ledger import colours
-from storage.ledger.transaction import Transactions
+from storage.ledger.meaning import Meaning
 
 LOOKED = 50_000
 """Newest images that one search goes through; what is older is found by narrowing to a project."""
@@ -25,6 +26,12 @@ NEAR = 30.0
 
 FIRST = 250
 """Images looked at first; ten times as many each time after, while too few were found."""
+
+REACHES = (200, 10_000)
+"""Nearest images that are looked at: the second many where filters leave too few of the first."""
+
+EXAMPLES = 50
+"""Images with the words of a search, which show together what the words mean."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class LibraryPage:
     made_at: datetime
 
 
-class Library(Transactions):
+class Library(Meaning):
     def library(
         self,
         words: Sequence[str] = (),
@@ -50,21 +57,23 @@ class Library(Transactions):
         project: str | None = None,
         approved: bool = True,
         like: str | None = None,
+        near: str | None = None,
         colour: str | None = None,
         limit: int = 120,
     ) -> list[LibraryPage]:
         """Images that have every word in asset, variant or prompt, newest first (approved ones: newest approval first);
         with `like` (a perceptual hash) the most alike first, with `colour` ("#rrggbb") those that have it or come near.
-        Among the newest LOOKED.
+        Among the newest LOOKED. With `near` (an image that has a vector) those that are most like it to the model that
+        made it, however old, that one among them.
 
         The order comes from an index and the rest by key, in two statements: in one, a planner that takes the standing
         decision for a rare thing reads everything before it sorts.
         """
         wanted: list[ColumnElement[bool]] = [InboxEntry.verdict == Verdict.APPROVE.value] if approved else []
-        for word in words:
-            places = (Spec.asset, Spec.variant, Spec.body["prompt"].as_string())
-            forms = list_word_forms(word)
-            wanted.append(or_(*(place.icontains(form, autoescape=True) for place in places for form in forms)))
+        wanted += [_has_word(word) for word in words]
+        if near is not None:
+            wanted += [Image.project == project] if project is not None else []
+            return self._among(partial(self.nearest, near), wanted, colour=colour, limit=limit)
         found: list[LibraryPage] = []
         distances: dict[str, float] = {}
         with self.reading() as session:
@@ -74,21 +83,64 @@ class Library(Transactions):
                     if len(found) >= limit:
                         break
                     continue
-                kept = Image.phash if like is not None else Image.colours
-                query = _pictures(Image.digest, kept, worded=bool(words))
-                query = query.where(Image.digest.in_(self.listed(images)), *wanted).where(kept.is_not(None))
+                query = _pictures(Image.digest, Image.phash, Image.colours, worded=bool(words))
+                query = query.where(Image.digest.in_(self.listed(images)), *wanted)
+                query = query.where((Image.phash if like is not None else Image.colours).is_not(None))
                 rows = session.execute(query).tuples().all()
-                if like is not None:
-                    distances |= {image: distance(phash or "", like) for image, phash in rows}
-                else:
-                    away = colours.measure_distances(str(colour), [text or "" for _, text in rows])
-                    near_ones = zip((image for image, _ in rows), away.tolist(), strict=True)
-                    distances |= {image: one for image, one in near_ones if one <= NEAR}
+                away = [0.0] * len(rows)
+                if colour is not None:
+                    away = colours.measure_distances(colour, [said or "" for *_, said in rows]).tolist()
+                for (image, phash, _), one in zip(rows, away, strict=True):
+                    if one <= NEAR:
+                        distances[image] = one if like is None else distance(phash or "", like)
             if like is not None or colour is not None:  # the newer one where two are equally alike
                 rank = {image: n for n, image in enumerate(distances)}
-                near = nsmallest(limit, distances, key=lambda image: (distances[image], rank[image]))
-                found = self._found(session, near, [])
+                closest = nsmallest(limit, distances, key=lambda image: (distances[image], rank[image]))
+                found = self._found(session, closest, [])
         return found[:limit]
+
+    def library_beyond_words(
+        self,
+        words: Sequence[str],
+        *,
+        project: str | None = None,
+        approved: bool = True,
+        colour: str | None = None,
+        limit: int = 120,
+    ) -> list[LibraryPage]:
+        """Images without the words that are most like those with them, nearest first; none where no image has the
+        words. Nothing that knows a language is here to be asked: what the models made of the words is."""
+        examples = [one.image for one in self.library(words, approved=False, limit=EXAMPLES)]
+        wanted: list[ColumnElement[bool]] = [not_(and_(*(_has_word(word) for word in words)))]
+        wanted += [InboxEntry.verdict == Verdict.APPROVE.value] if approved else []
+        wanted += [Image.project == project] if project is not None else []
+        nearest = partial(self.nearest_to_all, examples)
+        return self._among(nearest, wanted, colour=colour, limit=limit, reaches=(500,))
+
+    def _among(
+        self,
+        nearest: Callable[..., list[str]],
+        wanted: list[ColumnElement[bool]],
+        *,
+        colour: str | None,
+        limit: int,
+        reaches: Sequence[int] = REACHES,
+    ) -> list[LibraryPage]:
+        """The first of the nearest images that are `wanted` and have the colour."""
+        found: list[LibraryPage] = []
+        for reach in reaches:
+            images = nearest(most=reach)
+            with self.reading() as session:
+                kept = images
+                if colour is not None:
+                    query = select(Image.digest, Image.colours).where(Image.digest.in_(self.listed(images)))
+                    rows = {image: said or "" for image, said in session.execute(query).tuples()}
+                    away = dict(zip(rows, colours.measure_distances(colour, list(rows.values())), strict=True))
+                    kept = [image for image in images if away[image] <= NEAR]
+                found = self._found(session, kept, wanted)[:limit]
+            if len(found) == limit or len(images) < reach:
+                break
+        return found
 
     def _found(self, session: Session, images: Sequence[str], wanted: list[ColumnElement[bool]]) -> list[LibraryPage]:
         """In the order of `images`."""
@@ -132,6 +184,11 @@ def list_word_forms(word: str) -> list[str]:
         for one, other in (pair, pair[::-1]):
             forms += [form.lower().replace(one, other) for form in list(forms) if one in form.lower()]
     return list(dict.fromkeys(forms))
+
+
+def _has_word(word: str) -> ColumnElement[bool]:
+    places = (Spec.asset, Spec.variant, Spec.body["prompt"].as_string())
+    return or_(*(place.icontains(form, autoescape=True) for place in places for form in list_word_forms(word)))
 
 
 def _newest(session: Session, project: str | None, *, approved: bool) -> Iterator[list[str]]:

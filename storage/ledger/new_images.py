@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy import delete, inspect, select, text, update
 from sqlalchemy.orm import Session
 
 from schemas.errors import LedgerError
-from schemas.records import FindingRow, Image, InboxEntry, Job, Spec
+from schemas.records import FindingRow, Image, ImageVector, InboxEntry, Job, Spec
 from schemas.review import Criterion, Finding, Result
 from schemas.spec import ImageSpec
 from storage.ledger.orders import select_first_orders, select_newest_orders
@@ -33,6 +33,8 @@ class NewImage:
     """The order whose rules these are."""
     steps: Sequence[str] = ()
     """Of the review, as that order has them."""
+    vectors: Mapping[str, bytes] = field(default_factory=dict)
+    """By space, as storage/vectors.py packs them."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,12 @@ class NewImages(Transactions):
             self.insert(session, Image, [_image_row(keeping.image, at) for keeping in new])
             rows = [row for keeping in new for row in _finding_rows(keeping.image.digest, keeping.findings)]
             self.insert(session, FindingRow, rows)
+            vectors = [
+                {"image": keeping.image.digest, "space": space, "vector": vector}
+                for keeping in new
+                for space, vector in keeping.vectors.items()
+            ]
+            self.insert(session, ImageVector, vectors)
             self.insert(
                 session,
                 InboxEntry,

@@ -31,6 +31,7 @@ from storage.failpoint import failpoint
 from storage.ledger.new_images import NewImage
 from storage.ledger.submissions import Brief
 from storage.pictures import Encoded, encode, make_preview
+from storage.vectors import name_space, pack
 from tasks.checking import Checker
 from tasks.retry import retry
 from tasks.shift.failure_breaker import FailureBreaker, find_cause
@@ -223,6 +224,7 @@ class ImageWriter:
             rank=rank_in_inbox(brief.priority, findings),
             submission=brief.submission,
             steps=manifest.review.steps,
+            vectors=pack_vectors(spec, done),
         )
 
     def _encode(self, spec: ImageSpec, made: NDArray[np.uint8], cut: Cut | None) -> tuple[Encoded, NDArray[np.uint8]]:
@@ -271,6 +273,12 @@ def matting_model(spec: ImageSpec) -> dict[str, str]:
     """Alias -> digest of the model that cuts the subject out, which the engine does not load."""
     model = spec.background.model if spec.background else None
     return {model.alias: model.digest} if model else {}
+
+
+def pack_vectors(spec: ImageSpec, done: Rendered) -> dict[str, bytes]:
+    """By space. What has no direction is left out: an image without a vector is only not found by likeness."""
+    packed = {name_space(kind, spec.model.digest): pack(vector) for kind, vector in done.vectors.items()}
+    return {space: vector for space, vector in packed.items() if vector is not None}
 
 
 def split_gpu_seconds(done: Rendered) -> float:

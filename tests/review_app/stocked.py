@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from checks.brand import check_brand, list_main_colours
+from checks.likeness import compute_perceptual_hash
 from checks.spelling import explain
 from models.studio_tiny.draw import canny, draw
 from schemas.manifest import BrandGuide
@@ -25,6 +26,7 @@ from storage.database import migrate, open_database
 from storage.ledger import Ledger, NewImage
 from storage.objects import Store, open_store
 from storage.pictures import encode, make_preview
+from storage.vectors import name_space, pack
 from tests.making import MODEL, a_spec, a_submission, an_image, sha
 
 PROJECT = "Potion Shop"
@@ -113,7 +115,7 @@ def _spec(number: int, size: int, store: Store, sources: dict[str, Any], fields:
 
 
 def _keeping(spec: ImageSpec, number: int, size: int, store: Store, night: int | None, double: bool) -> NewImage:
-    pixels, _ = drawn(number, size)
+    pixels, caption = drawn(number, size)
     file = encode(pixels, spec)
     image = an_image(
         spec,
@@ -125,6 +127,7 @@ def _keeping(spec: ImageSpec, number: int, size: int, store: Store, night: int |
         thumb_key=store.put_content("thumbs", make_preview(pixels, 384), extension="webp", media_type="image/webp"),
         bytes=len(file.data),
         colours=list_main_colours(pixels),
+        phash=compute_perceptual_hash(pixels),
         conditions=[control.condition_key(size, size) for control in spec.controls],
         night=night,
     )
@@ -134,7 +137,18 @@ def _keeping(spec: ImageSpec, number: int, size: int, store: Store, night: int |
         criteria=CRITERIA,
         reviews_wanted=2 if double else 1,
         rank=number,
+        vectors=_vectors(pixels, caption),
     )
+
+
+def _vectors(pixels: np.ndarray, caption: str) -> dict[str, bytes]:
+    """In place of what a denoiser would say: coarse pixels, and the words of the prompt, each a place of its own."""
+    coarse = pixels[:: pixels.shape[0] // 8, :: pixels.shape[1] // 8].astype(np.float32).ravel() - 127
+    words = np.zeros(256, np.float32)
+    for word in caption.replace(",", "").split():
+        words[int(sha(word)[:2], 16)] += 1
+    packed = {"picture": pack(coarse), "prompt": pack(words)}
+    return {name_space(kind, MODEL.digest): vector for kind, vector in packed.items() if vector is not None}
 
 
 def _findings(number: int, spec: ImageSpec, pixels: np.ndarray) -> Iterator[Finding]:

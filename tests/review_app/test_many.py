@@ -58,6 +58,37 @@ def test_the_best_of_an_asset_in_one_act(led: House, visit: Visit) -> None:
     expect(page.get_by_text("What the checks would have told")).to_be_visible()
 
 
+def test_more_like_one_and_beyond_words(led: House, visit: Visit) -> None:
+    specs = stock(led.ledger, led.store, images=12, size=96, project="Like")
+    for spec in specs:
+        led.ledger.decide(Choice(image=spec.digest, revision=0, verdict=Verdict.APPROVE), reviewer="Ada")
+    page = visit("library?project=Like", at=led)
+    expect(page.locator(".sheet .tile")).to_have_count(12)
+    page.locator(f".sheet [data-id='{specs[3].digest}']").click()
+    page.get_by_role("link", name="More like this one").click()
+    expect(page.get_by_text(f"Like {specs[3].asset}.")).to_be_visible()
+    page.goto(f"{led.url}/library?like={specs[3].digest}&project=Like")
+    tiles = page.locator(".sheet .tile")
+    expect(tiles).to_have_count(11)  # all but itself
+    found = [one.image for one in led.ledger.library(near=specs[3].digest, project="Like")]
+    assert tiles.evaluate_all("all => all.map(one => one.dataset.id)") == found[1:] and found[0] == specs[3].digest
+    twin = stock(led.ledger, led.store, images=4, size=96, project="Like twice")[3]  # the same picture, elsewhere
+    page.goto(f"{led.url}/library?like={specs[3].digest}&every=true")
+    expect(page.locator(".sheet h3").first).to_have_text("Nearly the same picture")
+    expect(page.locator(f".sheet [data-id='{twin.digest}']")).to_be_visible()
+    page.goto(f"{led.url}/library?like={specs[3].digest}&project=Like")
+    expect(tiles).to_have_count(11)
+    page.get_by_role("button", name="Show all again").click()
+    expect(tiles).to_have_count(12)
+    word = specs[0].prompt.split(",")[0].split()[-1]
+    page.get_by_label("Words").fill(word)
+    page.keyboard.press("Enter")
+    expect(page.locator(".sheet h3")).to_have_text("Most like these, without the words")
+    page.get_by_label("Words").fill("zebra")
+    page.keyboard.press("Enter")
+    expect(page.locator(".sheet .empty")).to_contain_text("Nothing matches.")
+
+
 def test_a_tournament_decides_all_in_one_act_and_is_taken_back(led: House, visit: Visit) -> None:
     specs = stock(led.ledger, led.store, images=4, size=96, project="Cup", asset="Axe")
     page = visit("grid", at=led)

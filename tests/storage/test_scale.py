@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
+from bench.meaning import fill_vectors
 from bench.million import fill
 from storage.ledger import Ledger
 
@@ -46,12 +47,14 @@ PAGES: dict[str, Callable[[Ledger, str, str], object]] = {
     "insights": lambda at, *_: [
         at.judged(since=AGO), at.judged(since=AGO, project="project 0"), at.judged_twice(since=AGO),
     ],
-    "library": lambda at, *_: [
+    "library": lambda at, image, _: [
         at.library(),
         at.library(["key"], project="project 0"),
         at.library(approved=False),
         at.library(["key"], approved=False, project="project 0"),
         at.library(like="0" * 16),
+        at.library(["key"], near=image, colour="#1d3557"),
+        at.library_beyond_words(["golden", "key"], approved=False),
     ],
     "you": lambda at, *_: at.tally(AGO, reviewer="r1"),
     "submit": lambda at, *_: at.pace(),
@@ -75,6 +78,7 @@ SMALL = ("nights", "claims", "submissions")
 @pytest.fixture
 def many(sqlite_ledger: Ledger) -> Iterator[Ledger]:
     fill(sqlite_ledger.engine, 410, 60)
+    fill_vectors(sqlite_ledger.engine, 410)
     yield sqlite_ledger
 
 

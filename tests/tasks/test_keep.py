@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from engine.rendered import Rendered
 from schemas.review import Criterion, Drawing, Result, count_reviews, rank_in_inbox
 from storage.objects import FolderStore
+from storage.vectors import unpack
 from tasks.planning.retake import put_mask
-from tests.making import a_finding, a_spec, sha
+from tasks.shift.image_writer import pack_vectors
+from tests.making import MODEL, a_finding, a_spec, sha
 
 
 def test_priority_comes_before_findings_and_flags_before_the_rest() -> None:
@@ -42,3 +46,13 @@ def test_a_region_thinner_than_a_pixel_still_masks_one(tmp_path: object) -> None
     digest = put_mask(store, Drawing(x=0.999, y=0.0, width=0.0, height=0.0), a_spec(width=64, height=32))
     mask = Image.open(io.BytesIO(store.get(f"masks/{digest[:2]}/{digest}.png")))
     assert mask.getbbox() is not None
+
+
+def test_an_image_s_vectors_belong_to_the_model_that_made_it() -> None:
+    made = Rendered(
+        digest="", pixels=None, error=None, timings={}, batch_size=1, row=0, models={}, device="cpu", dtype="float32",
+        vectors={"picture": np.array([1.0, -0.5], np.float32), "prompt": np.array([np.nan], np.float32)},
+    )  # fmt: skip
+    packed = pack_vectors(a_spec(), made)
+    assert list(packed) == ["picture " + MODEL.digest[:16]]
+    assert unpack(list(packed.values()))[0, :3] == pytest.approx([0.894, -0.447, 0], abs=0.01)

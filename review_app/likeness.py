@@ -1,0 +1,66 @@
+"""Images that are like one: what the page shows of it, how likeness is told, and which are nearly the same picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from review_app.appearance import escape_markdown, format_age, show_picture
+from review_app.resources import open_resources
+from schemas.likeness import distance
+from storage.ledger import LibraryPage
+
+MOST = 120
+NEARLY_THE_SAME, ALIKE = "Nearly the same picture", "Alike"
+
+
+def make_page_tile(page: LibraryPage) -> dict[str, Any]:
+    return {
+        "id": page.image,
+        "thumb": open_resources().links.to(page.thumb_key),
+        "name": page.asset,
+        "state": str(page.verdict or "waiting"),
+        "about": f"{page.project} · {page.asset} · {page.variant} · made {format_age(page.made_at)}",
+    }
+
+
+def show_likeness(
+    image: str, words: list[str], *, project: str | None, approved: bool, colour: str | None
+) -> list[tuple[str, list[LibraryPage]]]:
+    """Titles with their images, nearest first, `image` left out; above them, which image it is and how likeness is
+    told."""
+    ledger = open_resources().ledger
+    picture = ledger.picture(image)
+    seen, phash = ledger.has_vector(image), picture.image.phash
+    filters: dict[str, Any] = {"project": project, "approved": approved, "colour": colour, "limit": MOST + 1}
+    left, middle, right = st.columns([1, 8, 2], vertical_alignment="center")
+    with left:
+        show_picture(open_resources().links.to(picture.image.thumb_key), picture.spec.asset)
+    middle.markdown(f"Like **{escape_markdown(picture.spec.asset)}**. {_explain(seen, phash)}")
+    if right.button("Show all again"):
+        del st.query_params["like"]
+        st.rerun()
+    if seen:
+        found = ledger.library(words, near=image, **filters)
+    elif phash:
+        found = ledger.library(words, like=phash, **filters)
+    else:
+        return []
+    found = [page for page in found if page.image != image][:MOST]
+    same = [page for page in found if phash and page.phash and distance(phash, page.phash) <= 1]
+    rest = [page for page in found if page not in same]
+    return [(NEARLY_THE_SAME, same), (ALIKE if same else "", rest)]
+
+
+def _explain(seen: bool, phash: str | None) -> str:
+    if seen:
+        return (
+            "The most alike first, as the model that made it sees them. *By colour* finds the same in another colour."
+        )
+    if phash:
+        return (
+            "It was not made here, or before what models see was kept: only shapes and colours are compared, among the "
+            "newest images."
+        )
+    return "Nothing is known of it that could be compared: it was not made here, and its checks were switched off."
