@@ -26,7 +26,7 @@ class Rendered:
     dtype: str
     notes: tuple[str, ...] = ()
     levers: dict[str, str] = field(default_factory=dict)
-    """What may change its rounding: attention kernel, compiled or not."""
+    """What may change its rounding: attention kernel, compiled or not, and what computed the denoiser."""
 
 
 def combine(first: Rendered, second: Rendered, *, digest: str) -> Rendered:
