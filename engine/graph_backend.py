@@ -28,7 +28,7 @@ GRAPHS_HELD = 256 * 2**20
 MOST_ERROR = 1e-5
 """Relative L2 of a graph's answer to PyTorch's. Above it the graph is wrong and PyTorch goes on."""
 STATED: Mapping[str, float] = {"export": 12.0, "open": 2.0, "gain": 1.3}
-"""Seconds and ratio that `auto` reckons with until this machine has measured its own: about what two machines showed."""
+"""Seconds and ratio that `auto` reckons with until it has measured this machine: about what two others showed."""
 ROWS = 4
 """With which both are timed, at the sides of the first batch."""
 LEAST_GAIN = 1.05
