@@ -189,7 +189,7 @@ def weigh(seconds: float, known: Mapping[str, float], *, kept: bool) -> str:
 
 def count_latents(spec: ImageSpec) -> int:
     """That one picture sends through the UNet, over all steps and both halves of guidance."""
-    steps = spec.num_inference_steps * (spec.strength if spec.source else 1.0)
+    steps = spec.num_inference_steps * (spec.strength or 1.0)
     return max(1, round(steps)) * (2 if spec.guidance_scale > 1 else 1) * (spec.width // 8) * (spec.height // 8)
 
 

@@ -1,4 +1,4 @@
-"""bench.engine by kind: every kind has its own jobs, B pads as the engine does, and a table comes out with its figures."""
+"""bench.engine by kind: every kind has jobs of its own, B tiles too, and a table comes out with its figures."""
 
 from __future__ import annotations
 
