@@ -99,7 +99,7 @@ def test_a_graph_is_weighed_against_the_whole_shift_and_the_record_says_what_cam
     assert night(plain)["made"] == 4
     assert list(engine.graphs._expected.values()) == [4 * 8 * 8], "four images of one step, 8 x 8 latents each"
     batches = [plain.ledger.picture(digest).image.batch for digest in plain.ledger.matching("")]
-    assert [batch["backend"] for batch in batches] == ["torch"] * 4
+    assert batches and {batch["backend"] for batch in batches} == {"torch"}
     assert all(batch["backend_reason"].startswith("a graph would save 0 s") for batch in batches)
     assert not (plain.settings.home / "device" / "graphs").exists()
 
