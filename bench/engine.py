@@ -25,7 +25,7 @@ import re
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -41,6 +41,7 @@ from engine.pixels import Sources
 from engine.processor import read_processor
 from engine.prompts import Encoder
 from engine.runtime_options import RuntimeOptions
+from schemas.names import count_noun
 from schemas.settings import ROOT, Backend
 from schemas.spec import ImageSpec
 
@@ -87,8 +88,8 @@ def compare(runs: dict[str, Callable[[], object]], *, repeats: int) -> dict[str,
     return spent
 
 
-def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """One table, with as many threads as PyTorch now has."""
+def measure(given: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
+    """One table, with as many threads as PyTorch now has; as far as it has come, after each kind."""
     catalogue = ModelFiles.read(given.catalogue)
     jobs = Jobs(catalogue, steps=given.steps, share=given.share)
     with torch.inference_mode():
@@ -97,7 +98,8 @@ def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     levers = RuntimeOptions(backend=given.backend, folder=folder)
     engine = Engine(catalogue, device="cpu", dtype="float32", levers=levers)
     threads = torch.get_num_threads()
-    print(f"\n{threads} threads, {given.steps} steps, batches of {batch}, {given.clock} seconds, {given.backend}\n")
+    on = f"{count_noun(threads, 'thread')}, {given.backend}"
+    print(f"\n{on}, {given.steps} steps, batches of {batch}, {given.clock} seconds\n")
     print(f"{'kind':18} images   A img/s   B img/s   C img/s   C/A (spread)        C/B (spread)")
     kinds: dict[str, Any] = {}
     for kind in given.only or KINDS:
@@ -109,13 +111,14 @@ def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
             "C": partial(ours, engine, jobs, specs, batch),
         }
         kinds[kind] = _summarise(kind, len(specs), compare(runs, repeats=given.repeats))
+        yield {"threads": threads, "batch": batch, "kinds": kinds}
     mean = {ratio: statistics.geometric_mean(kinds[kind][ratio] for kind in kinds) for ratio in ("C/A", "C/B")}
     worst = min(kinds, key=lambda kind: kinds[kind]["C/B"])
     print(f"\ngeometric mean: C/A {mean['C/A']:.2f}, C/B {mean['C/B']:.2f}; lowest C/B: {worst}")
     graphs = {name: body for name, body in _read(folder / "graphs.json").items() if f" {threads} threads" in name}
     for body in graphs.values():
         print("the graph, in seconds: " + ", ".join(f"{name} {value:.3g}" for name, value in body.items()))
-    return {"threads": threads, "batch": batch, "kinds": kinds, "geometric mean": mean, "graphs": graphs}
+    yield {"threads": threads, "batch": batch, "kinds": kinds, "geometric mean": mean, "graphs": graphs}
 
 
 def _summarise(kind: str, images: int, spent: dict[str, list[float]]) -> dict[str, Any]:
@@ -147,7 +150,8 @@ def main() -> None:
     arguments.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: where other work shares the cores")
     given = arguments.parse_args()
     processor, abilities = read_processor()
-    print(f"{processor}: {', '.join(abilities) or 'abilities unknown'}; {torch.get_num_threads()} threads")
+    said = ", ".join(abilities) or "abilities unknown"
+    print(f"{processor}: {said}; {count_noun(torch.get_num_threads(), 'thread')}")
     if given.machine:
         return
     global _clock
@@ -155,14 +159,18 @@ def main() -> None:
     today, every = datetime.now(UTC).date().isoformat(), torch.get_num_threads()
     figures: dict[str, Any] = {"date": today, "processor": processor, "abilities": abilities, "steps": given.steps}
     figures |= {"clock": given.clock, "backend": given.backend, "repeats": given.repeats, "tables": []}
+    named = re.sub(r"[^a-z0-9]+", "-", processor.lower()).strip("-")
+    file = given.out
+    if file is not None and file.is_dir():
+        file /= f"{today}-engine-{given.backend}-{named}.json"
     with tempfile.TemporaryDirectory() as folder:
         for threads in given.threads or ["all"]:
             torch.set_num_threads(every if threads == "all" else int(threads))
-            figures["tables"].append(measure(given, Path(folder)))
-    if given.out:
-        named = re.sub(r"[^a-z0-9]+", "-", processor.lower()).strip("-")
-        file = given.out / f"{today}-engine-{given.backend}-{named}.json" if given.out.is_dir() else given.out
-        file.write_text(json.dumps(figures, indent=2) + "\n")
+            done = list(figures["tables"])
+            for table in measure(given, Path(folder)):
+                figures["tables"] = [*done, table]
+                if file is not None:  # after each kind: what was measured stays, whatever happens to the rest
+                    file.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":
