@@ -11,6 +11,7 @@ which no lever may come near, and what the approximations cost that a manifest m
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -23,7 +24,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bench.engine import Jobs
+from bench.kinds import Jobs
 from engine.diffuse import Engine
 from engine.memory import Placement, Policy
 from engine.model_files import ModelFiles
@@ -94,9 +95,8 @@ def main() -> None:
     given = arguments.parse_args()
     jobs = Jobs(ModelFiles.read(given.catalogue), steps=2, share=4)
     engine = Engine(jobs.catalogue, device="cpu", dtype="float32")
-    plain = jobs.homogeneous()[:4]
-    mixed = jobs.mixed()
-    controlled = [spec for spec in mixed if spec.controls][:4]
+    plain = jobs.list_kind("text-to-image")[:4]
+    controlled = jobs.list_kind("ControlNet")[:4]
     silent = [
         ImageSpec.model_validate(
             spec.model_dump()
@@ -104,9 +104,7 @@ def main() -> None:
         )
         for spec in controlled
     ]
-    varied = [
-        ImageSpec.model_validate(spec.model_dump() | {"seamless": "", "strength": 0.9}) for spec in mixed if spec.source
-    ][:4]
+    varied = [ImageSpec.model_validate(spec.model_dump() | {"strength": 0.9}) for spec in jobs.list_kind("img2img")[:4]]
     controlled = [
         ImageSpec.model_validate(
             spec.model_dump() | {"controls": [c.model_dump() | {"control_guidance_end": 1.0} for c in spec.controls]}
@@ -129,6 +127,8 @@ def main() -> None:
     kernels: tuple[Attention, ...] = ("flash", "math")
     levers = {f"attention: {kernel}": RuntimeOptions(attention=kernel) for kernel in kernels}
     levers["channels_last"] = RuntimeOptions(channels_last="on")
+    kept = tempfile.TemporaryDirectory()
+    levers["backend: onnxruntime"] = RuntimeOptions(backend="onnxruntime", folder=Path(kept.name))
     if given.compile:
         levers["regional torch.compile"] = RuntimeOptions(compile=True)
     for name, used in levers.items():

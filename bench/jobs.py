@@ -111,7 +111,7 @@ class Ours:
 
     def __init__(self, work: Work) -> None:
         at, self.work = work.at, work
-        levers = RuntimeOptions(compile=True, backend=at.backend, attention="auto", folder=at.folder)
+        levers = RuntimeOptions(compile=True, compile_backend=at.backend, attention="auto", folder=at.folder)
         word = str(at.dtype).removeprefix("torch.")
         self.engine = Engine(work.catalogue, device=str(at.device), dtype=word, levers=levers)
         self.stages: dict[str, float] = {}

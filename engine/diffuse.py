@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -23,10 +23,12 @@ from engine.attention import choose_backend, use_attention
 from engine.batch_rows import BatchRow, Progress, make_row, make_shared_arguments
 from engine.batch_sizer import BatchSizer, CudaMeter
 from engine.compiling import Compiler
+from engine.graph_backend import GraphBackend
+from engine.graph_session import GraphSession
 from engine.guards import classify_error, free_memory
 from engine.guidance import use_guidance
 from engine.hires import render_two_passes
-from engine.memory import measure_device_memory
+from engine.memory import Placement, measure_device_memory
 from engine.model_files import ModelFiles
 from engine.models import LoadedModels
 from engine.pixels import (
@@ -67,14 +69,18 @@ class Engine:
         self.dtype = by_device.get(self.device.type, torch.float32) if dtype == "auto" else getattr(torch, dtype)
         self.device_name = _device_name(self.device)
         self.levers = levers
-        self.compiler = Compiler(on=levers.compile, backend=levers.backend, folder=levers.folder)
+        self.compiler = Compiler(on=levers.compile, backend=levers.compile_backend, folder=levers.folder)
         self.attention = choose_backend(levers.attention, device=self.device, dtype=self.dtype, folder=levers.folder)
+        self.graphs = GraphBackend(
+            levers.backend, device=self.device, dtype=self.dtype, compiled=levers.compile, folder=levers.folder
+        )
         self.models = LoadedModels(
             catalogue,
             device=self.device,
             dtype=self.dtype,
             pins=pins or {},
             compiler=self.compiler,
+            graphs=self.graphs,
             channels_last=levers.channels_last,
             room=measure_device_memory(levers.memory, free=_free(self.device)),
         )
@@ -148,6 +154,10 @@ class Engine:
                 else:
                     waiting[:0] = self._smaller(numbers, rows, reason)
         return [done[number] for number in range(len(specs))]
+
+    def expect(self, specs: Iterable[ImageSpec]) -> None:
+        """What is going to be rendered, so that `backend = auto` knows what a graph would save."""
+        self.graphs.expect(specs)
 
     def _models_on(self, spec: ImageSpec, asker: str) -> tuple[Any, RenderError | ModelError | None]:
         """The pipeline, or why it cannot be had. What a library left half loaded is dropped."""
@@ -234,8 +244,10 @@ class Engine:
             rows[0].tile,
             list_inner_axes(spec.seamless, tile=rows[0].tile, width=spec.width, height=spec.height),
         )
+        session, levers = self._choose_backend(pipe, spec, len(rows), clock)
+        graph = session.used() if session else nullcontext()
         windows = denoise_in_windows(pipe.unet, tile=tile, factor=pipe.vae_scale_factor, axes=spec.seamless)
-        with use_circular_padding(networks, spec.seamless), use_circular_padding([pipe.unet], inner), windows:
+        with use_circular_padding(networks, spec.seamless), use_circular_padding([pipe.unet], inner), graph, windows:
             call = self._make_arguments(pipe, rows, generators, clock=clock, progress=progress)
             followed = [[row.conditions[n] for n in _list_adapters(spec)] for row in rows]
             with (
@@ -261,7 +273,10 @@ class Engine:
         self.models.forget_conditions()
         vectors = list_vectors(middle, rows[:wanted], computed=len(rows))
         return [
-            self._finish(row, picture, number=number, size=len(rows), shares=clock.shares, vectors=vectors[number])
+            replace(
+                self._finish(row, picture, number=number, size=len(rows), shares=clock.shares, vectors=vectors[number]),
+                levers=levers,
+            )
             for number, (row, picture) in enumerate(zip(rows[:wanted], pictures, strict=True))
         ]
 
@@ -334,7 +349,6 @@ class Engine:
             device=self.device_name,
             dtype=str(self.dtype).removeprefix("torch."),
             notes=row.notes + (("nearly one colour",) if near_constant(picture) else ()),
-            levers=self._levers(),
             vectors=vectors,
         )
 
@@ -351,10 +365,22 @@ class Engine:
             )
         return said
 
-    def _levers(self) -> dict[str, str]:
-        """Only what is not as it always was."""
-        used = {"attention": self.attention, "compile": self.levers.backend if self.levers.compile else "native"}
-        return {name: value for name, value in used.items() if value != "native"}
+    def _choose_backend(
+        self, pipe: Any, spec: ImageSpec, rows: int, clock: _Clock
+    ) -> tuple[GraphSession | None, dict[str, str]]:
+        """The graph's session where one makes this batch, and the levers for the record: only what is not as it always
+        was."""
+        compiled = self.levers.compile_backend if self.levers.compile else "native"
+        used = {"attention": self.attention, "compile": compiled}
+        levers = {name: value for name, value in used.items() if value != "native"}
+        if self.levers.backend == "torch":
+            return None, levers
+        resident = self.models.placed.policy.placement is Placement.RESIDENT
+        with clock("graph"):
+            session, reason = self.graphs.find(spec, pipe.unet, rows=rows, resident=resident)
+        if session is not None:
+            return session, levers | {"backend": "onnxruntime"}
+        return None, levers | {"backend": "torch", "backend_reason": reason}
 
     def _start(self, pipe: Any, rows: list[BatchRow], generators: list[torch.Generator]) -> torch.Tensor:
         """What img2img starts from: latents, encoded once a source. Inpaint needs the pixels, for it masks them."""
@@ -415,8 +441,8 @@ def _list_models(spec: ImageSpec) -> dict[str, str]:
 
 def read_versions() -> dict[str, str]:
     """Library -> version, of everything that may change a pixel."""
-    names = ("torch", "diffusers", "transformers", "peft", "safetensors", "numpy", "opencv-python-headless")
-    found = {name: importlib.metadata.version(name) for name in (*names, "controlnet-aux")}
+    names = ("torch", "diffusers", "transformers", "peft", "safetensors", "numpy", "onnxruntime")
+    found = {name: importlib.metadata.version(name) for name in (*names, "opencv-python-headless", "controlnet-aux")}
     return {"python": platform.python_version(), **found}
 
 

@@ -29,6 +29,7 @@ from engine.compiling import Compiler, use_channels_last
 from engine.control_lora import load_control_lora
 from engine.controlnets import Controls, Remembered
 from engine.embeddings import Inversion, read_inversion
+from engine.graph_backend import GraphBackend, list_weights_worn
 from engine.int8 import store_as_int8
 from engine.lora import Lora, Merges, load_by_peft, read_lora
 from engine.memory import NOTHING, Placement, Policy, choose_policy, weigh_models
@@ -83,12 +84,13 @@ class LoadedModels:
         dtype: torch.dtype,
         pins: Mapping[str, str],
         compiler: Compiler,
+        graphs: GraphBackend,
         channels_last: Switch,
         room: int | None = None,
     ) -> None:
         self.room, self.placed = room, OffloadedModels(device)
         self._policies: dict[Hashable, Policy] = {}
-        self.compiler, self.channels_last = compiler, channels_last
+        self.compiler, self.graphs, self.channels_last = compiler, graphs, channels_last
         self.catalogue, self.device, self.dtype, self.pins = catalogue, device, dtype, dict(pins)
         diffusers.utils.logging.disable_progress_bar()
         transformers.utils.logging.disable_progress_bar()
@@ -220,7 +222,7 @@ class LoadedModels:
 
     def wearing(self, spec: ImageSpec) -> tuple[object, ...]:
         """What the text encoders' answer depends on beside the prompt."""
-        return (spec.model.digest, tuple((lora.digest, lora.weight) for lora in spec.loras))
+        return list_weights_worn(spec)
 
     def checked(self, ref: ModelRef, *, asker: str) -> Path:
         """Where the weights are. Raises ModelChanged when they are not the ones planned or pinned."""
@@ -358,6 +360,7 @@ class LoadedModels:
     def drop(self) -> None:
         """The checkpoint before goes first: two do not fit on most cards."""
         self.placed.lift()
+        self.graphs.forget()
         self._base, self._base_key, self._worn, self._loras, self._cast = None, None, (), {}, None
         self._merges = Merges()
         self._refiner = None

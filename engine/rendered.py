@@ -27,7 +27,7 @@ class Rendered:
     dtype: str
     notes: tuple[str, ...] = ()
     levers: dict[str, str] = field(default_factory=dict)
-    """What may change its rounding: attention kernel, compiled or not."""
+    """What may change its rounding: attention kernel, compiled or not, and what computed the denoiser."""
     vectors: dict[str, Vector] = field(default_factory=dict)
     """By kind (engine/vectors.py), each [channels]; what could not be had is absent."""
 

@@ -1,6 +1,6 @@
 """How the device is used: what changes speed and memory and, within rounding, no picture.
 
-Every field is a setting of the same name (schemas/settings.py). What does change a picture is the spec's, not a lever.
+A field is a setting of the same name (schemas/settings.py). What does change a picture is the spec's, not a lever.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from schemas.settings import Attention, Settings
+from schemas.settings import Attention, Backend, Settings
 
 Switch = Literal["auto", "on", "off"]
 
@@ -21,10 +21,11 @@ class RuntimeOptions:
     memory: str = "auto"
     """`auto`: what the device has free; `8gb`: as if it had so much."""
     compile: bool = False
-    backend: str = "inductor"
-    """torch.compile's; `eager` traces without compiling, for tests."""
+    compile_backend: str = "inductor"
+    """torch.compile's; `eager` traces without compiling, for tests. No setting."""
     channels_last: Switch = "auto"
     attention: Attention = "native"
+    backend: Backend = "torch"
     folder: Path | None = None
 
     @classmethod
@@ -34,5 +35,6 @@ class RuntimeOptions:
             compile=settings.compile,
             channels_last=settings.channels_last,
             attention=settings.attention,
+            backend=settings.backend,
             folder=(settings.home / "device").resolve(),
         )

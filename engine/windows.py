@@ -9,7 +9,7 @@ Along a seamless axis windows go around the edge.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -30,11 +30,22 @@ def denoise_in_windows(unet: Any, *, tile: int | None, factor: int, axes: str) -
     if tile is None:
         yield
         return
-    unet.forward = partial(_forward, unet, type(unet).forward, tile // factor, factor, axes)
+    with replace_forward(unet, partial(_forward, unet, unet.forward, tile // factor, factor, axes)):
+        yield
+
+
+@contextmanager
+def replace_forward(unet: Any, forward: Callable[..., Any]) -> Iterator[None]:
+    """Within it `unet` answers by `forward`; afterwards as before, which may be somebody else's override."""
+    before = unet.__dict__.get("forward")
+    unet.forward = forward
     try:
         yield
     finally:
-        del unet.forward
+        if before is None:
+            del unet.forward
+        else:
+            unet.forward = before
 
 
 def list_inner_axes(axes: str, *, tile: int | None, width: int, height: int) -> str:
@@ -51,7 +62,7 @@ def _forward(
     tops, tall = list_starts(height, window, grain=grain, around="y" in axes)
     lefts, wide = list_starts(width, window, grain=grain, around="x" in axes)
     if (tall, wide) == (height, width):
-        return whole(unet, sample, timestep, *given, **named)
+        return whole(sample, timestep, *given, **named)
     total, weights = torch.zeros_like(sample, dtype=torch.float32), sample.new_zeros(height, width, dtype=torch.float32)
     for top in tops:
         for left in lefts:
@@ -59,7 +70,7 @@ def _forward(
             columns = (torch.arange(wide, device=sample.device) + left) % width
             cut = partial(_cut, height=height, width=width, top=top, left=left, tall=tall, wide=wide)
             inside = {name: _told(name, value, cut, factor) for name, value in named.items()}
-            answer = whole(unet, cut(sample), timestep, *given, **inside)
+            answer = whole(cut(sample), timestep, *given, **inside)
             share = _fade(rows, height, "y" in axes)[:, None] * _fade(columns, width, "x" in axes)[None]
             total[..., rows[:, None], columns] += answer[0].float() * share
             weights[rows[:, None], columns] += share

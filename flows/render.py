@@ -64,6 +64,7 @@ def render(shift: str, night: int, until: datetime | None = None) -> dict[str, A
 def _make(parts: Parts, work: Shift, at_work: ShiftAtWork, *, night: int, until: datetime | None) -> str:
     """The shift's outcome: complete, window closed, budget spent."""
     progress = Progress(parts, work.images, description=f"night {night}, {count_noun(work.images, 'image')}")
+    at_work.expect([digest for batch in work.batches for digest in batch])
     with progress, at_work():
         for batch, following in zip(work.batches, [*work.batches[1:], ()], strict=True):
             if until is not None and datetime.now(UTC) >= until:

@@ -27,6 +27,8 @@ ImageFormat = Literal["png", "webp", "jxl"]
 LogFormat = Literal["text", "json"]
 Attention = Literal["native", "auto", "flash", "cudnn", "efficient", "math"]
 """PyTorch's kernels for attention: its own choice, the fastest on this device, or one of them."""
+Backend = Literal["auto", "torch", "onnxruntime"]
+"""What computes the denoiser: PyTorch; ONNX Runtime, from a graph that is exported once; or that where it repays it."""
 
 ROOT = Path(__file__).resolve().parent.parent
 """The checkout: where models/ and manifests/ are."""
@@ -122,6 +124,9 @@ class Settings(BaseSettings):
     )
     attention: Attention = Field(
         "native", description="auto measures once a device; the image's record names the kernel"
+    )
+    backend: Backend = Field(
+        "torch", description="of the denoiser on a CPU; auto: onnxruntime where the shift's work repays its graph"
     )
     image_format: ImageFormat = "png"
     max_attempts: int = Field(3, ge=1, description="failures before a spec is set aside")

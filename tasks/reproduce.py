@@ -103,6 +103,7 @@ def list_changes(image: Any, made: Rendered) -> tuple[str, ...]:
         ("precision", image.dtype, made.dtype),
         ("batch", image.batch.get("size", 1), made.batch_size),
         ("attention", image.batch.get("attention", "native"), made.levers.get("attention", "native")),
+        ("denoiser's backend", image.batch.get("backend", "torch"), made.levers.get("backend", "torch")),
         ("compiler", image.batch.get("compile", "none"), made.levers.get("compile", "none")),
     ):
         if was != is_now:

@@ -89,6 +89,7 @@ def fits_device(settings: Settings, catalogue: ModelFiles) -> list[str]:
     engine = Engine(catalogue, device=settings.device, dtype=settings.dtype, levers=levers)
     used = {"attention": engine.attention, "channels_last": levers.channels_last, "memory": levers.memory}
     used["compile"] = "regional, kept in " + str(levers.folder) if levers.compile else "no"
+    used["backend"] = engine.graphs.describe()
     lines = [f"{engine.device_name}, {str(engine.dtype).removeprefix('torch.')}"]
     lines += [f"  {name}: {value}" for name, value in used.items()]
     for alias, entry in catalogue.entries.items():

@@ -54,6 +54,7 @@ class ShiftAtWork:
         self.leases = Leases(parts.ledger, worker=parts.worker, seconds=settings.lease_seconds, folder=workers)
         self.budget = spent_so_far(parts, night=night)
         self._gatherer = Gatherer(parts.store, limits=settings.limits, condition_models=settings.condition_models)
+        self._expected: list[str] = []
         self._pinned: dict[str, str] = {}
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="gather")
         self._coming: tuple[list[str], Future[Prepared]] | None = None
@@ -76,6 +77,10 @@ class ShiftAtWork:
     @property
     def budget_spent(self) -> bool:
         return self.budget.night is not None and self.budget.night <= 0
+
+    def expect(self, digests: list[str]) -> None:
+        """All that this shift is to make; what an earlier run of it has made already is among it."""
+        self._expected = digests if self.parts.settings.backend == "auto" else []
 
     def make(self, digests: list[str], following: list[str]) -> int:
         """Renders those of `digests` that are still wanted and hands them to the keeper; returns how many.
@@ -110,6 +115,9 @@ class ShiftAtWork:
         if specs[0].is_imported:
             return take_imports(specs, inputs.sources)
         self._pin(specs)
+        if self._expected:  # with the first batch, so that a shift of imports loads no engine
+            self.parts.engine.expect(self.parts.ledger.specs(self._expected).values())
+            self._expected = []
         failpoint("render.before_device")
         rendered = self.parts.engine.render(
             specs,

@@ -256,7 +256,7 @@ def test_the_deepest_branch_leaves_more_than_the_middle_block(engine: Engine) ->
 
 def test_compiled_blocks_may_be_approximated(engine: Engine, studio: Studio) -> None:
     traced = Engine(
-        studio.catalogue, device="cpu", dtype="float32", levers=RuntimeOptions(compile=True, backend="eager")
+        studio.catalogue, device="cpu", dtype="float32", levers=RuntimeOptions(compile=True, compile_backend="eager")
     )
     try:
         for asked in (None, BOTH, None, GATE):

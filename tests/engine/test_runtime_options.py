@@ -27,7 +27,7 @@ SMALL = (2, 64, 16)
 @pytest.fixture(scope="module")
 def traced(catalogue: ModelFiles) -> Iterator[Engine]:
     """Dynamo's graphs and guards for real; inductor's code for them is for the slow test."""
-    yield Engine(catalogue, device="cpu", dtype="float32", levers=RuntimeOptions(compile=True, backend="eager"))
+    yield Engine(catalogue, device="cpu", dtype="float32", levers=RuntimeOptions(compile=True, compile_backend="eager"))
     torch._dynamo.reset()
 
 

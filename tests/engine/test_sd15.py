@@ -18,6 +18,7 @@ from engine.embeddings import read_inversion
 from engine.model_files import ModelFiles
 from engine.models import PIPELINES_SD15
 from engine.prompts import encode_prompts, list_encoders
+from engine.runtime_options import RuntimeOptions
 from schemas.spec import ControlSpec, ImageSpec, ModelRef, Task
 from tests.engine.conftest import HEIGHT, WIDTH, Studio
 from tests.untrained import make
@@ -131,3 +132,14 @@ def test_going_to_sdxl_and_back_leaves_no_trace(world: tuple[Engine, ModelFiles]
     before = pixels(engine, studio, spec_of(studio, catalogue, 1))[0]
     pixels(engine, studio, studio.spec(1))
     np.testing.assert_array_equal(pixels(engine, studio, spec_of(studio, catalogue, 1))[0], before)
+
+
+def test_a_graph_makes_the_same_pictures(world: tuple[Engine, ModelFiles], studio: Studio, tmp_path: Path) -> None:
+    """Without SDXL's sizes among its inputs."""
+    engine, catalogue = world
+    levers = RuntimeOptions(backend="onnxruntime", folder=tmp_path)
+    graphed = Engine(catalogue, device="cpu", dtype="float32", levers=levers)
+    for control in (False, True):
+        spec = spec_of(studio, catalogue, 1, control=control)
+        assert abs(pixels(graphed, studio, spec)[0] - pixels(engine, studio, spec)[0]).max() <= 1
+        assert studio.render(graphed, [spec])[0].levers == {"backend": "onnxruntime"}

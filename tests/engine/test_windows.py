@@ -36,7 +36,7 @@ def test_no_line_stands_where_windows_meet(axes: str, wide: int, window: int) ->
     """A network that contradicts itself from window to window: its answers fade into each other over the overlap."""
     unet = SimpleNamespace(config=SimpleNamespace(block_out_channels=(1, 1, 1)))
     said = iter(range(1000))
-    answer = lambda _, part, t: (torch.full_like(part, float(next(said) % 2)),)  # noqa: E731
+    answer = lambda part, t: (torch.full_like(part, float(next(said) % 2)),)  # noqa: E731
     row = windows._forward(unet, answer, window, 8, axes, torch.zeros(1, 1, 16, wide), 0)[0][0, 0, 0]
     around = torch.cat([row, row[:1]]) if axes else row
     assert next(said) >= 2 and float(row.max() - row.min()) == pytest.approx(1.0, abs=0.35)
@@ -86,7 +86,7 @@ def test_every_place_is_covered_and_weighs_one(tall: int, wide: int, window: int
     """A network that says what it is shown gives the whole back, whatever the windows are."""
     unet = SimpleNamespace(config=SimpleNamespace(block_out_channels=(1, 1, 1)))
     sample = torch.randn(1, 1, tall, wide)
-    said = windows._forward(unet, lambda _, part, t: (part,), window, 8, axes, sample, 0)[0]
+    said = windows._forward(unet, lambda part, t: (part,), window, 8, axes, sample, 0)[0]
     torch.testing.assert_close(said, sample, atol=1e-5, rtol=1e-5)
     for side in (tall, wide):
         begins, length = windows.list_starts(side, window, grain=4, around=False)

@@ -89,6 +89,21 @@ def test_the_window_closes_between_batches(plain: Parts) -> None:
     assert [item.attempts for item in plain.ledger.waiting()] == [0, 0], "what was claimed ahead was not tried"
 
 
+def test_a_graph_is_weighed_against_the_whole_shift_and_the_record_says_what_came_of_it(plain: Parts) -> None:
+    from engine.diffuse import Engine
+    from engine.runtime_options import RuntimeOptions
+
+    plain.settings.backend, plain.settings.batch_size = "auto", 2
+    engine = Engine(plain.catalogue, device="cpu", levers=RuntimeOptions.of(plain.settings))
+    plain.__dict__["engine"] = engine
+    assert night(plain)["made"] == 4
+    assert list(engine.graphs._expected.values()) == [4 * 8 * 8], "four images of one step, 8 x 8 latents each"
+    batches = [plain.ledger.picture(digest).image.batch for digest in plain.ledger.matching("")]
+    assert batches and {batch["backend"] for batch in batches} == {"torch"}
+    assert all(batch["backend_reason"].startswith("a graph would save 0 s") for batch in batches)
+    assert not (plain.settings.home / "device" / "graphs").exists()
+
+
 def test_budgets_name_what_waits(plain: Parts) -> None:
     plain.settings.batch_size = 2
     plain.settings.night_gpu_hours = 1e-6

@@ -12,7 +12,7 @@ from engine.model_files import ModelFiles
 from schemas.errors import InputError
 from schemas.spec import ImageSpec, ModelRef
 from storage.pictures import encode
-from tasks.reproduce import Reproduction, find_image, reproduce
+from tasks.reproduce import Reproduction, find_image, list_changes, reproduce
 from tests.conftest import Stack
 from tests.engine.conftest import get_pixels
 from tests.making import a_keeping, an_image, planned
@@ -77,3 +77,10 @@ def test_a_digest_must_name_one_image(engine: Engine, local_stack: Stack, kept: 
         find_image(local_stack.ledger, kept[0].digest[:3])
     with pytest.raises(InputError, match="got 'ffffffffff', with which 0 digests of images begin"):
         find_image(local_stack.ledger, "f" * 10)
+
+
+def test_the_backend_that_computed_it_is_named(engine: Engine, local_stack: Stack, kept: list[ImageSpec]) -> None:
+    image = find_image(local_stack.ledger, kept[0].digest).image
+    image.batch = {"size": 1, "row": 0, "backend": "onnxruntime"}
+    (made,) = engine.render([kept[0]])
+    assert list_changes(image, made) == ("the denoiser's backend is torch now and was onnxruntime",)

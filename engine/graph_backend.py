@@ -1,0 +1,243 @@
+"""Which program computes the UNet: PyTorch, or ONNX Runtime from a graph (engine/denoiser_graph.py).
+
+What a graph cannot do is PyTorch's, batch by batch, and the reason goes into the log and the image's record. `auto`
+takes a graph where the work that was announced repays it; what that needs to know is measured once a machine and kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import torch
+
+from engine.denoiser_graph import find_unknown_input, keep_graph, make_digest, shape_text
+from engine.graph_session import GraphSession
+from engine.processor import read_processor
+from engine.remembered import read_remembered, write_remembered
+from schemas.errors import SettingsError
+from schemas.settings import Backend
+from schemas.spec import ImageSpec
+
+GRAPHS_HELD = 256 * 2**20
+"""Bytes of weights that stay open in sessions beside the one in use."""
+MOST_ERROR = 1e-5
+"""Relative L2 of a graph's answer to PyTorch's. Above it the graph is wrong and PyTorch goes on."""
+STATED: Mapping[str, float] = {"export": 12.0, "open": 2.0, "gain": 1.3}
+"""Seconds and ratio that `auto` reckons with until it has measured this machine: about what two others showed."""
+ROWS = 4
+"""With which both are timed, at the sides of the first batch."""
+LEAST_GAIN = 1.05
+"""How many times as fast as PyTorch a graph must be on this machine to be taken."""
+
+log = logging.getLogger(__name__)
+
+Wearing = tuple[object, ...]
+"""The checkpoint's digest, and the LoRAs worn with their weights."""
+
+
+class GraphBackend:
+    """One a process and device. Raises SettingsError where `onnxruntime` is asked for and cannot be."""
+
+    def __init__(
+        self, asked: Backend, *, device: torch.device, dtype: torch.dtype, compiled: bool, folder: Path | None
+    ) -> None:
+        self.asked, self.folder = asked, folder
+        self._never = _find_hindrance(device, dtype, compiled=compiled, folder=folder)
+        if asked == "onnxruntime" and self._never:
+            raise SettingsError(f"backend: got onnxruntime with {self._never}; expected auto or torch there")
+        self._sessions: dict[Wearing, GraphSession] = {}
+        """Longest unused first."""
+        self._refused: dict[Wearing, str] = {}
+        self._expected: dict[Wearing, int] = {}
+        self._said: set[tuple[str, str]] = set()
+
+    def expect(self, specs: Iterable[ImageSpec]) -> None:
+        """What is going to be made with these models; `auto` weighs a graph's cost against all of it."""
+        self._expected, self._refused = {}, {}
+        for spec in specs:
+            if not find_obstacle(spec, resident=True):
+                key = list_weights_worn(spec)
+                self._expected[key] = self._expected.get(key, 0) + count_latents(spec)
+
+    def find(self, spec: ImageSpec, unet: Any, *, rows: int, resident: bool) -> tuple[GraphSession | None, str]:
+        """The session that makes this batch; or None, and why PyTorch makes it (empty where nothing else was asked)."""
+        if self.asked == "torch":
+            return None, ""
+        key = list_weights_worn(spec)
+        if reason := self._never or find_obstacle(spec, resident=resident) or find_unknown_input(unet):
+            return None, self._say(spec, reason)
+        if (session := self._sessions.pop(key, None)) is not None and session.unet is unet:
+            self._sessions[key] = session
+            return session, ""
+        if key not in self._refused:
+            self._refused[key] = self._open(key, spec, unet, rows)
+        if reason := self._refused[key]:
+            return None, self._say(spec, reason)
+        del self._refused[key]
+        return self._sessions[key], ""
+
+    def forget(self) -> None:
+        """The checkpoint is going, and its weights with it."""
+        self._sessions.clear()
+
+    def describe(self) -> str:
+        """For `dailies preflight`."""
+        if self.asked == "torch" or self._never:
+            return "torch" + (f", for {self._never}" if self._never and self.asked != "torch" else "")
+        assert self.folder is not None
+        known = read_remembered(self.folder / "graphs.json")
+        here = [body for name, body in known.items() if name.endswith(_name_machine()) and "graph" in body]
+        gains = ", ".join(f"{body['torch'] / body['graph']:.1f}" for body in here)
+        measured = f"measured here: {gains} times as fast as torch" if gains else "not measured here yet"
+        return f"{self.asked}, graphs kept in {self.folder / 'graphs'}; {measured}"
+
+    def _open(self, key: Wearing, spec: ImageSpec, unet: Any, rows: int) -> str:
+        """Why there is no session; empty when there is one."""
+        assert self.folder is not None  # without one there is a hindrance
+        digest = make_digest(unet)
+        file = self.folder / "graphs" / f"{digest}.onnx"
+        kept = file.is_file()
+        record = _Record(self.folder / "graphs.json", f"{digest[:16]}, {_name_machine()}")
+        known = record.known
+        # 1. whether it pays
+        if "torch" not in known:
+            record.add(height=spec.height // 8, width=spec.width // 8)
+            record.add(torch=_time_row(unet, unet.forward, known))
+        if self.asked == "auto":
+            work = self._expected.get(key, rows * count_latents(spec))
+            seconds = work * known["torch"] / (known["height"] * known["width"])
+            if reason := weigh(seconds, known, kept=kept):
+                return reason
+        # 2. the graph and the session
+        started = time.perf_counter()
+        try:
+            if not kept:
+                keep_graph(unet, file)
+                record.add(export=time.perf_counter() - started)
+                started = time.perf_counter()
+            session = GraphSession(unet, file)
+            record.add(open=time.perf_counter() - started)
+        except Exception as error:  # of the exporter, or of ONNX Runtime: this UNet is PyTorch's in this process
+            file.unlink(missing_ok=True)
+            return f"its graph could not be made: {type(error).__name__}: {error}"
+        # 3. whether it is right, and how fast it is
+        away = measure_error(unet, session)
+        if not away <= MOST_ERROR:  # NaN neither
+            return f"its graph was off by {away:.1e}; expected at most {MOST_ERROR:.0e}"
+        if "graph" not in known:
+            record.add(graph=_time_row(unet, session.forward, known))
+        log.info("%s: ONNX Runtime makes it, error %.1e, %s", spec.model.alias, away, known)
+        self._keep(key, session)
+        return ""
+
+    def _keep(self, key: Wearing, session: GraphSession) -> None:
+        self._sessions[key] = session
+        others = [other for other in self._sessions if other != key]
+        while others and sum(self._sessions[other].bytes for other in others) > GRAPHS_HELD:
+            del self._sessions[others.pop(0)]
+
+    def _say(self, spec: ImageSpec, reason: str) -> str:
+        """Once in the log of a process."""
+        if (spec.model.alias, reason) not in self._said:
+            self._said.add((spec.model.alias, reason))
+            log.info("%s: PyTorch makes it: %s", spec.model.alias, reason)
+        return reason
+
+
+class _Record:
+    """What is known of one graph on this machine, in seconds: `export`, `open`; and a row of a forward pass by
+    PyTorch and by the graph (`torch`, `graph`), `height` x `width` latents large."""
+
+    def __init__(self, file: Path, here: str) -> None:
+        self.file, self.here = file, here
+        known = read_remembered(file).get(here)
+        self.known: dict[str, float] = known if isinstance(known, dict) else {}
+
+    def add(self, **seconds: float) -> None:
+        self.known |= {name: round(value, 6) for name, value in seconds.items()}
+        write_remembered(self.file, read_remembered(self.file) | {self.here: self.known})
+
+
+def find_obstacle(spec: ImageSpec, *, resident: bool) -> str:
+    """What of this batch a graph cannot do (the table in docs/performance.md); empty when nothing."""
+    reasons = {
+        "seamless": bool(spec.seamless),
+        "IP-Adapter": bool(spec.references),
+        "T2I-Adapter": bool(spec.adapters),
+        "PAG": bool(spec.pag_scale),
+        "refiner": spec.refiner is not None,
+        "approximation": spec.approximation is not None,
+        f"storage_dtype {spec.storage_dtype}": bool(spec.storage_dtype),
+        "weights offloaded": not resident,
+    }
+    return ", ".join(reason for reason, holds in reasons.items() if holds)
+
+
+def weigh(seconds: float, known: Mapping[str, float], *, kept: bool) -> str:
+    """Why a graph does not repay `seconds` of PyTorch's work; empty when it does."""
+    gain = known["torch"] / known["graph"] if "graph" in known else STATED["gain"]
+    if gain < LEAST_GAIN:
+        return f"a graph is {gain:.2f} times as fast on this machine; expected {LEAST_GAIN} at least"
+    cost = (0.0 if kept else known.get("export", STATED["export"])) + known.get("open", STATED["open"])
+    saved = seconds * (1 - 1 / gain)
+    return "" if saved > cost else f"a graph would save {saved:.0f} s of {seconds:.0f} s and cost {cost:.0f} s"
+
+
+def count_latents(spec: ImageSpec) -> int:
+    """That one picture sends through the UNet, over all steps and both halves of guidance."""
+    steps = spec.num_inference_steps * (spec.strength or 1.0)
+    return max(1, round(steps)) * (2 if spec.guidance_scale > 1 else 1) * (spec.width // 8) * (spec.height // 8)
+
+
+def measure_error(unet: Any, session: GraphSession) -> float:
+    """Relative L2 of the graph's answer to PyTorch's, on noise of a small size; NaN is an error too."""
+    given = make_noise(unet, rows=2, height=8, width=12)
+    theirs, ours = unet.forward(**given)[0], session.forward(**given)[0]
+    return float((ours - theirs).norm() / theirs.norm())
+
+
+def make_noise(unet: Any, *, rows: int, height: int, width: int) -> dict[str, Any]:
+    """Arguments of `unet.forward`; sides in latents."""
+    source = torch.Generator().manual_seed(0)
+    shapes = {"sample": (rows, unet.config.in_channels, height, width), **shape_text(unet, rows=rows)}
+    noise = {name: torch.randn(shape, generator=source) for name, shape in shapes.items()}
+    sizes = {name: noise.pop(name) for name in ("text_embeds", "time_ids") if name in noise}
+    return {**noise, "timestep": torch.tensor(500), "added_cond_kwargs": sizes or None, "return_dict": False}
+
+
+def _time_row(unet: Any, forward: Any, sides: Mapping[str, float]) -> float:
+    """Seconds, the fastest of three after one to warm up."""
+    given = make_noise(unet, rows=ROWS, height=int(sides["height"]), width=int(sides["width"]))
+    times = []
+    for _ in range(4):
+        started = time.perf_counter()
+        forward(**given)
+        times.append(time.perf_counter() - started)
+    return min(times[1:]) / ROWS
+
+
+def _find_hindrance(device: torch.device, dtype: torch.dtype, *, compiled: bool, folder: Path | None) -> str:
+    """Why no batch of this process can have a graph."""
+    if device.type != "cpu":
+        return f"device {device.type}"
+    if dtype != torch.float32:
+        return f"dtype {str(dtype).removeprefix('torch.')}"
+    if compiled:
+        return "compile"
+    return "" if folder is not None else "no folder to keep graphs in"
+
+
+def list_weights_worn(spec: ImageSpec) -> Wearing:
+    """What the networks' answers depend on beside their inputs."""
+    return (spec.model.digest, tuple((lora.digest, lora.weight) for lora in spec.loras))
+
+
+def _name_machine() -> str:
+    """What was measured holds for these threads of this processor and these versions."""
+    versions = f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}"
+    return f"{read_processor()[0]}, {torch.get_num_threads()} threads, {versions}"

@@ -1,0 +1,267 @@
+"""A UNet computed by ONNX Runtime: the same pictures within rounding, never with other weights, and PyTorch's wherever
+the graph cannot follow, which is said."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from engine import graph_backend
+from engine.diffuse import Engine
+from engine.graph_backend import MOST_ERROR, count_latents, find_obstacle, measure_error, weigh
+from engine.model_files import ModelFiles
+from engine.rendered import Rendered
+from engine.runtime_options import RuntimeOptions
+from schemas.errors import SettingsError
+from schemas.settings import ROOT, Backend
+from schemas.spec import Hires, ReferenceSpec, Refiner
+from tests.engine.conftest import Studio
+
+GRAPH = {"backend": "onnxruntime"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("device")
+
+
+@pytest.fixture(scope="module")
+def graphed(catalogue: ModelFiles, folder: Path) -> Engine:
+    return make_engine(catalogue, folder)
+
+
+def make_engine(catalogue: ModelFiles, folder: Path, backend: Backend = "onnxruntime") -> Engine:
+    levers = RuntimeOptions(backend=backend, folder=folder)
+    return Engine(catalogue, device="cpu", dtype="float32", levers=levers)
+
+
+def apart(one: list[Rendered], two: list[Rendered]) -> int:
+    """Levels of 255."""
+    assert [row.error for row in (*one, *two)] == [None] * len((*one, *two))
+    return max(int(np.abs(a.pixels.astype(int) - b.pixels).max()) for a, b in zip(one, two, strict=True))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("kind", ["txt2img", "inpaint", "two controls", "control img2img"])
+def test_a_graph_makes_the_same_pictures(
+    engine: Engine, graphed: Engine, studio: Studio, tasks: dict[str, Any], kind: str
+) -> None:
+    specs = [tasks[kind](n) for n in range(2)]
+    made = studio.render(graphed, specs)
+    assert [row.levers for row in made] == [GRAPH, GRAPH]
+    assert apart(made, studio.render(engine, specs)) <= 1
+
+
+def test_one_graph_takes_every_size_and_limited_guidance_and_controls(
+    engine: Engine, graphed: Engine, studio: Studio, folder: Path
+) -> None:
+    """Sides that the UNet cannot halve evenly too, the second pass in windows, and a ControlNet that ends early."""
+    words = "a red boat " * 40
+    cases = [
+        studio.spec(1, width=88, height=56, prompt=words),
+        studio.spec(2, guidance_end=0.4, guidance_rescale=0.5),
+        studio.spec(3, controls=(studio.control(control_guidance_end=0.4),)),
+        studio.spec(4, width=160, height=96, hires=Hires(width=80, height=48, strength=1.0, tile=64)),
+    ]
+    for spec in cases:
+        made = studio.render(graphed, [spec])
+        assert made[0].levers == GRAPH
+        assert apart(made, studio.render(engine, [spec])) <= 1
+    assert len(list((folder / "graphs").iterdir())) == 1
+
+
+def test_every_lora_set_has_its_own_weights(engine: Engine, graphed: Engine, studio: Studio, folder: Path) -> None:
+    sets = [(), (studio.lora(weight=1.0),), (studio.lora(weight=0.3),), (studio.lora(), studio.lora("studio-tiny/lcm"))]
+    seen = []
+    for loras in (*sets, sets[0], sets[1]):
+        spec = studio.spec(1, loras=loras)
+        made = studio.render(graphed, [spec])
+        assert made[0].levers == GRAPH
+        assert apart(made, studio.render(engine, [spec])) <= 1
+        seen.append(made[0].pixels)
+        session = list(graphed.graphs._sessions.values())[-1]
+        with torch.inference_mode():
+            assert measure_error(session.unet, session) <= MOST_ERROR
+    first, style, weak, both = seen[:4]
+    assert all((one != other).any() for one, other in ((first, style), (style, weak), (style, both)))
+    assert (seen[4] == first).all() and (seen[5] == style).all()
+    assert len(list((folder / "graphs").iterdir())) == 1
+
+
+def test_another_checkpoint_of_the_same_shape_brings_its_own_weights(
+    engine: Engine, graphed: Engine, studio: Studio, folder: Path, tmp_path: Path
+) -> None:
+    """The same alias, other weights: the graph is used again, with these."""
+    models = tmp_path / "models"
+    shutil.copytree(ROOT / "models" / "studio-tiny", models / "studio-tiny", ignore=shutil.ignore_patterns("*lora*"))
+    weights = models / "studio-tiny" / "unet" / "diffusion_pytorch_model.safetensors"
+    save_file({name: tensor.float() * 0.97 for name, tensor in load_file(weights).items()}, weights)
+    (models / "catalogue.yaml").write_text("studio-tiny: {kind: checkpoint, path: studio-tiny, licence: Apache-2.0}\n")
+    other = ModelFiles.read(models / "catalogue.yaml")
+    theirs = Studio(other)
+    plain = Engine(other, device="cpu", dtype="float32")
+    made = theirs.render(make_engine(other, folder), [theirs.spec(1)])
+    assert made[0].levers == GRAPH
+    assert apart(made, theirs.render(plain, [theirs.spec(1)])) <= 1
+    assert apart(made, studio.render(engine, [studio.spec(1)])) > 4
+    assert len(list((folder / "graphs").iterdir())) == 1
+
+
+FALLBACKS: dict[str, dict[str, Any]] = {
+    "seamless": {"seamless": "x"},
+    "approximation": {"approximation": Approximation(cache_interval=2)},
+    "PAG": {"pag_scale": 2.0, "pag_applied_layers": ("mid",)},
+    "storage_dtype float8_e4m3fn": {"storage_dtype": "float8_e4m3fn"},
+}
+
+
+@pytest.mark.parametrize("reason", FALLBACKS)
+def test_what_a_graph_cannot_do_is_pytorchs_and_said(
+    engine: Engine, graphed: Engine, studio: Studio, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    graphed.graphs._said.clear()
+    spec = studio.spec(1, **FALLBACKS[reason])
+    with caplog.at_level("INFO", "engine.graph_backend"):
+        made = studio.render(graphed, [spec])
+    assert made[0].levers == {"backend": "torch", "backend_reason": reason}
+    assert f"studio-tiny: PyTorch makes it: {reason}" in caplog.text
+    assert apart(made, studio.render(engine, [spec])) == 0
+
+
+def test_reasons_are_found_in_the_spec_and_the_placement(studio: Studio) -> None:
+    assert find_obstacle(studio.spec(), resident=True) == ""
+    assert find_obstacle(studio.spec(seamless="xy"), resident=False) == "seamless, weights offloaded"
+    reference = ReferenceSpec(image="a" * 64, model=studio.ref("studio-tiny"))
+    follows = studio.control().model_copy(update={"kind": "t2i_adapter"})
+    assert find_obstacle(studio.spec(references=(reference,)), resident=True) == "IP-Adapter"
+    assert find_obstacle(studio.spec(controls=(follows,)), resident=True) == "T2I-Adapter"
+    refiner = Refiner(model=studio.ref("studio-tiny"), denoising_start=0.8)
+    assert find_obstacle(studio.spec(refiner=refiner), resident=True) == "refiner"
+
+
+def test_offloaded_weights_are_pytorchs(graphed: Engine, studio: Studio) -> None:
+    session, reason = graphed.graphs.find(studio.spec(), graphed.models._base.unet, rows=1, resident=False)
+    assert session is None and reason == "weights offloaded"
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"levers": {"compile": True, "compile_backend": "eager"}}, "compile"),
+        ({"dtype": "bfloat16"}, "dtype bfloat16"),
+        ({"levers": {"folder": None}}, "no folder"),
+    ],
+)
+def test_asked_for_where_it_cannot_be_it_is_refused_and_auto_is_torch(
+    catalogue: ModelFiles, tmp_path: Path, given: dict[str, Any], what: str
+) -> None:
+    def make(backend: Backend) -> Engine:
+        levers = RuntimeOptions(**({"backend": backend, "folder": tmp_path} | given.get("levers", {})))
+        return Engine(catalogue, device="cpu", dtype=given.get("dtype", "float32"), levers=levers)
+
+    with pytest.raises(SettingsError, match=f"got onnxruntime with {what}"):
+        make("onnxruntime")
+    assert make("auto").graphs.describe().startswith(f"torch, for {what}")
+    torch._dynamo.reset()
+
+
+def test_a_kept_graph_serves_the_next_process(graphed: Engine, studio: Studio, folder: Path) -> None:
+    """It could not export one: the package that this needs is not there for it."""
+    studio.render(graphed, [studio.spec(1)])
+    (file,) = (folder / "graphs").iterdir()
+    before = file.stat().st_mtime_ns
+    done = subprocess.run(
+        [sys.executable, "-c", SECOND, str(folder)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == {"levers": GRAPH, "away": 0}
+    assert [file.stat().st_mtime_ns] == [before]
+
+
+SECOND = """
+import json, sys
+sys.modules["onnx"] = None
+from pathlib import Path
+import numpy as np, torch
+from engine.model_files import ModelFiles
+from tests.engine.conftest import Studio
+from tests.engine.test_graph import make_engine
+from tests.studio import catalogue_path
+
+torch.set_num_threads(1)
+catalogue = ModelFiles.read(catalogue_path())
+studio, folder = Studio(catalogue), Path(sys.argv[1])
+one, two = (studio.render(make_engine(catalogue, folder), [studio.spec(1)])[0] for _ in range(2))
+print(json.dumps({"levers": one.levers, "away": int(np.abs(one.pixels.astype(int) - two.pixels).max())}))
+"""
+
+
+def test_a_damaged_or_wrong_graph_is_not_used(
+    catalogue: ModelFiles, engine: Engine, studio: Studio, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder / "graphs", tmp_path / "graphs")
+    (file,) = (tmp_path / "graphs").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:1000])
+    broken = studio.render(make_engine(catalogue, tmp_path), [studio.spec(1)])
+    assert broken[0].levers["backend"] == "torch" and "could not be made" in broken[0].levers["backend_reason"]
+    file.write_bytes(whole)
+    monkeypatch.setattr(graph_backend, "MOST_ERROR", 1e-12)
+    wrong = studio.render(make_engine(catalogue, tmp_path), [studio.spec(1)])
+    assert wrong[0].levers["backend"] == "torch" and "off by" in wrong[0].levers["backend_reason"]
+    assert apart(broken, wrong) == 0 == apart(wrong, studio.render(engine, [studio.spec(1)]))
+
+
+def test_auto_takes_a_graph_where_the_announced_work_repays_it(
+    catalogue: ModelFiles, studio: Studio, folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder / "graphs", tmp_path / "graphs")
+    shutil.copy(folder / "graphs.json", tmp_path)
+    auto = make_engine(catalogue, tmp_path, "auto")
+    notes = tmp_path / "graphs.json"
+    known = json.loads(notes.read_text())
+    assert all({"height", "width", "torch", "graph", "open", "export"} == set(body) for body in known.values())
+    for body in known.values():
+        body |= {"torch": 0.010, "graph": 0.005, "open": 2.0, "height": 6, "width": 8}
+    notes.write_text(json.dumps(known))
+    one = studio.spec(1)  # 6 rows of 10 ms, of which half would be saved
+    small = studio.render(auto, [one])[0].levers
+    assert small["backend"] == "torch" and small["backend_reason"].startswith("a graph would save 0 s of 0 s")
+    auto.expect([one] * 50)
+    assert studio.render(auto, [one])[0].levers["backend"] == "torch"
+    auto.expect([one] * 100)
+    assert studio.render(auto, [one])[0].levers == GRAPH
+    for body in known.values():
+        body["graph"] = 0.0098
+    notes.write_text(json.dumps(known))
+    slow = make_engine(catalogue, tmp_path, "auto")
+    slow.expect([one] * 10_000)
+    reason = studio.render(slow, [one])[0].levers["backend_reason"]
+    assert reason.startswith("a graph is 1.02 times as fast on this machine")
+
+
+def test_what_a_graph_costs_is_weighed_against_what_it_saves() -> None:
+    known = {"torch": 3.0, "graph": 1.0, "export": 8.0, "open": 2.0}
+    assert weigh(15.1, known, kept=False) == ""  # saves two thirds of it
+    assert weigh(14.9, known, kept=False) == "a graph would save 10 s of 15 s and cost 10 s"
+    assert weigh(3.1, known, kept=True) == ""
+    stated = {name: weigh(seconds, {"torch": 3.0}, kept=False) for name, seconds in (("less", 60.0), ("more", 61.0))}
+    assert stated == {"less": "a graph would save 14 s of 60 s and cost 14 s", "more": ""}
+
+
+def test_forwards_are_counted_as_the_pipelines_take_them(studio: Studio) -> None:
+    one: dict[str, Any] = {"num_inference_steps": 10}
+    counts = [
+        count_latents(studio.spec(**one)),
+        count_latents(studio.spec(**one, guidance_scale=1.0)),
+        count_latents(studio.spec(**one, source="a" * 64, strength=0.4)),
+    ]
+    assert counts == [20 * 48, 10 * 48, 8 * 48]
