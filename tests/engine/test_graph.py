@@ -23,7 +23,7 @@ from engine.rendered import Rendered
 from engine.runtime_options import RuntimeOptions
 from schemas.errors import SettingsError
 from schemas.settings import ROOT, Backend
-from schemas.spec import Hires, ReferenceSpec, Refiner
+from schemas.spec import Approximation, Hires, ReferenceSpec, Refiner
 from tests.engine.conftest import Studio
 
 GRAPH = {"backend": "onnxruntime"}
