@@ -21,7 +21,9 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-REVISION = 1
+from engine.vectors import watch_middle_block
+
+REVISION = 2
 """Of this file: what changes the graph goes with another number."""
 OPSET = 18
 WEIGHTS = "weights"
@@ -43,6 +45,10 @@ def find_unknown_input(unet: Any) -> str:
 def list_inputs(unet: Any) -> list[str]:
     residuals = [f"residual_{number}" for number in range(len(list_residuals(unet)))]
     return ["sample", "timestep", *shape_text(unet, rows=1), *residuals]
+
+
+def list_outputs(unet: Any) -> list[str]:
+    return ["answer"] if unet.mid_block is None else ["answer", "middle"]
 
 
 def list_residuals(unet: Any) -> list[tuple[int, int]]:
@@ -112,7 +118,7 @@ def _trace(unet: Any) -> bytes:
         file = Path(folder) / "traced.onnx"
         torch.onnx.export(
             network, tuple(given), file, dynamo=False, export_params=False, do_constant_folding=False,
-            input_names=names, output_names=["answer"], opset_version=OPSET, dynamic_axes=free,
+            input_names=names, output_names=list_outputs(empty), opset_version=OPSET, dynamic_axes=free,
         )  # fmt: skip
         return file.read_bytes()
 
@@ -137,25 +143,27 @@ def _name_weights(body: bytes) -> bytes:
 
 
 class _Flat(nn.Module):
-    """A UNet with its inputs in a row, as `list_inputs` names them."""
+    """A UNet with its inputs in a row, as `list_inputs` names them. It answers also with the mean over all places of
+    what its middle block says (engine/vectors.py)."""
 
     def __init__(self, unet: Any) -> None:
         super().__init__()
         self.unet = unet
         self._sizes = "time_ids" in list_inputs(unet)
 
-    def forward(self, sample: Tensor, timestep: Tensor, states: Tensor, *rest: Tensor) -> Tensor:
+    def forward(self, sample: Tensor, timestep: Tensor, states: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
         sizes, residuals = (rest[:2], rest[2:]) if self._sizes else ((), rest)
-        answer: Tensor = self.unet(
-            sample,
-            timestep,
-            states,
-            added_cond_kwargs=dict(zip(("text_embeds", "time_ids"), sizes, strict=True)) if sizes else None,
-            down_block_additional_residuals=residuals[:-1],
-            mid_block_additional_residual=residuals[-1],
-            return_dict=False,
-        )[0]
-        return answer
+        with watch_middle_block(self.unet) as middle:
+            answer: Tensor = self.unet(
+                sample,
+                timestep,
+                states,
+                added_cond_kwargs=dict(zip(("text_embeds", "time_ids"), sizes, strict=True)) if sizes else None,
+                down_block_additional_residuals=residuals[:-1],
+                mid_block_additional_residual=residuals[-1],
+                return_dict=False,
+            )[0]
+        return (answer,) if middle.output is None else (answer, middle.output.mean(dim=(2, 3)))
 
 
 def _free_axes(name: str) -> dict[int, str]:

@@ -271,6 +271,8 @@ class Engine:
                 pictures = decode_latents(pipe.vae, latents, policy)[:wanted]
             placed.rest("vae")
         self.models.forget_conditions()
+        if session is not None:
+            middle.output = session.middle
         vectors = list_vectors(middle, rows[:wanted], computed=len(rows))
         return [
             replace(

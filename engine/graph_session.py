@@ -15,7 +15,7 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from engine.denoiser_graph import list_inputs, make_residuals
+from engine.denoiser_graph import list_inputs, list_outputs, make_residuals
 from engine.windows import replace_forward
 
 PROVIDER = "CPUExecutionProvider"
@@ -27,6 +27,8 @@ class GraphSession:
     def __init__(self, unet: Any, file: Path) -> None:
         self.unet, self.inputs = unet, list_inputs(unet)
         self.bytes = sum(parameter.numel() * 4 for parameter in unet.parameters())
+        self.middle: Tensor | None = None
+        """[rows, channels, 1, 1]: the mean of what the middle block said in the last call (engine/vectors.py)."""
         self._zeros: tuple[tuple[int, int, int], list[Tensor]] | None = None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
@@ -71,6 +73,10 @@ class GraphSession:
         for name, tensor in zip(self.inputs, given, strict=True):
             binding.bind_input(name, "cpu", 0, np.float32, tuple(tensor.shape), tensor.data_ptr())
         binding.bind_output("answer", "cpu", 0, np.float32, tuple(answer.shape), answer.data_ptr())
+        if "middle" in list_outputs(self.unet):
+            self.middle = torch.empty(rows, self.unet.config.block_out_channels[-1], 1, 1)
+            place = (rows, self.middle.shape[1])
+            binding.bind_output("middle", "cpu", 0, np.float32, place, self.middle.data_ptr())
         self._session.run_with_iobinding(binding)
         return (answer,)
 

@@ -2,8 +2,7 @@
 
 The picture's is the output of the UNet's middle block at the last step (h-space, arXiv 2210.10960), of the half that
 the prompt conditions, as the mean over all places; the prompt's is the second text encoder's pooled embedding. Both
-were computed anyway. A denoiser without a middle block, or one that another runtime computes, gives no vector, and the
-image says so in its notes.
+were computed anyway. A denoiser without a middle block gives no vector, and the image says so in its notes.
 """
 
 from __future__ import annotations

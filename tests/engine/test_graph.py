@@ -72,9 +72,14 @@ def test_one_graph_takes_every_size_and_limited_guidance_and_controls(
         studio.spec(4, width=160, height=96, hires=Hires(width=80, height=48, strength=1.0, tile=64)),
     ]
     for spec in cases:
-        made = studio.render(graphed, [spec])
+        made, plain = studio.render(graphed, [spec]), studio.render(engine, [spec])
         assert made[0].levers == GRAPH
-        assert apart(made, studio.render(engine, [spec])) <= 1
+        assert apart(made, plain) <= 1
+        assert sorted(made[0].vectors) == sorted(
+            plain[0].vectors
+        )  # what the middle block said is an output of the graph
+        for kind, vector in plain[0].vectors.items():
+            np.testing.assert_allclose(made[0].vectors[kind], vector, rtol=1e-3, atol=1e-3)
     assert len(list((folder / "graphs").iterdir())) == 1
 
 
