@@ -13,7 +13,7 @@ from review_app.auth import Person, find_rights, list_groups
 from review_app.rating import list_maybes
 from review_app.resources import open_resources
 from schemas.review import Criterion
-from storage.ledger import InboxCount, InboxItem, PlaylistProgress
+from storage.ledger import InboxCount, InboxItem, NamedFilter, PlaylistProgress
 
 MINE = "mine"
 """In the place of a playlist's number: all that are this person's work."""
@@ -53,6 +53,20 @@ def name_playlists(person: Person) -> dict[str, str]:
 def _open_playlists() -> list[PlaylistProgress]:
     """For all sessions, two seconds old at most."""
     return open_resources().ledger.playlists()
+
+
+def list_saved(person: Person) -> list[dict[str, Any]]:
+    """Filters with a name: this person's own, then what others share."""
+    found = _saved_filters(person.name)
+    return [
+        {"name": one.name if one.owner == person.name else f"{one.name} ({one.owner})", "query": dict(one.query)}
+        for one in found
+    ]
+
+
+@st.cache_resource(ttl=2, show_spinner=False, max_entries=200)
+def _saved_filters(name: str) -> list[NamedFilter]:
+    return open_resources().ledger.saved_filters(name)
 
 
 def list_later() -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
@@ -39,6 +39,18 @@ class NewPlaylist(Frozen):
     @classmethod
     def _once(cls, given: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(given))
+
+
+FilterValue = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+FilterName = Literal["project", "asset", "check", "maybe", "playlist"]
+
+
+class NewFilter(Frozen):
+    """A filter of the Inbox under a name. `query`: as it is in the address."""
+
+    name: Label
+    query: Annotated[dict[FilterName, FilterValue], Field(min_length=1)]
+    shared: bool = False
 
 
 class NewClientLink(Frozen):

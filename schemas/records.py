@@ -565,3 +565,17 @@ class ImageVector(Row):
     image: Mapped[str] = mapped_column(ForeignKey("images.digest"))
     space: Mapped[str] = mapped_column(String(40), comment="kind, and the model that computed it")
     vector: Mapped[bytes] = mapped_column(LargeBinary, comment="storage/vectors.py: 256 signed bytes")
+
+
+class SavedFilter(Row):
+    """A filter of the Inbox under a name: one person's, or everybody's to see."""
+
+    __tablename__ = "saved_filters"
+    __table_args__ = (UniqueConstraint("owner", "name"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    owner: Mapped[str] = mapped_column(Name)
+    name: Mapped[str] = mapped_column(Name)
+    query: Mapped[dict[str, Any]] = mapped_column(comment="schemas.playlists.NewFilter.query")
+    shared: Mapped[bool]
+    saved_at: Mapped[datetime]

@@ -17,7 +17,15 @@ from review_app.retake_preview import preview_retake
 from review_app.review_session import ReviewSession
 from review_app.talk import count_unread, list_comments, list_people, mark_read
 from review_app.viewer import viewer
-from review_app.waiting import count_waiting, find_inbox, list_elsewhere, list_filters, list_later, name_playlists
+from review_app.waiting import (
+    count_waiting,
+    find_inbox,
+    list_elsewhere,
+    list_filters,
+    list_later,
+    list_saved,
+    name_playlists,
+)
 from schemas.ratings import MAYBES
 from schemas.retakes import cap_retakes, find_manifest_default, propose_changes
 from schemas.review import Criterion, Reason
@@ -91,6 +99,7 @@ def screen() -> None:
             "filtered": any(wanted.values()),
             "filters": list_filters(wanted.get("project"), person),
             "playlists": name_playlists(person),
+            "saved": list_saved(person),
             "later": list_later() if not queue else [],
             "elsewhere": list_elsewhere(person) if not queue else [],
             "reasons": [str(reason) for reason in Reason],

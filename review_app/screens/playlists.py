@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import get_args
+
 import streamlit as st
 from pydantic import ValidationError
 
@@ -12,7 +15,7 @@ from review_app.resources import open_resources
 from review_app.waiting import list_own_playlists
 from schemas.errors import LedgerError
 from schemas.names import count_noun
-from schemas.playlists import LONGEST_DAYS, ClientMay, NewClientLink
+from schemas.playlists import LONGEST_DAYS, ClientMay, FilterName, NewClientLink, NewFilter
 from schemas.review import spell_errors
 from storage.ledger import LinkUse, PlaylistProgress
 
@@ -37,9 +40,49 @@ def main(person: Person) -> None:
             "No playlist yet. One is somebody's work for the day, in an order; or what a client is shown by a link. "
             "“New playlist” makes one, and so does the Grid, of what is chosen there."
         )
+    filters(person)
     for one in sorted(found, key=lambda one: (one.id not in mine, -one.id)):
         with st.container(border=True):
             show(one, person, own=one.id in mine)
+
+
+def filters(person: Person) -> None:
+    """Filters with a name; and a name for the one that the address has, coming from the Inbox."""
+    query = {name: st.query_params[name] for name in get_args(FilterName) if st.query_params.get(name)}
+    if query and person.may_decide:
+        with st.form("save", border=True):
+            st.write(f"Save this filter of the Inbox: {escape_markdown(spell(query))}")
+            name = st.text_input("Its name", max_chars=80, placeholder="Flagged hands of the heroes")
+            shared = st.checkbox("Everybody sees it")
+            if st.form_submit_button("Save", type="primary", icon=":material/bookmark_add:"):
+                try:
+                    new = NewFilter.model_validate({"name": name, "query": query, "shared": shared})
+                    ledger.save_filter(new, owner=person.name, role=find_role(person.name))
+                except ValidationError as wrong:
+                    st.error(escape_markdown(spell_errors(wrong)))
+                except LedgerError as wrong:
+                    st.error(escape_markdown(wrong))
+                else:
+                    st.query_params.clear()
+                    st.rerun()
+    saved = ledger.saved_filters(person.name)
+    if not saved:
+        return
+    with st.expander(f"Saved filters ({len(saved)})", icon=":material/bookmark:"):
+        for one in saved:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                whose = "" if one.owner == person.name else f", shared by {one.owner}"
+                label = escape_markdown(f"{one.name}: {spell(one.query)}{whose}")
+                st.page_link(
+                    "screens/inbox.py", label=label, icon=":material/filter_alt:", query_params=dict(one.query)
+                )
+                if one.owner == person.name and st.button("Remove", key=f"remove-{one.id}"):
+                    ledger.remove_filter(one.id, owner=person.name)
+                    st.rerun()
+
+
+def spell(query: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in query.items())
 
 
 def show(one: PlaylistProgress, person: Person, *, own: bool) -> None:

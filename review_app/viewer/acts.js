@@ -121,9 +121,10 @@ function onClick(view, event) {
 function onChange(view, event) {
   if (event.target === view.parts.thickness) return void (view.thickness = Number(event.target.value));
   if (event.target.dataset.look) return onLook(view, event.target);
-  const name = event.target.dataset.filter;
-  if (!name) return;
-  view.filter = { ...view.filter, [name]: event.target.value };
+  const { filter: name, named } = event.target.dataset;
+  if (!name && !named) return;
+  if (named) view.filter = { ...view.data.saved[Number(event.target.value || -1)]?.query };
+  else view.filter = { ...view.filter, [name]: event.target.value };
   if (name === "project") view.filter.asset = "";
   const kept = new Set(view.outbox.waiting.map((one) => one.image));
   view.deck.order = view.deck.order.filter((id) => view.deck.done.has(id) || kept.has(id));

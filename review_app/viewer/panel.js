@@ -222,6 +222,21 @@ function showFilters(view) {
     select.value = view.filter[name] || "";
     select.parentElement.hidden = values.length < (name === "playlist" ? 1 : 2) && !view.filter[name];
   }
+  showSaved(view);
+}
+
+/** Filters with a name, and where the one that is shown gets one. */
+function showSaved(view) {
+  const { named, save } = view.parts;
+  const filter = Object.entries(view.filter).filter(([, value]) => value);
+  const key = (entries) => JSON.stringify([...entries].sort());
+  const here = view.data.saved.findIndex(({ query }) => key(Object.entries(query)) === key(filter));
+  save.hidden = !filter.length || here >= 0 || !view.data.may_decide;
+  save.href = `playlists?${new URLSearchParams(filter)}`;
+  if (named === view.shadow.activeElement) return;
+  named.replaceChildren(make("option", { value: "", text: "None" }), ...view.data.saved.map(({ name }, number) => make("option", { value: String(number), text: name })));
+  named.value = here >= 0 ? String(here) : "";
+  named.parentElement.hidden = !view.data.saved.length;
 }
 
 /** @param {View} view @param {{title: string, text: string, image?: string, kind?: string}} what */

@@ -4,10 +4,10 @@ Each method is one short transaction (`plan` is several) and returns detached ro
 is appended; states follow from it. By room:
 `submissions` (sent in, planned), `work` (leases, failures), `keeping` (images), `review` (inbox, conflicts),
 `decisions`, `comments`, `mentions` (for whom a comment is), `ratings` (stars and colours), `playlists`,
-`client_links`, `watching` (who has what in hand, the reviewers' pace), `images` (everything about one), `history`
-(assets, the trail), `outcomes` (retakes, deliveries), `nights`, `evidence`, `learning` (the inbox's order),
-`library`, `meaning` (what is like what), `upkeep` (contradictions), `retention` (what may go), `gauges` (figures for
-monitoring), `shifts` (how their flow runs ended).
+`client_links`, `saved_filters`, `watching` (who has what in hand, the reviewers' pace), `images` (everything about
+one), `history` (assets, the trail), `outcomes` (retakes, deliveries), `nights`, `evidence`, `learning` (the inbox's
+order), `library`, `meaning` (what is like what), `upkeep` (contradictions), `retention` (what may go), `gauges`
+(figures for monitoring), `shifts` (how their flow runs ended).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from storage.ledger.ratings import Ratings
 from storage.ledger.retention import Retention
 from storage.ledger.review import Conflict, InboxCount, InboxItem, InboxPlace, Review
 from storage.ledger.reviewers import InHand, Reviewers
+from storage.ledger.saved_filters import NamedFilter, SavedFilters
 from storage.ledger.shifts import Shifts
 from storage.ledger.submissions import Brief, PlanCount, Submissions
 
@@ -63,6 +64,7 @@ __all__ = [
     "LinkUse",
     "Mention",
     "ModelUse",
+    "NamedFilter",
     "NewImage",
     "NewImages",
     "NightSummary",
@@ -101,6 +103,7 @@ class Ledger(
     Ratings,
     Playlists,
     ClientLinks,
+    SavedFilters,
     History,
     Nights,
     Shifts,

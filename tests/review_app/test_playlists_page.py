@@ -112,3 +112,24 @@ def test_the_chosen_of_the_grid_become_one(
     expect(page.get_by_role("button", name="Make it")).to_have_count(0)
     (made,) = [one for one in house.ledger.playlists() if one.name == "One of the grid"]
     assert made.images == 1
+
+
+def test_a_filter_is_saved_and_chosen_again(
+    house: House, stocked: Callable[..., list[ImageSpec]], inbox: Visit, request: pytest.FixtureRequest
+) -> None:
+    stocked(3)
+    page = inbox("Noor")
+    page.get_by_role("link", name="Save this filter").click()
+    page.get_by_label("Its name").fill("Mine <b>only</b>")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved filters (1)").click()
+    expect(page.get_by_text(f"Mine <b>only</b>: project {request.node.name}")).to_be_visible()
+    (saved_one,) = house.ledger.saved_filters("Noor")
+    assert dict(saved_one.query) == {"project": request.node.name}
+    page.goto(house.url)
+    page.wait_for_selector(".stage[data-painted]")
+    page.locator("[data-part=named]").select_option(label="Mine <b>only</b>")
+    expect(page.locator("[data-part=project]")).to_have_value(request.node.name)
+    assert f"project={request.node.name}" in page.url
+    expect(page.get_by_role("link", name="Save this filter")).to_be_hidden()
+    house.ledger.remove_filter(saved_one.id, owner="Noor")

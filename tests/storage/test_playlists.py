@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 from sqlalchemy import text, update
 
 from schemas.errors import LedgerError, NotAllowed
-from schemas.playlists import ClientMay, NewClientLink, NewPlaylist
+from schemas.playlists import ClientMay, NewClientLink, NewFilter, NewPlaylist
 from schemas.records import ClientLink
 from schemas.review import Verdict
 from storage.ledger import Ledger
@@ -108,3 +109,33 @@ def test_a_link_ends_with_its_days_and_with_its_playlist(ledger: Ledger) -> None
     assert ledger.open_client_link(second) is None
     with pytest.raises(NotAllowed, match="takes a lead"):
         ledger.make_client_link(new, made_by="Noor", role="reviewer")
+
+
+def test_a_filter_has_a_name_and_an_owner(ledger: Ledger) -> None:
+    ledger.save_filter(NewFilter(name="Hands", query={"check": "hands"}), owner="Noor")
+    ledger.save_filter(NewFilter(name="hands", query={"check": "text"}, shared=True), owner="Ada")
+    ledger.save_filter(NewFilter(name="Hands", query={"check": "hands", "project": "P"}), owner="Noor")  # again
+    ledger.save_filter(NewFilter(name="Ada's own", query={"maybe": "3"}), owner="Ada")
+    assert [(one.name, dict(one.query)) for one in ledger.saved_filters("Noor")] == [
+        ("Hands", {"check": "hands", "project": "P"}),
+        ("hands", {"check": "text"}),
+    ]
+    shared = ledger.saved_filters("Noor")[1]
+    ledger.remove_filter(shared.id, owner="Noor")
+    assert len(ledger.saved_filters("Noor")) == 2
+    ledger.remove_filter(shared.id, owner="Ada")
+    assert len(ledger.saved_filters("Noor")) == 1
+    with pytest.raises(NotAllowed, match="viewer"):
+        ledger.save_filter(NewFilter(name="x", query={"check": "hands"}), owner="Vic", role="viewer")
+    wrongs: list[dict[str, Any]] = [{"query": {}}, {"query": {"image": "x"}}, {"query": {"check": ""}}, {"name": ""}]
+    for wrong in wrongs:
+        with pytest.raises(ValidationError):
+            NewFilter.model_validate({"name": "x", "query": {"check": "hands"}} | wrong)
+
+
+def test_there_is_an_end_to_filters(sqlite_ledger: Ledger) -> None:
+    for number in range(50):
+        sqlite_ledger.save_filter(NewFilter(name=f"{number}", query={"check": "hands"}), owner="Noor")
+    sqlite_ledger.save_filter(NewFilter(name="7", query={"check": "text"}), owner="Noor")
+    with pytest.raises(LedgerError, match="one filter more than 50"):
+        sqlite_ledger.save_filter(NewFilter(name="50", query={"check": "hands"}), owner="Noor")

@@ -1,4 +1,5 @@
-"""A review may have steps; images can be put into playlists, which a client may look at by a link."""
+"""A review may have steps; images can be put into playlists, which a client may look at by a link; filters
+have names."""
 
 from __future__ import annotations
 
@@ -64,3 +65,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_client_acts_link", "client_acts", ["link", "id"])
+    op.create_table(
+        "saved_filters",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("owner", sa.String(length=200), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("query", sa.JSON(), nullable=False, comment="schemas.playlists.NewFilter.query"),
+        sa.Column("shared", sa.Boolean(), nullable=False),
+        sa.Column("saved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("owner", "name"),
+    )
