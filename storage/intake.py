@@ -165,7 +165,7 @@ def inspect_pictures(data: bytes, name: str, files: Files, settings: Settings, c
         looked.reading.judge(find_unknown_models(looked.reading.rest, catalogue))
         looked.reading.judge(find_too_small(looked.reading.rest, looked.frozen, catalogue.facts))
     if looked.reading.manifest is not None:
-        looked.reading.warn(find_warnings(looked.reading.manifest, catalogue))
+        looked.reading.warn(find_warnings(looked.reading.manifest, catalogue, groups=settings.groups))
     return looked
 
 

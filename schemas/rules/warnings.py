@@ -6,7 +6,7 @@ They are shown by `dailies check`, kept with the submission, shown on the Submit
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from string import Template
 
 from schemas.catalogue import Catalogue, Entry, is_non_commercial
@@ -14,10 +14,12 @@ from schemas.fewstep import find_few_step
 from schemas.fields import count_pixels
 from schemas.manifest import AnyAsset, FromPictures, Import, Manifest, RenderAsset, Repair
 from schemas.matrix import list_styles
+from schemas.names import OneOf
 from schemas.reading.tree import Broken, Path
 from schemas.resolved import Resolved, list_tiers, resolve_tiers
 from schemas.rules.model_names import list_models
 from schemas.rules.prompt_syntax import compose_prompt, list_prompts
+from schemas.settings import CLIENT
 from schemas.spec import Tier
 
 USUAL_GUIDANCE = {"sdxl": 15.0, "sd15": 18.0, "sdxl-refiner": 15.0}
@@ -30,8 +32,12 @@ FAR = 2.0
 """Times more or fewer pixels than a model was trained on, from where it doubles things or blurs them."""
 
 
-def find_warnings(manifest: Manifest, catalogue: Catalogue) -> Iterator[Broken]:
-    """Every warning about a manifest that holds together."""
+def find_warnings(manifest: Manifest, catalogue: Catalogue, *, groups: Collection[str] = ()) -> Iterator[Broken]:
+    """Every warning about a manifest that holds together. `groups`: of dailies.toml; they take a review's steps."""
+    for index, step in enumerate(manifest.review.steps):
+        if step not in groups and step != CLIENT:
+            came = f"got {step!r}, which is no group of dailies.toml, so that every reviewer may take it"
+            yield ("review", "steps", index), came, OneOf(step, groups) if groups else "a group with the step's name"
     for path, text in list_prompts(manifest):
         if compose_prompt(text):
             yield path, "got AND, with which other tools compose prompts", "only the word and here; \\AND says so"

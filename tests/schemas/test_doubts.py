@@ -47,6 +47,15 @@ def test_what_is_often_not_meant_is_warned_of(fields: str, said: str) -> None:
     assert any(said in line for line in warnings(f"{HEAD}assets: [{{name: A, {prompt}{fields}}}]\n")), said
 
 
+def test_a_step_that_is_no_group_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "project: P\nmodel: studio-tiny\nreview: {steps: [directer, client]}\nassets: [{name: A, prompt: x}]\n"
+    (said,) = warnings(text)
+    assert "3:18: review.steps[0]: warning: got 'directer', which is no group of dailies.toml" in said
+    monkeypatch.setenv("DAILIES_GROUPS", '{"director": ["dan@studio.example"]}')
+    assert "director" in warnings(text)[0].split("; ", 1)[1]
+    assert warnings(text.replace("directer", "director")) == []
+
+
 def test_nothing_is_warned_of_without_a_reason() -> None:
     fields = 'prompt: "(a potion:1.2), STOP AND GO", size: 128x96, guidance_scale: 6, num_inference_steps: 30'
     assert warnings(f"{HEAD}assets: [{{name: A, {fields}, negative_prompt: text}}]\n") != []  # the capitals: AND
