@@ -119,7 +119,7 @@ def test_a_filter_is_saved_and_chosen_again(
 ) -> None:
     stocked(3)
     page = inbox("Noor")
-    page.get_by_role("link", name="Save this filter").click()
+    page.get_by_role("link", name="Save filter").click()
     page.get_by_label("Its name").fill("Mine <b>only</b>")
     page.get_by_role("button", name="Save").click()
     page.get_by_text("Saved filters (1)").click()
@@ -131,5 +131,5 @@ def test_a_filter_is_saved_and_chosen_again(
     page.locator("[data-part=named]").select_option(label="Mine <b>only</b>")
     expect(page.locator("[data-part=project]")).to_have_value(request.node.name)
     assert f"project={request.node.name}" in page.url
-    expect(page.get_by_role("link", name="Save this filter")).to_be_hidden()
+    expect(page.get_by_role("link", name="Save filter")).to_be_hidden()
     house.ledger.remove_filter(saved_one.id, owner="Noor")
