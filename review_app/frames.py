@@ -82,9 +82,8 @@ def show_dialog(digest: str) -> None:
         st.dataframe(list_parameters(spec, picture.image), hide_index=True, column_config={"0": "What", "1": "Value"})
     for decision in reversed(decisions):
         why = ", ".join([*decision.reasons, *([f"“{decision.note}”"] if decision.note else [])])
-        st.text(
-            f"{decision.verdict} by {decision.reviewer}, {format_age(decision.decided_at)}{': ' if why else ''}{why}"
-        )
+        who = decision.reviewer + (f" as {decision.step}" if decision.step else "")
+        st.text(f"{decision.verdict} by {who}, {format_age(decision.decided_at)}{': ' if why else ''}{why}")
     _take_back(picture)
     show_thread(picture, person)
     for retake in picture.retakes:

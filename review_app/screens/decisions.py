@@ -20,7 +20,7 @@ PAGE = 500
 EXPORTED = 200_000
 """Newest decisions that an export holds; the days of the filter reach older ones."""
 FIELDS = (
-    "when", "project", "asset", "variant", "verdict", "stands", "reviewer", "reasons", "marks", "note", "seconds",
+    "when", "project", "asset", "variant", "verdict", "stands", "reviewer", "step", "reasons", "marks", "note", "seconds",
     "revision", "drawings", "image",
 )  # fmt: skip
 
@@ -35,6 +35,7 @@ def row_of(one: Any) -> dict[str, Any]:
         "verdict": str(decision.verdict),
         "stands": one.stands,
         "reviewer": decision.reviewer,
+        "step": decision.step or "",
         "reasons": ", ".join(decision.reasons),
         "marks": ", ".join(f"{criterion} {mark}" for criterion, mark in decision.marks.items()),
         "note": decision.note,
@@ -85,14 +86,14 @@ event = st.dataframe(
     selection_mode="single-row",
     on_select="rerun",
     height=min(560, 38 + 35 * len(rows)),
-    column_order=FIELDS[:-3],
+    column_order=[name for name in FIELDS[:-3] if name != "step" or any(row["step"] for row in rows)],
     column_config={
         "when": st.column_config.DatetimeColumn("When (UTC)", format="YYYY-MM-DD HH:mm:ss"),
         "stands": st.column_config.CheckboxColumn("Stands", help="The decision that holds now"),
         "seconds": st.column_config.Column("Seconds", help="How long the image was looked at"),
         **{
             name: name.capitalize()
-            for name in ("project", "asset", "variant", "verdict", "reviewer", "reasons", "marks", "note")
+            for name in ("project", "asset", "variant", "verdict", "reviewer", "step", "reasons", "marks", "note")
         },
     },
     key="trail",
