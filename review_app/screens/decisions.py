@@ -20,8 +20,8 @@ PAGE = 500
 EXPORTED = 200_000
 """Newest decisions that an export holds; the days of the filter reach older ones."""
 FIELDS = (
-    "when", "project", "asset", "variant", "verdict", "stands", "reviewer", "step", "reasons", "marks", "note", "seconds",
-    "revision", "drawings", "image",
+    "when", "project", "asset", "variant", "verdict", "stands", "reviewer", "step", "reasons", "marks", "note",
+    "seconds", "revision", "drawings", "image",
 )  # fmt: skip
 
 
