@@ -69,7 +69,7 @@ def test_links_of_the_other_pages(
         expect(page.get_by_test_id("stAlert").filter(has_text=sentence)).to_be_visible()
     page.goto(f"{house.url}/library?words=crates+drawings&project={project}&every=true")
     expect(page.get_by_label("Words")).to_have_value("crates drawings")
-    expect(page.locator(".sheet .tile")).to_have_count(1)
+    expect(page.locator(".sheet .lines").first.locator(".tile")).to_have_count(1)
 
 
 def test_undo_reaches_what_was_decided_before_and_elsewhere(

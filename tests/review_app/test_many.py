@@ -91,7 +91,7 @@ def test_more_like_one_and_beyond_words(led: House, visit: Visit) -> None:
 
 def test_a_tournament_decides_all_in_one_act_and_is_taken_back(led: House, visit: Visit) -> None:
     specs = stock(led.ledger, led.store, images=4, size=96, project="Cup", asset="Axe")
-    page = visit("grid", at=led)
+    page = visit("grid?project=Cup", at=led)
     page.get_by_role("button", name="A or B").click()
     expect(page.get_by_text("Axe: 0 of 4 are out")).to_be_visible()
     page.get_by_role("button", name="B is better").click()

@@ -85,11 +85,11 @@ def test_submit_shows_complaints_at_their_lines_and_takes_what_is_sound(
     sound = tmp_path / "sound.yaml"
     sound.write_text(
         "project: Sound\nmodel: studio-tiny\ndefaults: {size: 128, seeds: 2}\nassets:\n"
-        "  - {name: Wall, kind: texture, prompt: brick, sources: pictures/brick.png, strength: [0.3, 0.5]}\n"
+        "  - {name: Wall, kind: texture, prompt: brick, sources: pictures/brick.png, strength: [0.3, 0.5, 0.7]}\n"
     )
     page.reload()
     page.locator("input[type=file]").set_input_files([sound, picture])
-    page.get_by_role("button", name="Submit 4 images for the next night").click()
+    page.get_by_role("button", name="Submit 6 images for the next night").click()
     expect(page.get_by_text("The next night plans it and makes it")).to_be_visible()
     (submission,) = house.ledger.submissions(project="Sound")
     assert submission.submitted_by == "Mara"

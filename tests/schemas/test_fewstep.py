@@ -60,7 +60,8 @@ def manifest(asset: dict[str, Any], **shared: Any) -> Manifest:
 def problems(tmp_path: Path, asset: dict[str, Any], **shared: Any) -> list[str]:
     asked = manifest(asset, **shared)
     found = [*find_conflicts(asked, Limits()), *find_unknown_models(asked, catalogue(tmp_path))]
-    return [f"{'.'.join(map(str, path))}: {came}; {allowed}" for path, came, allowed in found]
+    said = [f"{'.'.join(map(str, path))}: {came}; {allowed}" for path, came, allowed in found]
+    return list(dict.fromkeys(said))  # as a reading does: steps are judged with the model's numbers, too
 
 
 def made(tmp_path: Path, asset: dict[str, Any], **shared: Any) -> ImageSpec:
