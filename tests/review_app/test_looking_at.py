@@ -26,6 +26,8 @@ def middle(page: Page, selector: str = ".stage") -> np.ndarray:
 
 
 def violations(page: Page) -> list[Any]:
+    # as in test_accessible: while the server is slow, Streamlit fades what it is drawing again
+    page.add_style_tag(content="[data-stale] { opacity: 1 !important; transition: none !important }")
     return Axe().run(page, options=RULES).response["violations"]
 
 
