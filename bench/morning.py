@@ -60,9 +60,9 @@ class Morning:
         self.waits.append(time.perf_counter() - started)
         self.acts[before] = (verdict, regions)
 
-    def draw(self, *, brush: bool) -> None:
+    def draw(self, tool: str) -> None:
         box = self.page.locator(".canvas").bounding_box()
-        for _ in range(2 if brush else 0):
+        while tool not in self.page.get_by_role("button", name="Region").inner_text():  # it stays from image to image
             self.page.keyboard.press("m")
         places = [(box["x"] + part * box["width"], box["y"] + part * box["height"]) for part in (0.3, 0.5)]
         self.page.mouse.move(*places[0])
@@ -71,12 +71,12 @@ class Morning:
         self.page.mouse.up()
 
     def annotated_reject(self) -> None:
-        self.draw(brush=False)
+        self.draw("box")
         self.page.keyboard.press("x")
 
     def masked_retake(self) -> None:
         self.page.keyboard.press("1")
-        self.draw(brush=True)
+        self.draw("brush")
         self.page.keyboard.press("t")
         self.page.get_by_role("button", name="Send back").click()
 
@@ -119,7 +119,7 @@ def run(images: int) -> dict[str, Any]:
             page.wait_for_selector(".stage[data-painted]")
             morning = Morning(page)
             for number in range(len(main) + len(twice) + len(theirs)):
-                plain = morning_of(house.ledger, morning.shown()) != MAIN
+                plain = house.ledger.picture(morning.shown()).spec.project != MAIN
                 if not plain and len(done(morning, "retake")) < retakes and number % 3 == 0:
                     morning.act("retake", morning.masked_retake, regions=1)
                 elif not plain and len(done(morning, "reject")) < annotations and number % 3 == 1:
@@ -155,10 +155,6 @@ def a_link(ledger: Ledger, images: list[str]) -> str:
     number = ledger.make_playlist(NewPlaylist(name="Morning", images=tuple(images)), made_by="Lea", role="lead")
     new = NewClientLink(playlist=number, client="Aki", may=ClientMay.DECIDE)
     return ledger.make_client_link(new, made_by="Lea", role="lead")
-
-
-def morning_of(ledger: Ledger, image: str) -> str:
-    return ledger.picture(image).spec.project
 
 
 def done(morning: Morning, verdict: str) -> list[str]:

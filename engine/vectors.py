@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from schemas.likeness import PICTURE, PROMPT
+
 if TYPE_CHECKING:
     from engine.batch_rows import BatchRow
 
 Vector = NDArray[np.float32]
 
-PICTURE, PROMPT = "picture", "prompt"
 NONE_COMPUTED = "no vector of the picture: its denoiser does not show its middle block"
 PART_SEEN = "no vector of the picture: its model saw only a part of it at a time"
 

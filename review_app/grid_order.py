@@ -6,7 +6,7 @@ A page script's own classes are new at every run; what a session keeps is of the
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -59,6 +59,7 @@ def find_order(
     known: Order | None,
     *,
     reviewer: str,
+    others_steps: Collection[str] = (),
     project: str | None = None,
     asset: str | None = None,
     check: str | None = None,
@@ -72,7 +73,13 @@ def find_order(
     counts = [count for count in ledger.inbox_counts(project=project) if asset in (None, count.asset)]
     titled = sum(count.waiting for count in counts) >= 4 * len(counts) and len(counts) > 1
     places = ledger.inbox_order(
-        project=project, asset=asset, check=check, maybe=maybe, reviewer=reviewer, by_asset=titled
+        project=project,
+        asset=asset,
+        check=check,
+        maybe=maybe,
+        reviewer=reviewer,
+        others_steps=others_steps,
+        by_asset=titled,
     )
     if known is not None and known.places == places:
         return known

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,25 +21,32 @@ MINE = "mine"
 
 def find_inbox(wanted: Mapping[str, str | None], person: Person, *, limit: int) -> list[InboxItem]:
     """What this person is to look at under a filter. In the order of the playlist, where it names one."""
-    others = find_rights(person.name)["others_steps"]
     named = wanted.get("playlist")
-    mine = [one.id for one in list_own_playlists(person)]
     return open_resources().ledger.inbox(
         project=wanted.get("project"),
         asset=wanted.get("asset"),
         check=wanted.get("check"),
         maybe=wanted.get("maybe"),
         reviewer=person.name,
-        others_steps=others if person.may_decide else (),
-        playlists=None if named is None else mine if named == MINE else [int(named)],
+        others_steps=list_others_steps(person),
+        playlists=None if named is None else _list_numbers(named, person),
         limit=limit,
     )
+
+
+def list_others_steps(person: Person) -> Collection[str]:
+    """What waits at these is not for this person to see in a queue; who only looks sees all."""
+    return find_rights(person.name)["others_steps"] if person.may_decide else ()
+
+
+def _list_numbers(named: str, person: Person) -> list[int]:
+    return [one.id for one in list_own_playlists(person)] if named == MINE else [int(named)]
 
 
 def list_own_playlists(person: Person) -> list[PlaylistProgress]:
     """Those that are this person's work, by name or as one of a group; the oldest first, as they were given."""
     names = {person.name, *list_groups(person)}
-    return [one for one in reversed(_open_playlists()) if names & set(one.people)]
+    return [one for one in reversed(_open_playlists()) if one.is_for(names)]
 
 
 def name_playlists(person: Person) -> dict[str, str]:
@@ -92,14 +99,14 @@ def count_waiting(person: Person) -> dict[str, float]:
     }
 
 
-def list_filters(project: str | None, person: Person) -> dict[str, list[str]]:
+def list_filters(project: str | None, playlists: Iterable[str]) -> dict[str, list[str]]:
     waiting, _, _ = _sums()
     return {
         "project": sorted({count.project for count in waiting}),
         "asset": sorted({count.asset for count in waiting if project in (None, count.project)}),
         "check": [str(criterion) for criterion in Criterion],
         "maybe": list_maybes(),
-        "playlist": list(name_playlists(person)),
+        "playlist": list(playlists),
     }
 
 

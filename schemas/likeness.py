@@ -1,4 +1,4 @@
-"""How like each other two pictures are, from their perceptual hashes (checks/likeness.py computes them).
+"""How like two pictures are, by their perceptual hashes (checks/likeness.py makes them), and which vectors there are.
 
 A hash has 54 hex digits: 36 digits are 144 bits of shape, and 18 digits are steps of colour. Bits of shape are counted
 where they differ; a digit of colour is a number, so 7 and 8 are neighbours although all four of their bits differ.
@@ -15,6 +15,8 @@ SHAPE_LIMIT = 12
 """Bits of 144 that pictures may differ in and still be alike."""
 COLOUR_LIMIT = 6
 """Steps, summed over the 18 digits."""
+PICTURE, PROMPT = "picture", "prompt"
+"""Kinds of vectors that the engine makes (engine/vectors.py) and the ledger compares."""
 
 
 def distance(one: str, other: str) -> float:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.orm import Session
 
 from schemas.errors import LedgerError
+from schemas.likeness import PICTURE
 from storage.vectors import WIDTH, sort_nearest, unpack
 
 INDEX = "ix_image_vectors_hnsw"
@@ -35,7 +36,7 @@ END
 """
 COMPARED = f"(dailies_vector(vector)::halfvec({WIDTH}))"
 """What the index is over, to be said alike in a query; a function's own result has no width to PostgreSQL."""
-INDEXED = "space LIKE 'picture %'"
+INDEXED = f"space LIKE '{PICTURE} %'"
 """Vectors of prompts are asked for rarely, and are not worth an index as large again."""
 _INDEX = (
     f"CREATE INDEX CONCURRENTLY {INDEX} ON image_vectors USING hnsw ({COMPARED} halfvec_cosine_ops) WHERE {INDEXED}"

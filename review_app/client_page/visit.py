@@ -20,8 +20,12 @@ from schemas.settings import CLIENT
 from storage.ledger import ImageDetails, OpenLink
 
 SIZES = ("preview", "thumb")
-ACTS = {"approve": Verdict.APPROVE, "reject": Verdict.REJECT, "undo": Verdict.UNDO}
-DONE = {"approve": "approved", "reject": "rejected", "undo": "took back"}
+ACTS = {
+    "approve": (Verdict.APPROVE, "approved"),
+    "reject": (Verdict.REJECT, "rejected"),
+    "undo": (Verdict.UNDO, "took back"),
+}
+"""What the page asks for: the decision, and how the link's list says it."""
 
 
 class Refused(Exception):
@@ -81,7 +85,7 @@ class Visit:
             if name == "comment":
                 self._comment(digest, sent)
             elif isinstance(name, str) and name in ACTS:
-                self._decide(digest, name, sent)
+                self._decide(digest, *ACTS[name], sent)
             else:
                 raise Refused("There is no such act.", 400)
         except ValidationError as wrong:
@@ -101,23 +105,23 @@ class Visit:
     def _comment(self, digest: str, sent: dict[str, Any]) -> None:
         if self.link.may is ClientMay.LOOK:
             raise Refused("With this link one can look, and not comment.")
-        new = NewComment.model_validate({"image": digest, "text": sent.get("text"), "token": sent.get("token")})
-        self._tell_the_team(new)
+        self._tell_the_team(_read_comment(digest, sent))
         open_resources().ledger.note_client_act(self.link.id, "commented", digest)
 
-    def _decide(self, digest: str, name: str, sent: dict[str, Any]) -> None:
+    def _decide(self, digest: str, verdict: Verdict, done: str, sent: dict[str, Any]) -> None:
         if self.link.may is not ClientMay.DECIDE:
             raise Refused("With this link one cannot decide.")
         words = sent.get("text") or ""
-        given = {"image": digest, "revision": sent.get("revision"), "verdict": ACTS[name], "note": words}
+        given = {"image": digest, "revision": sent.get("revision"), "verdict": verdict, "note": words}
         choice = Choice.model_validate(given)
-        if choice.verdict is Verdict.REJECT and not choice.note.strip():
+        if verdict is Verdict.REJECT and not choice.note.strip():
             raise Refused("Say what should be different, please.", 400)
+        why = _read_comment(digest, sent) if verdict is Verdict.REJECT else None  # before anything is recorded
         ledger = open_resources().ledger
         ledger.decide(choice, reviewer=self.link.signed, role=CLIENT)
-        ledger.note_client_act(self.link.id, DONE[name], digest)
-        if choice.verdict is Verdict.REJECT:
-            self._tell_the_team(NewComment.model_validate({"image": digest, "text": words, "token": sent.get("token")}))
+        ledger.note_client_act(self.link.id, done, digest)
+        if why is not None:
+            self._tell_the_team(why)
 
     def _tell_the_team(self, new: NewComment) -> None:
         """As a comment that names who gave the link, so that it is news for them."""
@@ -148,3 +152,8 @@ class Visit:
             "verdict": verdict,
             "may": ["approve", "reject"] if waits else ["undo"] if holds and self.link.may is ClientMay.DECIDE else [],
         }
+
+
+def _read_comment(digest: str, sent: dict[str, Any]) -> NewComment:
+    """Raises ValidationError."""
+    return NewComment.model_validate({"image": digest, "text": sent.get("text"), "token": sent.get("token")})

@@ -17,6 +17,7 @@ from review_app.new_playlist import show_playlist_dialog
 from review_app.rating import list_ratings, spell_rating
 from review_app.resources import open_resources
 from review_app.tournament import Tournament
+from review_app.waiting import list_others_steps
 from schemas.errors import NotAllowed, StaleDecision
 from schemas.ratings import MAYBES, name_maybe
 from schemas.records import Rating
@@ -59,7 +60,14 @@ def main() -> None:
     )
     known = st.session_state.get("order")
     st.session_state["order"] = find_order(
-        ledger, known, reviewer=person.name, project=project, asset=asset, check=check, maybe=maybe
+        ledger,
+        known,
+        reviewer=person.name,
+        others_steps=list_others_steps(person),
+        project=project,
+        asset=asset,
+        check=check,
+        maybe=maybe,
     )
     table()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import streamlit as st
@@ -86,6 +86,7 @@ def screen() -> None:
         desk.heard.learn(item["comments"])
 
     # 3. Tell the screen.
+    playlists = name_playlists(person)
     viewer(
         {
             "reviewer": person.name,
@@ -97,8 +98,8 @@ def screen() -> None:
             "counts": count_waiting(person),
             "filter": {name: value or "" for name, value in wanted.items()},
             "filtered": any(wanted.values()),
-            "filters": list_filters(wanted.get("project"), person),
-            "playlists": name_playlists(person),
+            "filters": list_filters(wanted.get("project"), playlists),
+            "playlists": playlists,
             "saved": list_saved(person),
             "later": list_later() if not queue else [],
             "elsewhere": list_elsewhere(person) if not queue else [],
@@ -130,12 +131,15 @@ def _linked(sync: dict[str, Any], person: Person) -> tuple[str, list[str]]:
 
 def _unknown(name: str, value: str | None, person: Person) -> str:
     """A sentence where a filter names what there is none of; empty otherwise."""
-    if not value or name not in ("project", "check", "maybe", "playlist"):
+    known: dict[str, Callable[[], Collection[str]]] = {
+        "project": open_resources().ledger.projects,
+        "check": lambda: list(Criterion),
+        "maybe": lambda: MAYBES,
+        "playlist": lambda: name_playlists(person),
+    }
+    if not value or name not in known or value in known[name]():
         return ""
-    known: Collection[str] = {"check": list(Criterion), "maybe": MAYBES}.get(name, ())
-    if not known:
-        known = open_resources().ledger.projects() if name == "project" else name_playlists(person)
-    return "" if value in known else f"There is no {name} “{value[:80]}”, which the link asks for; all are shown."
+    return f"There is no {name} “{value[:80]}”, which the link asks for; all are shown."
 
 
 def _older(person: Person) -> list[dict[str, Any]]:

@@ -8,13 +8,13 @@ import streamlit as st
 
 from review_app.addresses import BOUND, find_linked_image, warn_unknown
 from review_app.frames import show_dialog
-from review_app.likeness import make_page_tile, show_likeness
+from review_app.likeness import MOST, make_page_tile, show_likeness
 from review_app.resources import open_resources
 from review_app.sheet import sheet
 from storage.ledger import LibraryPage
 from storage.ledger.library import LOOKED
 
-MOST, FURTHER = 120, 24
+FURTHER = 24
 BEYOND_WORDS = "Most like these, without the words"
 ledger = open_resources().ledger
 

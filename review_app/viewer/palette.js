@@ -1,7 +1,7 @@
 // @ts-check
 // The list of keys, in which every command is found by name and run by Enter or a click; the other pages are in it too.
 
-/** Builds the rows once: what the key does, and where the other pages are. */
+/** Builds the rows: what each key does, and where the other pages are. */
 function buildPalette(view) {
   const keys = KEYS.filter(([, , key]) => key).map(([, name, key, what]) => ({ name, key, what, page: "" }));
   const pages = [...document.querySelectorAll("a[href]")].filter((link) => link.closest("[data-testid=stHeader]"));
@@ -18,7 +18,7 @@ function commandRow({ name, key, what, page }, number) {
 }
 
 function openPalette(view) {
-  buildPalette(view); // the pages are there by now, also after another sign-in
+  buildPalette(view);
   open(view, "help");
   view.parts.find.value = "";
   findCommands(view);

@@ -29,7 +29,6 @@ function build(shadow) {
   const view = { shadow, root, parts, deck: newDeck(), pool: newPool(), filter: {}, paces: [], undone: [], mine: [], beside: 0, dialog: "", boxesShown: true, draws: "", thickness: 0.05, missing: 0, over: 0, read: new Set(), unfolded: new Set() };
   view.look = { zoom: 0, x: 0, y: 0, mode: "", split: 0.5, size: null, tiles: false, across: 0, down: 0, seams: false, panes: 0, inspects: false, ...PLAIN };
   view.outbox = newOutbox(() => sync(view));
-  buildPalette(view);
   buildLooking(view);
   showTone(view);
   return view;

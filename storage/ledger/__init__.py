@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from schemas.settings import Settings
 from storage.database import open_database, prepare_database
-from storage.ledger.client_links import Act, ClientLinks, LinkUse, OpenLink
+from storage.ledger.client_links import ClientLinks, LinkAct, LinkUse, OpenLink
 from storage.ledger.comments import CommentCount, Comments, Said
 from storage.ledger.decisions import Decisions
 from storage.ledger.evidence import Evidence, Judged
@@ -39,7 +39,6 @@ from storage.ledger.shifts import Shifts
 from storage.ledger.submissions import Brief, PlanCount, Submissions
 
 __all__ = [
-    "Act",
     "AssetCount",
     "AssetMade",
     "Brief",
@@ -61,6 +60,7 @@ __all__ = [
     "Ledger",
     "Lesson",
     "LibraryPage",
+    "LinkAct",
     "LinkUse",
     "Mention",
     "ModelUse",

@@ -52,7 +52,9 @@ class LinkUse:
 
 
 @dataclass(frozen=True)
-class Act:
+class LinkAct:
+    """What was done by a link; `asset` is empty where it was not about one image."""
+
     at: datetime
     act: str
     asset: str
@@ -125,7 +127,7 @@ class ClientLinks(Transactions):
                 for one, acts, last in session.execute(query)
             ]  # fmt: skip
 
-    def client_acts(self, link: int, *, limit: int = 200) -> list[Act]:
+    def client_acts(self, link: int, *, limit: int = 200) -> list[LinkAct]:
         """The newest first."""
         query = (
             select(ClientAct.at, ClientAct.act, func.coalesce(Image.asset, ""))
@@ -135,7 +137,7 @@ class ClientLinks(Transactions):
             .limit(limit)
         )
         with self.reading() as session:
-            return [Act(*row) for row in session.execute(query)]
+            return [LinkAct(*row) for row in session.execute(query)]
 
 
 def _hash(secret: str) -> str:

@@ -47,11 +47,11 @@ def _decided(session: Session, choice: Choice, reviewer: str, role: str, others_
         )
     # 2. Whether this person may.
     holds, step = find_standing(before, wanted=wanted, steps=steps), find_step(before, steps)
-    if role == CLIENT and step != CLIENT:
-        raise NotAllowed(f"a client decides at the step “{CLIENT}” of a review; this image is at {step or 'none'}")
     if choice.verdict is Verdict.UNDO:
         count = list_counting(before, wanted=wanted, steps=steps)
         _may_undo(session, count[-1:] if steps else count, holds, reviewer=reviewer, role=role)
+    elif role == CLIENT and step != CLIENT:
+        raise NotAllowed(f"a client decides at the step “{CLIENT}” of a review; this image is at {step or 'none'}")
     elif step in others_steps:
         raise NotAllowed(f"this image waits for “{step}”, and {reviewer} is not of them")
     elif choice.changes is not None and choice.verdict is Verdict.APPROVE and steps and step != steps[-1]:

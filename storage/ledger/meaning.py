@@ -17,15 +17,13 @@ from numpy.typing import NDArray
 from sqlalchemy import BigInteger, Engine, cast, select
 from sqlalchemy.orm import Session
 
+from schemas.likeness import PICTURE, PROMPT
 from schemas.records import ImageVector
 from storage import pgvector
 from storage.ledger.transaction import Transactions
 from storage.vectors import VectorTable, unpack
 
 log = logging.getLogger(__name__)
-
-PICTURE, PROMPT = "picture", "prompt"
-"""Kinds of vectors that the engine makes (engine/vectors.py)."""
 
 AGAIN = 1_000
 """Rows read once more when new ones are looked for: transactions end in another order than their rows were numbered."""

@@ -28,6 +28,10 @@ class PlaylistProgress:
     made_at: datetime
     by_verdict: dict[str | None, int]
 
+    def is_for(self, names: Collection[str]) -> bool:
+        """Whether it is the work of one of these people or groups."""
+        return not set(names).isdisjoint(self.people)
+
     @property
     def images(self) -> int:
         return sum(self.by_verdict.values())
@@ -63,8 +67,8 @@ class Playlists(Transactions):
                 raise NotAllowed(f"{found.name} was made by {found.made_by}; only they or a lead can close it")
             found.closed_at = found.closed_at or now()
 
-    def playlists(self, *, people: Collection[str] | None = None) -> list[PlaylistProgress]:
-        """Those that are open, the newest first. `people`: only what is the work of one of these."""
+    def playlists(self) -> list[PlaylistProgress]:
+        """Those that are open, the newest first."""
         query = (
             select(Playlist, InboxEntry.verdict, func.count())
             .join(PlaylistImage, PlaylistImage.playlist == Playlist.id)
@@ -76,8 +80,6 @@ class Playlists(Transactions):
         found: dict[int, PlaylistProgress] = {}
         with self.reading() as session:
             for row, verdict, many in session.execute(query):
-                if people is not None and not set(people) & set(row.people):
-                    continue
                 given = (row.id, row.name, tuple(row.people), row.made_by, row.made_at)
                 found.setdefault(row.id, PlaylistProgress(*given, {})).by_verdict[verdict] = many
         return list(found.values())

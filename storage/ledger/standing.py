@@ -25,15 +25,24 @@ from schemas.settings import LEADS
 
 def list_counting(decisions: Iterable[Decision], *, wanted: int, steps: Sequence[str] = ()) -> list[Decision]:
     """Those of an image's decisions that count, oldest first; with steps one each, in their order."""
+    decisions = sorted(decisions, key=lambda decision: decision.revision)
+    return _count_steps(decisions, steps) if steps else _count_people(decisions, wanted)
+
+
+def _count_steps(decisions: Iterable[Decision], steps: Sequence[str]) -> list[Decision]:
     count: list[Decision] = []
-    for decision in sorted(decisions, key=lambda decision: decision.revision):
-        if steps:
-            if decision.verdict == Verdict.UNDO:
-                count = count[:-1]
-            elif decision.step in steps:
-                place = steps.index(decision.step)
-                count = [earlier for earlier in count if steps.index(str(earlier.step)) < place] + [decision]
-            continue
+    for decision in decisions:
+        if decision.verdict == Verdict.UNDO:
+            count = count[:-1]
+        elif decision.step in steps:
+            place = steps.index(decision.step)
+            count = [earlier for earlier in count if steps.index(str(earlier.step)) < place] + [decision]
+    return count
+
+
+def _count_people(decisions: Iterable[Decision], wanted: int) -> list[Decision]:
+    count: list[Decision] = []
+    for decision in decisions:
         others = [d for d in count if d.reviewer != decision.reviewer]
         if decision.role in LEADS or wanted == 1:
             others = []

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from engine.diffuse import Engine
-from engine.vectors import NONE_COMPUTED, PART_SEEN, PICTURE, PROMPT
+from engine.vectors import NONE_COMPUTED, PART_SEEN
+from schemas.likeness import PICTURE, PROMPT
 from schemas.spec import Hires, ImageSpec
 from tests.engine.conftest import Studio, get_pixels
 

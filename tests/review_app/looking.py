@@ -20,6 +20,7 @@ SIZES = {"laptop": (1366, 768), "tablet": (820, 1180)}
 PAGES = (
     "inbox",
     "grid",
+    "playlists",
     "conflicts",
     "assets",
     "submit",

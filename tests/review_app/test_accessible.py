@@ -13,22 +13,17 @@ from schemas.ratings import NewRating, RatingColour
 from schemas.review import Choice, Reason, Verdict
 from schemas.spec import ImageSpec
 from tests.review_app.conftest import House, Visit
+from tests.review_app.looking import PAGES
 
 pytestmark = pytest.mark.browser
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
-PAGES = (
-    "grid",
-    "playlists",
-    "conflicts",
-    "assets",
-    "submit",
-    "nights",
-    "decisions",
-    "insights",
-    "library",
-    "for_you",
-    "you",
-)
+
+
+UNFADED = """() => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync("[data-stale] { opacity: 1 !important; transition: none !important }");
+    document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
+}"""
 
 
 def drawn(page: Page) -> None:
@@ -42,7 +37,8 @@ def drawn(page: Page) -> None:
 
 def violations(page: Page) -> list[str]:
     # Streamlit fades what it is drawing again, while the server is slow: for a moment no colour is the page's own.
-    page.add_style_tag(content="[data-stale] { opacity: 1 !important; transition: none !important }")
+    # Not by a tag, which the client page's policy refuses.
+    page.evaluate(UNFADED)
     found = Axe().run(page, options=RULES).response["violations"]
     return [f"{one['id']}: {node['html'][:200]}: {node['failureSummary']}" for one in found for node in one["nodes"]]
 
@@ -77,7 +73,7 @@ def test_every_page(
     page = visit(f"decisions?image={specs[0].digest}", color_scheme=scheme)
     page.get_by_label("Your comment").wait_for()
     assert violations(page) == []
-    for name in PAGES:
+    for name in PAGES[1:]:  # the Inbox was looked at
         page.goto(f"{house.url}/{name}")
         page.locator("h1").wait_for()
         page.wait_for_load_state("networkidle")

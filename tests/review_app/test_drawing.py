@@ -16,8 +16,8 @@ from schemas.spec import ImageSpec
 from storage.intake import draw_mask
 from tasks.planning.retake import put_mask
 from tests.review_app.conftest import House, Visit, saved
+from tests.review_app.test_accessible import violations
 from tests.review_app.test_inbox import decisions
-from tests.review_app.test_looking_at import violations
 from tests.review_app.test_retake import shown_fields
 
 pytestmark = pytest.mark.browser

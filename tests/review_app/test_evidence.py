@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
 from skimage.color import deltaE_ciede2000, rgb2lab
@@ -20,7 +19,7 @@ from schemas.review import Criterion, Finding, Result
 from tests.making import a_spec
 from tests.review_app.conftest import House
 from tests.review_app.stocked import GUIDE, drawn
-from tests.review_app.test_accessible import RULES
+from tests.review_app.test_accessible import violations
 from tests.review_app.test_scripts import run
 
 pytestmark = pytest.mark.browser
@@ -122,7 +121,3 @@ def test_a_finding_shows_swatches_letters_and_close_ups(house: House, stocked, i
     page.mouse.move(box["x"] + box["width"] * 0.505, box["y"] + box["height"] * 0.505)
     expect(page.locator("[data-part=pixel]")).to_contain_text(f" · {distances[48, 48]:.1f} from #")
     page.keyboard.press("i")
-
-
-def violations(page: Page) -> list[Any]:
-    return Axe().run(page, options=RULES).response["violations"]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import io
 import re
-from typing import Any
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.review_app.conftest import House, on_screen, saved
-from tests.review_app.test_accessible import RULES
+from tests.review_app.test_accessible import violations
 
 pytestmark = pytest.mark.browser
 
@@ -23,12 +21,6 @@ def middle(page: Page, selector: str = ".stage") -> np.ndarray:
     pixels = np.asarray(Image.open(io.BytesIO(page.locator(selector).screenshot())).convert("RGB")).astype(float)
     high, wide = pixels.shape[0] // 2, pixels.shape[1] // 2
     return pixels[high - 20 : high + 20, wide - 20 : wide + 20]
-
-
-def violations(page: Page) -> list[Any]:
-    # as in test_accessible: while the server is slow, Streamlit fades what it is drawing again
-    page.add_style_tag(content="[data-stale] { opacity: 1 !important; transition: none !important }")
-    return Axe().run(page, options=RULES).response["violations"]
 
 
 def test_channels_exposure_and_pixel_values_are_those_of_the_file(house: House, stocked, inbox, request) -> None:  # type: ignore[no-untyped-def]

@@ -84,13 +84,19 @@ def test_a_reviewer_gives_no_links(house: House, stocked: Callable[..., list[Ima
 
 
 def test_each_step_sees_what_waits_for_it(
-    house: House, stocked: Callable[..., list[ImageSpec]], inbox: Visit, request: pytest.FixtureRequest
+    house: House,
+    stocked: Callable[..., list[ImageSpec]],
+    inbox: Visit,
+    visit: Visit,
+    request: pytest.FixtureRequest,
 ) -> None:
     specs = stocked(2)
     in_steps(house.ledger, specs)  # the first waits for the client, the second for the art lead
     page = inbox("Noor")
     expect(page.locator("[data-part=step]")).to_have_text("Step 1 of 2: art lead")
     assert on_screen(page) == specs[1].digest
+    grid = visit(f"grid?project={request.node.name}", who="Noor")
+    expect(grid.locator("[data-place]")).to_have_count(1)  # the Grid has the same queue
     page.keyboard.press("a")
     saved(page)
     expect(page.locator("[data-part=empty]")).to_contain_text("Waits for others")

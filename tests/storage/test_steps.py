@@ -82,6 +82,19 @@ def test_an_undo_takes_back_the_newest_step_alone(ledger: Ledger) -> None:
     assert ledger.picture(spec.digest).entry.step == "art lead"
 
 
+def test_a_client_who_is_not_the_last_takes_theirs_back_and_nobody_elses(ledger: Ledger) -> None:
+    spec = a_spec(1)
+    kept(ledger, [spec], steps=("art lead", "client", "director"))
+    approve(ledger, spec, "Ann")
+    with pytest.raises(NotAllowed, match="only Ann or a lead"):
+        approve(ledger, spec, "Aki (client)", role="client", verdict=Verdict.UNDO)
+    approve(ledger, spec, "Aki (client)", role="client")
+    with pytest.raises(NotAllowed, match="this image is at director"):
+        approve(ledger, spec, "Aki (client)", role="client")
+    approve(ledger, spec, "Aki (client)", role="client", verdict=Verdict.UNDO)
+    assert ledger.picture(spec.digest).entry.step == "client"
+
+
 def test_what_an_approval_asks_for_waits_for_the_last_step(ledger: Ledger) -> None:
     spec = waiting(ledger)
     promote = a_choice(spec, changes=Changes.model_validate({"tier": "final"}))
