@@ -30,7 +30,7 @@ NEXT = """before => [...document.querySelectorAll('[data-testid=stBidiComponentI
     .map(part => part.shadowRoot.querySelector('.stage')).find(Boolean).dataset.image !== before"""
 FEWER = """left => [...document.querySelectorAll('button')]
     .filter(one => one.innerText === 'Reject').length < left"""
-MOVED = "before => document.getElementById('progress').innerText !== before"
+LEFT = "left => document.getElementById('progress').innerText.startsWith(left ? `${left} of` : 'Nothing')"
 LOOKING = 2.0
 """Seconds that a person looks at an image, for the share."""
 MAIN, TWICE, CLIENTS = "Morning", "Looked at twice", "For the client"
@@ -134,12 +134,10 @@ def run(images: int) -> dict[str, Any]:
                 lead.wait_for_function(FEWER, arg=left)
             # 3. the client takes what the art lead approved
             client = visit("", f"client#{link}")
-            for _ in range(clients):
-                before = client.locator("#progress").inner_text()
+            for left in range(clients, 0, -1):
+                client.wait_for_function(LEFT, arg=left)
                 client.keyboard.press("a")
-                client.wait_for_function(
-                    "before => document.getElementById('progress').innerText !== before", arg=before
-                )
+            client.wait_for_function(LEFT, arg=0)
             return compare(house.ledger, morning) | {
                 "conflicts settled": sum(house.ledger.picture(s.digest).entry.verdict == "reject" for s in twice),
                 "approved by the client": sum(
