@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,13 +13,19 @@ from engine.cutout import CutOuts
 from engine.diffuse import Engine, read_versions
 from engine.model_files import ModelFiles
 from schemas.errors import InputError
+from schemas.settings import Limits
 from schemas.spec import ImageSpec, ModelRef
-from storage.pictures import encode
+from storage.pictures import decode, encode
+from storage.provenance import make_authority, open_signer
+from tasks.delivery.deliver import deliver
+from tasks.delivery.signing import Signing
+from tasks.delivery.verify import verify_file
 from tasks.reproduce import Reproduction, find_image, list_changes, reproduce
 from tests.conftest import Stack
 from tests.engine.conftest import get_pixels
-from tests.making import a_keeping, an_image, planned
+from tests.making import a_choice, a_keeping, a_submission, an_image, planned
 from tests.studio import catalogue_path
+from tests.tasks.test_deliver import manifest
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +49,12 @@ def kept(engine: Engine, local_stack: Stack) -> list[ImageSpec]:
     for spec, done in zip(specs, engine.render(specs), strict=True):
         file = encode(get_pixels(done), spec, image_format="png")
         key = local_stack.store.put_content("images", file.data, extension=file.extension, media_type=file.media_type)
-        record = {"object_key": key, "versions": read_versions(), "device": done.device, "dtype": done.dtype}
+        record = {"object_key": key, "sha256": hashlib.sha256(file.data).hexdigest(), "media_type": file.media_type}
+        record |= {"versions": read_versions(), "device": done.device, "dtype": done.dtype}
         record["batch"] = {"size": done.batch_size, "row": done.row}
         keepings.append(a_keeping(spec, image=an_image(spec, **record)))
-    planned(local_stack.ledger, specs)
+    said = manifest("a", project="p")
+    planned(local_stack.ledger, specs, submission=a_submission(body=said.model_dump(mode="json")))
     local_stack.ledger.keep_many(keepings)
     return specs
 
@@ -59,6 +70,30 @@ def test_every_row_of_a_batch_is_identical_to_the_bit(
     for spec in kept:
         found = again(engine, local_stack, spec.digest[:12])
         assert found.identical and str(found) == f"{spec.digest[:12]}: identical, every pixel"
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+def test_from_a_delivered_file_to_its_record_and_back_to_its_pixels(
+    engine: Engine, local_stack: Stack, kept: list[ImageSpec], tmp_path: Path, is_signed: bool
+) -> None:
+    ledger, store = local_stack.ledger, local_stack.store
+    for spec in kept:
+        ledger.decide(a_choice(spec), reviewer="rita")
+    make_authority(tmp_path, studio="Potion Shop")
+    signer = open_signer(certificate=None, key=None, home=tmp_path)
+    assert signer is not None
+    signing = Signing(signer, is_required=True) if is_signed else None
+    done = deliver(ledger, store, folder=tmp_path / "game", signing=signing)
+    assert len(done.names) == len(kept) and not done.failures
+    named = set()
+    for name in done.names:
+        data = (tmp_path / "game" / name).read_bytes()
+        found = verify_file(data, file_name="renamed.png", ledger=ledger, store=store, authority=signer.authority)
+        assert found.is_sound and found.is_unchanged and (found.credentials is not None) == is_signed
+        made = again(engine, local_stack, found.image)
+        assert made.identical and np.array_equal(made.pixels, decode(data, limits=Limits()))
+        named.add(found.image)
+    assert named == {spec.digest for spec in kept}
 
 
 def test_a_difference_is_measured_and_explained(engine: Engine, local_stack: Stack, kept: list[ImageSpec]) -> None:
