@@ -51,7 +51,7 @@ def settings() -> Settings:
     from pydantic import ValidationError
 
     from schemas.errors import SettingsError
-    from schemas.settings import Settings, unknown_variables
+    from schemas.settings import Settings, spell_settings, unknown_variables
 
     try:
         asked = Settings()
@@ -59,8 +59,7 @@ def settings() -> Settings:
             raise SettingsError("\n".join(complaints))
         return asked
     except ValidationError as wrong:
-        lines = [f"setting {'.'.join(map(str, error['loc']))}: {error['msg']}" for error in wrong.errors()]
-        raise SettingsError("\n".join(lines)) from None
+        raise SettingsError("\n".join(spell_settings(wrong))) from None
     except ValueError as wrong:  # dailies.toml is no TOML
         raise SettingsError(f"dailies.toml: {wrong}") from None
 

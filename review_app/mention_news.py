@@ -1,8 +1,9 @@
-"""Tells the studio's webhook who was mentioned: one message for all that was said within a minute or so.
+"""Tells who was mentioned: one message to the studio's webhook for all that was said within a minute or so, and one
+e-mail to each person.
 
 A thread of the server looks into the ledger, so that what a server that was killed left untold is told by the next one;
-of several servers one tells. What the webhook does not take is tried again, later and later. Everybody has her mentions
-on the page For you in any case.
+of several servers one tells. What the webhook or the mail server does not take is tried again, later and later.
+Everybody has her mentions on the page For you in any case.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +20,7 @@ from schemas.errors import DailiesError
 from schemas.names import count_noun
 from schemas.settings import Settings
 from storage.ledger import Ledger, Mention
+from storage.mail import send
 from storage.webhook import notify
 
 log = logging.getLogger(__name__)
@@ -28,24 +31,33 @@ LOOK_SECONDS, MOST_SECONDS = 10.0, 600.0
 """Between two looks, and at most while the webhook refuses."""
 NAMED, EXCERPT = 20, 200
 """Mentions in one message, and characters of each; the rest is counted."""
+FOOT = "You get this because these comments name you. All of them are on the page For you."
 UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\s]+")
 """White space, and signs that would turn the rest of a line around."""
 
 
+Tell = Callable[..., bool]
+
+
 def start_telling(open_ledger: Callable[[], Ledger], settings: Settings) -> threading.Event | None:
-    """Tells until the event is set; none where there is no webhook. The ledger may be away at first."""
-    if settings.webhook_url is None:
-        return None
+    """Tells until the event is set; none where there is no webhook and no mail server. The ledger may be away at
+    first."""
+    ways: list[tuple[str, Tell]] = []
+    if settings.webhook_url is not None:
+        ways.append(("mentions", tell_mentions))
+    if settings.mail.host is not None:
+        ways.append(("mentions by mail", mail_mentions))
     stop = threading.Event()
-    threading.Thread(target=_keep_telling, args=(open_ledger, settings, stop), name="mentions", daemon=True).start()
-    return stop
+    for name, tell in ways:  # a thread each: a server that is away holds up nobody else's news
+        threading.Thread(target=_keep_telling, args=(tell, open_ledger, settings, stop), name=name, daemon=True).start()
+    return stop if ways else None
 
 
-def _keep_telling(open_ledger: Callable[[], Ledger], settings: Settings, stop: threading.Event) -> None:
+def _keep_telling(tell: Tell, open_ledger: Callable[[], Ledger], settings: Settings, stop: threading.Event) -> None:
     pause = LOOK_SECONDS
     while not stop.wait(pause):
         try:
-            told = tell_mentions(open_ledger(), settings, quiet_seconds=QUIET_SECONDS)
+            told = tell(open_ledger(), settings, quiet_seconds=QUIET_SECONDS)
         except DailiesError as away:
             log.warning("mentions could not be looked up: %s", away)
             told = False
@@ -54,7 +66,7 @@ def _keep_telling(open_ledger: Callable[[], Ledger], settings: Settings, stop: t
 
 def tell_mentions(ledger: Ledger, settings: Settings, *, quiet_seconds: float) -> bool:
     """False when the webhook could not be told; what it was to hear is told another time."""
-    mentions = ledger.claim_untold(quiet_seconds=quiet_seconds)
+    mentions = ledger.claim_untold("webhook", quiet_seconds=quiet_seconds)
     if not mentions:
         return True
     facts = [_describe(one, settings.review_url) for one in mentions[:NAMED]]
@@ -66,8 +78,28 @@ def tell_mentions(ledger: Ledger, settings: Settings, *, quiet_seconds: float) -
         text=_compose(facts, more=len(mentions) - len(facts), escapes=settings.webhook_shape == "slack"),
     )
     if not told:
-        ledger.release_untold(mentions)
+        ledger.release_untold("webhook", mentions)
     return told
+
+
+def mail_mentions(ledger: Ledger, settings: Settings, *, quiet_seconds: float) -> bool:
+    """One e-mail to each person with an address. False when one could not be sent; those are tried another time."""
+    people = defaultdict(list)
+    for mention in ledger.claim_untold("mail", quiet_seconds=quiet_seconds):
+        people[mention.person].append(mention)
+    unsent = []
+    for person, mentions in people.items():
+        address = settings.mail.find_address(person)
+        if address is None:
+            continue  # the page For you is theirs all the same
+        count = count_noun(len(mentions), "comment")
+        facts = [_describe(one, settings.review_url) for one in mentions[:NAMED]]
+        text = f"{_compose(facts, more=len(mentions) - len(facts), escapes=False)}\n\n{FOOT}\n"
+        if not send(settings.mail, to=[address], subject=f"{count} for you in Dailies", text=text):
+            unsent += mentions
+    if unsent:
+        ledger.release_untold("mail", unsent)
+    return not unsent
 
 
 def _describe(mention: Mention, review_url: str) -> dict[str, Any]:

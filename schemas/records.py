@@ -481,6 +481,12 @@ class CommentMark(Row):
             sqlite_where=text("told_at IS NULL AND concern = 'mention'"),
             postgresql_where=text("told_at IS NULL AND concern = 'mention'"),
         ),
+        Index(
+            "ix_comment_marks_unmailed",
+            "comment",
+            sqlite_where=text("mailed_at IS NULL AND concern = 'mention'"),
+            postgresql_where=text("mailed_at IS NULL AND concern = 'mention'"),
+        ),
     )
 
     comment: Mapped[int] = mapped_column(BigId, ForeignKey("comments.id"), primary_key=True)
@@ -488,6 +494,7 @@ class CommentMark(Row):
     concern: Mapped[str] = mapped_column(String(16), comment="schemas.comments.Concern")
     read_at: Mapped[datetime | None]
     told_at: Mapped[datetime | None] = mapped_column(comment="when the webhook was told of the mention")
+    mailed_at: Mapped[datetime | None] = mapped_column(comment="when an e-mail told the person of the mention")
 
 
 class Rating(Row):

@@ -7,11 +7,12 @@ nothing to be started. Only entry points call `Settings()`; everything else is h
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 Role = Literal["viewer", "reviewer", "lead", "admin"]
@@ -68,6 +69,43 @@ class KitsuSettings(BaseModel):
     status: str = Field("wfa", min_length=1, description="short name of the status that the task gets")
     projects: dict[str, str] = Field(default_factory=dict, description="our project = its name in Kitsu, if another")
     create: bool = Field(True, description="make projects, types, assets and tasks that are missing")
+
+
+ADDRESS = r"^[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+$"
+Address = Annotated[str, StringConstraints(pattern=ADDRESS, max_length=254)]
+
+
+class MailSettings(BaseModel):
+    """By which server e-mails leave, and who gets them. Without `host` none does."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    host: str | None = Field(None, pattern=r"^[^\s/:]+$", description="of the SMTP server: mail.studio.example")
+    port: int = Field(587, ge=1, le=65535)
+    security: Literal["starttls", "tls", "none"] = Field("starttls", description="none: for a relay on this machine")
+    user: str | None = Field(None, min_length=1)
+    password: SecretStr | None = Field(None, description="DAILIES_MAIL__PASSWORD keeps it out of files")
+    sender: Address | None = Field(None, description="whom the e-mails come from: dailies@studio.example")
+    nights: tuple[Address, ...] = Field((), description="who hears how a night ended, or that a shift stopped itself")
+    people: dict[str, Address] = Field(
+        default_factory=dict,
+        description="name -> address, for mentions in comments; who signs in has an address for a name",
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.host is not None and self.sender is None:
+            raise ValueError("got host without sender; expected both")
+        if (self.user is None) != (self.password is None):
+            there, missing = ("user", "password") if self.password is None else ("password", "user")
+            raise ValueError(f"got {there} without {missing}; expected both")
+        if self.password is not None and self.security == "none":
+            raise ValueError("got a password with security none; expected starttls or tls, so that nobody reads it")
+        return self
+
+    def find_address(self, person: str) -> str | None:
+        """Where this person gets e-mails; their name, where it is an address."""
+        return self.people.get(person) or (person if re.fullmatch(ADDRESS, person) else None)
 
 
 class Retention(BaseModel):
@@ -158,6 +196,7 @@ class Settings(BaseSettings):
     )
     webhook_shape: Literal["json", "slack"] = "json"
 
+    mail: MailSettings = Field(default_factory=MailSettings)
     kitsu: KitsuSettings = Field(default_factory=KitsuSettings)
 
     log_format: LogFormat = Field(
@@ -220,6 +259,32 @@ def unknown_variables(names: Iterable[str]) -> list[str]:
     for name in sorted(name.upper() for name in names if name.upper().startswith(PREFIX)):
         if name in OTHERS or name.split("__")[0] in known:
             continue
-        close = difflib.get_close_matches(name, known, n=1)
-        complaints.append(f"{name}: there is no such setting" + (f"; close to it: {close[0]}" if close else ""))
+        complaints.append(f"{name}: {_say_unknown(name, known)}")
     return complaints
+
+
+def spell_settings(wrong: ValidationError) -> list[str]:
+    """What is wrong with which setting, a line each, without the values: some are secret."""
+    lines = []
+    for error in wrong.errors():
+        said = error["msg"].removeprefix("Value error, ")
+        if error["type"] == "extra_forbidden":
+            said = _say_unknown(str(error["loc"][-1]), _list_fields(error["loc"][:-1]))
+        lines.append(f"setting {'.'.join(map(str, error['loc']))}: {said}")
+    return lines
+
+
+def _list_fields(path: tuple[int | str, ...]) -> Iterable[str]:
+    """Names of what may stand in this part of dailies.toml."""
+    model: type[BaseModel] = Settings
+    for name in path:
+        inner = model.model_fields[str(name)].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return ()
+        model = inner
+    return model.model_fields
+
+
+def _say_unknown(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return "there is no such setting" + (f"; close to it: {close[0]}" if close else "")

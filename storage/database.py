@@ -18,7 +18,7 @@ from schemas.errors import LedgerError, LedgerUnavailable, SettingsError
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
-HEAD = "0013"
+HEAD = "0014"
 """The revision this program is written for: the newest in migrations/versions (a test compares)."""
 
 PATIENCE = 30

@@ -17,6 +17,7 @@ from schemas.names import count_noun
 from storage.failpoint import failpoint
 from storage.ledger.jobs import SetAside, Waiting
 from storage.ledger.nights import NightSummary
+from storage.mail import send
 from storage.webhook import notify
 from tasks.parts import Parts, current_parts
 from tasks.report_page import ASSETS_TABLE, make_page
@@ -108,7 +109,7 @@ def close_dead_nights(parts: Parts, *, but: int) -> None:
 def announce_report(
     parts: Parts, morning: Morning, *, event: str, summary: NightSummary | None = None, text: str = ""
 ) -> None:
-    """Tells the webhook, if there is one."""
+    """Tells the webhook and who gets e-mails of nights, where there are any."""
     facts: dict[str, object] = {"night": morning.night}
     if summary is not None:
         facts |= {"outcome": morning.outcome, "planned": morning.planned, **add_totals(summary)}
@@ -120,6 +121,8 @@ def announce_report(
         )
     settings = parts.settings
     notify(settings.webhook_url, shape=settings.webhook_shape, event=event, facts=facts, text=text)
+    said = f"{text}\n\n{settings.review_url.rstrip('/')}/nights?night={morning.night}\n"
+    send(settings.mail, to=settings.mail.nights, subject=f"Dailies: {event}, night {morning.night}", text=said)
 
 
 def add_totals(summary: NightSummary) -> dict[str, float | int]:

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Select, and_, exists, func, select, tuple_, update
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from schemas.comments import Concern
 from schemas.records import Comment, CommentMark, Image, InboxEntry, Spec
 from storage.ledger.comments import is_hidden
 from storage.ledger.transaction import Transactions, now
 
+Channel = Literal["webhook", "mail"]
+TOLD: dict[Channel, InstrumentedAttribute[datetime | None]] = {
+    "webhook": CommentMark.told_at,
+    "mail": CommentMark.mailed_at,
+}
+"""When somebody was told by it."""
 DAYS = 1
 """A mention of which nobody was told for so long is in the feed, and no news any more."""
 
@@ -97,18 +103,18 @@ class MentionsAndAnswers(Transactions):
             mark = update(CommentMark).where(CommentMark.person == person, CommentMark.comment.in_(unread))
             session.execute(mark.values(read_at=now()), execution_options={"synchronize_session": False})
 
-    def claim_untold(self, *, quiet_seconds: float) -> list[Mention]:
-        """Unread mentions of which nobody was told, once the first of them is that old; they count as told from now on,
-        so that several processes do not tell of one. By comment and person."""
-        at = now()
-        untold = (CommentMark.told_at.is_(None), CommentMark.concern == Concern.MENTION.value)
+    def claim_untold(self, channel: Channel, *, quiet_seconds: float) -> list[Mention]:
+        """Unread mentions of which this channel did not tell, once the first of them is that old; they count as told
+        from now on, so that several processes do not tell of one. By comment and person."""
+        at, told = now(), TOLD[channel]
+        untold = (told.is_(None), CommentMark.concern == Concern.MENTION.value)
         recent = Comment.written_at >= at - timedelta(days=DAYS)
         due = (Comment.id == CommentMark.comment, recent, Comment.written_at <= at - timedelta(seconds=quiet_seconds))
         with self.reading() as session:
             if not session.scalar(select(exists().where(*untold, CommentMark.read_at.is_(None), *due))):
                 return []
         with self.writing("claim_untold") as session:
-            claimed = update(CommentMark).where(*untold).values(told_at=at)
+            claimed = update(CommentMark).where(*untold).values({told: at})
             rows = session.execute(
                 claimed.returning(CommentMark.comment, CommentMark.person, CommentMark.read_at)
             ).all()
@@ -140,13 +146,13 @@ class MentionsAndAnswers(Transactions):
         rows = session.execute(query).all()
         return [Mention(*[*row[:-1], bool(row[-1])]) for row in rows if (row[0], row[1]) in claimed]
 
-    def release_untold(self, mentions: Sequence[Mention]) -> None:
-        """The webhook could not be told of these; they are tried again."""
+    def release_untold(self, channel: Channel, mentions: Sequence[Mention]) -> None:
+        """The channel could not tell of these; they are tried again."""
         keys = [(mention.comment, mention.person) for mention in mentions]
         with self.writing("release_untold") as session:
             for start in range(0, len(keys), 400):
                 of = tuple_(CommentMark.comment, CommentMark.person).in_(keys[start : start + 400])
-                session.execute(update(CommentMark).where(of).values(told_at=None))
+                session.execute(update(CommentMark).where(of).values({TOLD[channel]: None}))
 
 
 def _addressed(query: Select[Any], person: str, blind_to: str | None) -> Select[Any]:

@@ -24,6 +24,16 @@ WRONG = {
     "report below one": (("report", "--", "-1"), {}, "there is no night -1"),
     "nonsense": (("status",), {"DAILIES_NONSENSE": "1"}, "DAILIES_NONSENSE: there is no such setting"),
     "misspelt": (("status",), {"DAILIES_WINDWO": "1"}, "close to it: DAILIES_WINDOW"),
+    "misspelt within": (
+        ("status",),
+        {"DAILIES_MAIL__SENDR": "1"},
+        "mail.sendr: there is no such setting; close to it: sen",
+    ),
+    "half a mail": (
+        ("status",),
+        {"DAILIES_MAIL__HOST": "mail"},
+        "setting mail: got host without sender; expected both",
+    ),
     "limits": (("status",), {"DAILIES_LIMITS__IMAGES": "-1"}, "limits.images"),
     "no limit": (("status",), {"DAILIES_LIMITS__DEPTH": "0"}, "limits.depth"),
 }

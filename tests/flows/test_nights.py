@@ -14,12 +14,14 @@ from engine.model_files import ModelFiles
 from flows.embedded import hide_server_output
 from schemas.errors import DeviceLost, NotFinite, RenderError
 from schemas.review import Choice, Verdict
+from schemas.settings import MailSettings
 from schemas.spec import ImageSpec
 from tasks.night import Agenda, look_ahead
 from tasks.parts import Parts, use_parts
 from tasks.planning.retake import plan_retakes
 from tasks.planning.submit import plan_submission
 from tests.flows.studio import PLAIN, night, submit_to, write_manifest
+from tests.mail_server import serving
 from tests.receiver import receiving
 
 
@@ -138,8 +140,11 @@ def test_a_spec_that_fails_is_set_aside_and_blocks_no_other(plain: Parts) -> Non
 def test_the_same_error_again_and_again_stops_the_shift(plain: Parts) -> None:
     plain.settings.batch_size, plain.settings.same_error_limit = 1, 2
     Breaking(plain, lambda spec: RenderError("ValueError: no such setting"))
-    with receiving() as receiver:
+    with receiving() as receiver, serving() as mail:
         plain.settings.webhook_url = SecretStr(receiver.url)
+        plain.settings.mail = MailSettings(
+            host="127.0.0.1", port=mail.port, security="none", sender="d@s.example", nights=("lea@s.example",)
+        )
         result = night(plain)
     assert (result["outcome"], result["made"]) == ("stopped", 0)
     assert result["failed"] <= 3, "it must not fail them all alike"
@@ -148,6 +153,11 @@ def test_the_same_error_again_and_again_stops_the_shift(plain: Parts) -> None:
     stopped, ended = receiver.heard
     assert (stopped["event"], stopped["night"]) == ("shift stopped", result["night"])
     assert (ended["event"], ended["outcome"], ended["waiting"]) == ("night ended", "stopped", 4)
+    number = result["night"]
+    assert [one["Subject"] for one in mail.heard] == [
+        f"Dailies: shift stopped, night {number}", f"Dailies: night ended, night {number}",
+    ]  # fmt: skip
+    assert f"/nights?night={number}" in mail.heard[1].get_content() and "4 waiting" in mail.heard[1].get_content()
 
 
 def test_a_lost_device_ends_the_process_and_the_night_goes_on_in_the_next(plain: Parts) -> None:

@@ -10,11 +10,12 @@ import pytest
 from pydantic import SecretStr
 
 from review_app import mention_news
-from review_app.mention_news import start_telling, tell_mentions
+from review_app.mention_news import mail_mentions, start_telling, tell_mentions
 from schemas.comments import NewComment
-from schemas.settings import Settings
+from schemas.settings import MailSettings, Settings
 from schemas.spec import ImageSpec
 from storage.ledger import Ledger
+from tests.mail_server import MailServer, serving
 from tests.making import a_spec, kept
 from tests.receiver import Receiver, receiving
 from tests.review_app.hostile import TEXTS
@@ -24,6 +25,12 @@ from tests.review_app.hostile import TEXTS
 def receiver() -> Iterator[Receiver]:
     with receiving() as receiver:
         yield receiver
+
+
+@pytest.fixture
+def mail() -> Iterator[MailServer]:
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture
@@ -39,6 +46,13 @@ def say(ledger: Ledger, spec: ImageSpec, text: str, token: str = "token001") -> 
 
 def a_studio(tmp_path: Path, url: str, shape: str = "json") -> Settings:
     return Settings(home=tmp_path, webhook_url=SecretStr(url), webhook_shape=shape, review_url="http://review/")
+
+
+def with_mail(tmp_path: Path, mail: MailServer, **people: str) -> Settings:
+    mailing = MailSettings(
+        host="127.0.0.1", port=mail.port, security="none", sender="dailies@studio.example", people=people
+    )
+    return Settings(home=tmp_path, mail=mailing, review_url="http://review/")
 
 
 def test_one_message_names_all(ledger: Ledger, spec: ImageSpec, receiver: Receiver, tmp_path: Path) -> None:
@@ -108,3 +122,58 @@ def test_the_thread_tells_what_was_left_and_then_stops(
         time.sleep(0.05)
     stop.set()
     assert len(receiver.heard) == 1
+
+
+def test_each_person_gets_one_mail_of_theirs(
+    ledger: Ledger, spec: ImageSpec, receiver: Receiver, mail: MailServer, tmp_path: Path
+) -> None:
+    settings = with_mail(tmp_path, mail, Ada="ada@studio.example")
+    people = ["Ada", "Lea", "noor@studio.example"]  # Lea has no address
+    for token, text in enumerate(("@Ada is this the new glass?", "@Ada @Lea and @noor@studio.example: yes")):
+        said = NewComment(image=spec.digest, text=text, token=f"token00{token}")
+        ledger.comment(said, author="Mara", people=people)
+    assert mail_mentions(ledger, settings, quiet_seconds=60) and mail.heard == []
+    assert mail_mentions(ledger, settings, quiet_seconds=0) and mail_mentions(ledger, settings, quiet_seconds=0)
+    told = {heard["To"]: (heard["Subject"], heard.get_content()) for heard in mail.heard}
+    assert len(mail.heard) == 2 and set(told) == {"ada@studio.example", "noor@studio.example"}
+    subject, text = told["ada@studio.example"]
+    assert subject == "2 comments for you in Dailies" and text.count(f"http://review/?image={spec.digest}") == 2
+    assert "1 mention in comments" in told["noor@studio.example"][1]
+    assert tell_mentions(ledger, a_studio(tmp_path, receiver.url), quiet_seconds=0)
+    assert len(receiver.heard) == 1, "what was mailed is still news to the webhook"
+
+
+def test_a_mail_that_is_refused_is_sent_again_and_the_others_are_not(
+    ledger: Ledger, spec: ImageSpec, mail: MailServer, tmp_path: Path
+) -> None:
+    settings = with_mail(tmp_path, mail, Ada="ada@studio.example", Lea="lea@studio.example")
+    say(ledger, spec, "@Ada and @Lea look")
+    mail.refuses = {"lea@studio.example"}
+    assert not mail_mentions(ledger, settings, quiet_seconds=0)
+    mail.refuses = set()
+    assert mail_mentions(ledger, settings, quiet_seconds=0)
+    assert [heard["To"] for heard in mail.heard] == ["ada@studio.example", "lea@studio.example"]
+
+
+def test_a_second_review_is_mailed_without_the_text(ledger: Ledger, mail: MailServer, tmp_path: Path) -> None:
+    spec = a_spec()
+    kept(ledger, [spec], reviews_wanted=2)
+    say(ledger, spec, "@Ada six fingers")
+    assert mail_mentions(ledger, with_mail(tmp_path, mail, Ada="ada@studio.example"), quiet_seconds=0)
+    assert "fingers" not in mail.heard[0].as_string() and "red potion" in mail.heard[0].get_content()
+
+
+def test_mail_alone_has_a_thread_too(
+    ledger: Ledger, spec: ImageSpec, mail: MailServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mention_news, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(mention_news, "QUIET_SECONDS", 0.0)
+    say(ledger, spec, "@Ada before the server")
+    stop = start_telling(lambda: ledger, with_mail(tmp_path, mail, Ada="ada@studio.example"))
+    assert stop is not None
+    for _ in range(100):
+        if mail.heard:
+            break
+        time.sleep(0.05)
+    stop.set()
+    assert len(mail.heard) == 1

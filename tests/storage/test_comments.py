@@ -149,7 +149,7 @@ def test_a_second_review_sees_no_comment_before_it_has_decided(ledger: Ledger) -
     ledger.read_feed("Noor", blind_to="Noor")  # not what she has not seen
     assert ledger.unread_count("Noor") == 1
     assert len(texts(ledger, spec, "Ada", blind_to="Ada")) == len(texts(ledger, spec, "Lea")) == 2
-    assert [mention.hidden for mention in ledger.claim_untold(quiet_seconds=0)] == [True]
+    assert [mention.hidden for mention in ledger.claim_untold("webhook", quiet_seconds=0)] == [True]
     ledger.decide(a_choice(spec, Verdict.REJECT, revision=1), reviewer="Noor")
     assert len(texts(ledger, spec, "Noor", blind_to="Noor")) == 2
     assert len(feed(ledger, "Noor", blind_to="Noor")) == 1  # nobody knew a Noor at the first
@@ -166,16 +166,16 @@ def test_mentions_are_told_once_and_together(ledger: Ledger) -> None:
     spec = a_spec()
     kept(ledger, [spec])
     ledger.decide(a_choice(spec), reviewer="Ada")
-    assert ledger.claim_untold(quiet_seconds=0) == []
+    assert ledger.claim_untold("webhook", quiet_seconds=0) == []
     say(ledger, spec, "@Ada one", "Noor")
-    assert ledger.claim_untold(quiet_seconds=60) == []  # more may follow
+    assert ledger.claim_untold("webhook", quiet_seconds=60) == []  # more may follow
     read = say(ledger, spec, "@Ada two", "Noor")
     say(ledger, spec, "@Ada @mara three", "Noor")
     ledger.read_comments("Ada", [read.id])
     claimed: list[list[tuple[str, str]]] = []
     threads = [
         threading.Thread(
-            target=lambda: claimed.append([(m.person, m.text) for m in ledger.claim_untold(quiet_seconds=0)])
+            target=lambda: claimed.append([(m.person, m.text) for m in ledger.claim_untold("webhook", quiet_seconds=0)])
         )
         for _ in range(6)
     ]
@@ -185,14 +185,14 @@ def test_mentions_are_told_once_and_together(ledger: Ledger) -> None:
         thread.join()
     told = [("Ada", "@Ada one"), ("Ada", "@Ada @mara three"), ("mara", "@Ada @mara three")]
     assert sorted(claimed, key=len)[-1] == told and sum(map(len, claimed)) == 3
-    assert ledger.claim_untold(quiet_seconds=0) == []
+    assert ledger.claim_untold("webhook", quiet_seconds=0) == []
 
 
 def test_what_could_not_be_told_is_told_later(ledger: Ledger) -> None:
     spec = a_spec()
     kept(ledger, [spec])
     say(ledger, spec, "@mara one", "Noor")
-    mentions = ledger.claim_untold(quiet_seconds=0)
-    ledger.release_untold(mentions)
+    mentions = ledger.claim_untold("webhook", quiet_seconds=0)
+    ledger.release_untold("webhook", mentions)
     say(ledger, spec, "@mara two", "Noor")
-    assert [m.text for m in ledger.claim_untold(quiet_seconds=0)] == ["@mara one", "@mara two"]
+    assert [m.text for m in ledger.claim_untold("webhook", quiet_seconds=0)] == ["@mara one", "@mara two"]

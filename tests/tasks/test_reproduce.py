@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,11 @@ def kept(engine: Engine, local_stack: Stack) -> list[ImageSpec]:
     for spec, done in zip(specs, engine.render(specs), strict=True):
         file = encode(get_pixels(done), spec, image_format="png")
         key = local_stack.store.put_content("images", file.data, extension=file.extension, media_type=file.media_type)
-        record = {"object_key": key, "sha256": hashlib.sha256(file.data).hexdigest(), "media_type": file.media_type}
+        record: dict[str, Any] = {
+            "object_key": key,
+            "sha256": hashlib.sha256(file.data).hexdigest(),
+            "media_type": file.media_type,
+        }
         record |= {"versions": read_versions(), "device": done.device, "dtype": done.dtype}
         record["batch"] = {"size": done.batch_size, "row": done.row}
         keepings.append(a_keeping(spec, image=an_image(spec, **record)))
