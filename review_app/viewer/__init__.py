@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 SCRIPTS = (
     "types.js", "deck.js", "outbox.js", "stage.js", "looking.js", "colour.js", "evidence.js", "inspect.js", "panes.js",
     "drawing.js", "pointers.js", "panel.js", "comments.js", "names.js", "ratings.js", "address.js", "ask.js", "keys.js",
-    "palette.js", "acts.js", "viewer.js",
+    "palette.js", "hints.js", "acts.js", "viewer.js",
 )  # fmt: skip
 
 

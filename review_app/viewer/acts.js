@@ -52,9 +52,14 @@ function act(view, name, event) {
     help: () => openPalette(view),
     grid: () => showGrid(view),
     cancel: () => close(view),
+    hint: () => goToHint(view, view.hint + 1),
+    nohints: () => endHints(view),
+    hints: () => goToHint(view, 0),
     takeover: () => ((view.over = Date.now()), (view.missing = 1), show(view), flush(view.outbox)),
   };
-  if (item || ["undo", "help", "grid", "cancel", "prev", "takeover", "link"].includes(name)) acts[name]?.();
+  if (!item && !["undo", "help", "grid", "cancel", "prev", "takeover", "link"].includes(name)) return;
+  acts[name]?.();
+  doneAct(view, name);
 }
 
 function grounded(view, item) {

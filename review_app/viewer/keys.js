@@ -39,6 +39,7 @@ const KEYS = [
   ["l", "link", "L", "Copy a link to this image under this filter"],
   ["h", "help", "H ?", "This list; type in it to find a command by name"],
   ["?", "help", "", ""],
+  ["", "hints", "", "Show the five hints of the first visit again"],
   ["", "", "drag", "Marks a place (touch: a long press); it goes with the criterion marked last"],
 ];
 const ACT_OF = Object.fromEntries(KEYS.filter(([key, act]) => key && act).map(([key, act]) => [key, act]));

@@ -3,7 +3,7 @@
 
 /** Builds the rows: what each key does, and where the other pages are. */
 function buildPalette(view) {
-  const keys = KEYS.filter(([, , key]) => key).map(([, name, key, what]) => ({ name, key, what, page: "" }));
+  const keys = KEYS.filter(([, , , what]) => what).map(([, name, key, what]) => ({ name, key, what, page: "" }));
   const pages = [...document.querySelectorAll("a[href]")].filter((link) => link.closest("[data-testid=stHeader]"));
   const places = pages.map((link) => ({ name: "", key: "", what: `Go to ${link.textContent}`, page: link.getAttribute("href") || "" }));
   view.commands = [...keys, ...places];

@@ -159,6 +159,7 @@ function finish(view, drag) {
   const whole = joined(draft.regions[draft.regions.length - 1], drawn, ratio);
   if (whole) draft.regions[draft.regions.length - 1] = whole;
   else draft.regions.push(drawn);
+  doneAct(view, "drawn");
   if (criterion && item.criteria.includes(criterion)) draft.marks[criterion] = "bad";
   if (drag.tool !== "brush") setDrawing(view, ""); // a brush is lifted and put down again
   refresh(view);

@@ -138,6 +138,7 @@ function refresh(view) {
   showStrip(view);
   showProgress(view);
   showFilters(view);
+  keepHint(view);
 }
 
 /** One decision on the image that is on screen now. */
@@ -229,6 +230,7 @@ function nameRegion(view, field) {
 function cycleMark(view, criterion) {
   const item = onScreen(view.deck);
   if (!item || !criterion || view.deck.done.has(item.id)) return;
+  doneAct(view, "mark");
   const draft = draftOf(view.deck, item.id);
   const next = NEXT_MARK[draft.marks[criterion]];
   if (next) draft.marks[criterion] = next;
