@@ -49,6 +49,7 @@ from engine.seamless import use_circular_padding
 from engine.vectors import Vector, list_vectors, watch_middle_block
 from engine.windows import denoise_in_windows, list_inner_axes
 from schemas.errors import DeviceLost, ModelError, OutOfMemory, RenderError
+from schemas.settings import Backend
 from schemas.spec import ImageSpec, Task
 
 
@@ -158,6 +159,10 @@ class Engine:
     def expect(self, specs: Iterable[ImageSpec]) -> None:
         """What is going to be rendered, so that `backend = auto` knows what a graph would save."""
         self.graphs.expect(specs)
+
+    def compute_by(self, backend: Backend) -> None:
+        """From now on by this backend where it can, whatever the setting says: an image is made again by its own."""
+        self.graphs.asked = backend
 
     def _models_on(self, spec: ImageSpec, asker: str) -> tuple[Any, RenderError | ModelError | None]:
         """The pipeline, or why it cannot be had. What a library left half loaded is dropped."""
@@ -375,14 +380,12 @@ class Engine:
         compiled = self.levers.compile_backend if self.levers.compile else "native"
         used = {"attention": self.attention, "compile": compiled}
         levers = {name: value for name, value in used.items() if value != "native"}
-        if self.levers.backend == "torch":
-            return None, levers
         resident = self.models.placed.policy.placement is Placement.RESIDENT
         with clock("graph"):
             session, reason = self.graphs.find(spec, pipe.unet, rows=rows, resident=resident)
         if session is not None:
             return session, levers | {"backend": "onnxruntime"}
-        return None, levers | {"backend": "torch", "backend_reason": reason}
+        return None, levers | ({"backend": "torch", "backend_reason": reason} if reason else {})
 
     def _start(self, pipe: Any, rows: list[BatchRow], generators: list[torch.Generator]) -> torch.Tensor:
         """What img2img starts from: latents, encoded once a source. Inpaint needs the pixels, for it masks them."""

@@ -27,10 +27,12 @@ GRAPHS_HELD = 256 * 2**20
 """Bytes of weights that stay open in sessions beside the one in use."""
 MOST_ERROR = 1e-5
 """Relative L2 of a graph's answer to PyTorch's. Above it the graph is wrong and PyTorch goes on."""
-STATED: Mapping[str, float] = {"export": 12.0, "open": 2.0, "gain": 1.3}
+STATED: Mapping[str, float] = {"export": 6.0, "open": 1.0, "gain": 1.3}
 """Seconds and ratio that `auto` reckons with until it has measured this machine: about what two others showed."""
-ROWS = 4
-"""With which both are timed, at the sides of the first batch."""
+ROWS, TIMES = 4, 4
+"""With which both are timed, at the sides of the first batch, and how often."""
+WORTH = 10 * ROWS * TIMES
+"""Rows of forward passes, below which nothing is measured: that alone would cost a tenth of them."""
 LEAST_GAIN = 1.05
 """How many times as fast as PyTorch a graph must be on this machine to be taken."""
 
@@ -66,7 +68,7 @@ class GraphBackend:
 
     def find(self, spec: ImageSpec, unet: Any, *, rows: int, resident: bool) -> tuple[GraphSession | None, str]:
         """The session that makes this batch; or None, and why PyTorch makes it (empty where nothing else was asked)."""
-        if self.asked == "torch":
+        if self.asked == "torch" or (self.asked == "auto" and self._never):
             return None, ""
         key = list_weights_worn(spec)
         if reason := self._never or find_obstacle(spec, resident=resident) or find_unknown_input(unet):
@@ -105,11 +107,14 @@ class GraphBackend:
         record = _Record(self.folder / "graphs.json", f"{digest[:16]}, {_name_machine()}")
         known = record.known
         # 1. whether it pays
+        work = self._expected.get(key, rows * count_latents(spec))
+        passes = work // ((spec.height // 8) * (spec.width // 8))
+        if self.asked == "auto" and "torch" not in known and passes < WORTH:
+            return f"not worth measuring for {passes} rows of forward passes; expected {WORTH} at least"
         if "torch" not in known:
             record.add(height=spec.height // 8, width=spec.width // 8)
             record.add(torch=_time_row(unet, unet.forward, known))
         if self.asked == "auto":
-            work = self._expected.get(key, rows * count_latents(spec))
             seconds = work * known["torch"] / (known["height"] * known["width"])
             if reason := weigh(seconds, known, kept=kept):
                 return reason
@@ -214,7 +219,7 @@ def _time_row(unet: Any, forward: Any, sides: Mapping[str, float]) -> float:
     """Seconds, the fastest of three after one to warm up."""
     given = make_noise(unet, rows=ROWS, height=int(sides["height"]), width=int(sides["width"]))
     times = []
-    for _ in range(4):
+    for _ in range(TIMES):
         started = time.perf_counter()
         forward(**given)
         times.append(time.perf_counter() - started)

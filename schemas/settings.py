@@ -164,7 +164,7 @@ class Settings(BaseSettings):
         "native", description="auto measures once a device; the image's record names the kernel"
     )
     backend: Backend = Field(
-        "torch", description="of the denoiser on a CPU; auto: onnxruntime where the shift's work repays its graph"
+        "auto", description="of the denoiser on a CPU; auto: onnxruntime where the shift's work repays its graph"
     )
     image_format: ImageFormat = "png"
     max_attempts: int = Field(3, ge=1, description="failures before a spec is set aside")

@@ -1,8 +1,8 @@
 """An image made again from its record alone, and how far it is from the one that was kept.
 
-The batch's size and the row are in the record, because a forward pass of another shape may round otherwise: the spec is
-rendered as often as the batch had rows, and its row taken. On the same machine with the same versions the pixels are
-identical; where they are not, the record says what was different.
+The batch's size, the row and the backend are in the record, because another forward pass may round otherwise: the spec
+is rendered as often as the batch had rows, by the same backend, and its row taken. On the same machine with the same
+versions the pixels are identical; where they are not, the record says what was different.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ def reproduce(
         raise inputs.failed[0][1]
     # 2. a batch of the same shape
     size, row = int(image.batch.get("size", 1)), int(image.batch.get("row", 0))
+    engine.compute_by(image.batch.get("backend", "torch"))
     made = engine.render([spec] * size, sources=inputs.sources, masks=inputs.masks, conditions=inputs.conditions)[row]
     if made.error is not None or made.pixels is None:
         raise made.error or InputError(f"{image.digest[:12]} could not be made")

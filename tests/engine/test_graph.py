@@ -258,8 +258,23 @@ def test_what_a_graph_costs_is_weighed_against_what_it_saves() -> None:
     assert weigh(15.1, known, kept=False) == ""  # saves two thirds of it
     assert weigh(14.9, known, kept=False) == "a graph would save 10 s of 15 s and cost 10 s"
     assert weigh(3.1, known, kept=True) == ""
-    stated = {name: weigh(seconds, {"torch": 3.0}, kept=False) for name, seconds in (("less", 60.0), ("more", 61.0))}
-    assert stated == {"less": "a graph would save 14 s of 60 s and cost 14 s", "more": ""}
+    stated = {name: weigh(seconds, {"torch": 3.0}, kept=False) for name, seconds in (("less", 30.0), ("more", 31.0))}
+    assert stated == {"less": "a graph would save 7 s of 30 s and cost 7 s", "more": ""}
+
+
+def test_auto_measures_nothing_for_little_work_and_is_silent_where_it_never_can(
+    catalogue: ModelFiles, studio: Studio, tmp_path: Path
+) -> None:
+    auto = make_engine(catalogue, tmp_path, "auto")
+    one = studio.spec(1)
+    assert studio.render(auto, [one])[0].levers["backend_reason"].startswith("not worth measuring for 6 rows")
+    assert list(tmp_path.iterdir()) == []
+    auto.expect([one] * 100)
+    studio.render(auto, [one])
+    assert [path.name for path in tmp_path.iterdir()] == ["graphs.json"]
+    halved = Engine(catalogue, device="cpu", dtype="bfloat16", levers=RuntimeOptions(backend="auto", folder=tmp_path))
+    halved.expect([one] * 10_000)
+    assert studio.render(halved, [one])[0].levers == {}
 
 
 def test_forwards_are_counted_as_the_pipelines_take_them(studio: Studio) -> None:

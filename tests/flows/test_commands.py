@@ -73,7 +73,13 @@ def test_what_is_set_aside_is_listed_and_released(stack: Stack) -> None:
 def test_preflight_says_how_models_will_fit(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAILIES_DEVICE", "cpu")
     text = said("preflight")
-    for part in ("attention: native", "compile: no", "backend: torch", "studio-tiny, 128 x 128", "nothing is needed"):
+    for part in (
+        "attention: native",
+        "compile: no",
+        "backend: auto, graphs kept in",
+        "studio-tiny, 128 x 128",
+        "nothing is needed",
+    ):
         assert part in text
     monkeypatch.setenv("DAILIES_MEMORY", "8gb")
     text = said("preflight")

@@ -13,8 +13,9 @@ import torch
 from engine.cutout import CutOuts
 from engine.diffuse import Engine, read_versions
 from engine.model_files import ModelFiles
+from engine.runtime_options import RuntimeOptions
 from schemas.errors import InputError
-from schemas.settings import Limits
+from schemas.settings import Backend, Limits
 from schemas.spec import ImageSpec, ModelRef
 from storage.pictures import decode, encode
 from storage.provenance import make_authority, open_signer
@@ -37,6 +38,10 @@ def engine() -> Engine:
 
 @pytest.fixture
 def kept(engine: Engine, local_stack: Stack) -> list[ImageSpec]:
+    return keep(engine, local_stack)
+
+
+def keep(engine: Engine, local_stack: Stack) -> list[ImageSpec]:
     """Three images of one batch, kept as a night keeps them; returns their specs."""
     model = ModelRef(alias="studio-tiny", digest=engine.models.catalogue.digest("studio-tiny"))
     specs = [
@@ -56,7 +61,7 @@ def kept(engine: Engine, local_stack: Stack) -> list[ImageSpec]:
             "media_type": file.media_type,
         }
         record |= {"versions": read_versions(), "device": done.device, "dtype": done.dtype}
-        record["batch"] = {"size": done.batch_size, "row": done.row}
+        record["batch"] = {"size": done.batch_size, "row": done.row, **done.levers}
         keepings.append(a_keeping(spec, image=an_image(spec, **record)))
     said = manifest("a", project="p")
     planned(local_stack.ledger, specs, submission=a_submission(body=said.model_dump(mode="json")))
@@ -99,6 +104,18 @@ def test_from_a_delivered_file_to_its_record_and_back_to_its_pixels(
         assert made.identical and np.array_equal(made.pixels, decode(data, limits=Limits()))
         named.add(found.image)
     assert named == {spec.digest for spec in kept}
+
+
+def test_what_a_graph_made_is_made_again_by_a_graph(engine: Engine, local_stack: Stack, tmp_path: Path) -> None:
+    def of(backend: Backend) -> Engine:
+        levers = RuntimeOptions(backend=backend, folder=tmp_path)
+        return Engine(engine.models.catalogue, device="cpu", dtype="float32", levers=levers)
+
+    specs = keep(of("onnxruntime"), local_stack)
+    plain = of("torch")
+    for spec in specs:
+        assert again(plain, local_stack, spec.digest).identical
+        assert local_stack.ledger.picture(spec.digest).image.batch["backend"] == plain.graphs.asked == "onnxruntime"
 
 
 def test_a_difference_is_measured_and_explained(engine: Engine, local_stack: Stack, kept: list[ImageSpec]) -> None:
