@@ -16,8 +16,12 @@ from bench.section import Section
 from engine.attention import KERNELS, measure_backends, use_attention
 from engine.compiling import Compiler, count_cache_hits, use_channels_last
 from engine.controlnets import Controls, Remembered
+from engine.int8 import store_as_int8
 from engine.pixels import decode_latents
 
+MLPERF = ("conv_in", "time_embedding.linear_1", "conv_shortcut", "down_blocks.0.downsamplers", "conv_out", "norm")
+"""What MLPerf's eight-bit SDXL keeps in 16 bits (Inference 5.1, NVIDIA's submission), as name patterns of modules, and
+the norms, which diffusers leaves whole by itself."""
 PICTURES = (1, 2, 4, 8, 16, 32)
 """Rows of the UNet's curve; with guidance a picture is two."""
 
@@ -129,6 +133,37 @@ def vae(at: Section) -> None:
         network = sdxl.autoencoder(at.shapes, **at.where)
         latents = torch.randn(many, 4, at.shapes.latent, at.shapes.latent, **at.where)
         at.note("engine", {"ms_a_picture": round(at.milliseconds(lambda: decode_latents(network, latents)) / many, 3)})
+
+
+def stored(at: Section) -> None:
+    """Weights held in eight bits: their bytes, the forward's speed, and how far its answer is from 16 bits'."""
+    rows = 8 if at.true_size else 2
+    given = sdxl.inputs(at.shapes, rows, **at.where)
+    for name, hold in HELD.items():
+        with at.part(name):
+            network = sdxl.unet(at.shapes, **at.where)
+            use_channels_last(network, at.device, "auto")
+            true = network(**given)[0].float()
+            hold(network, at.dtype)
+            away = (network(**given)[0].float() - true).norm() / true.norm()
+            held = sum(value.nbytes for value in network.parameters()) + sum(
+                value.nbytes for value in network.buffers()
+            )
+            ms = at.milliseconds(partial(network, **given))
+            at.note(name, {"ms": round(ms, 3), "bytes": held, "relative_l2": float(f"{away:.2e}")})
+            del network, true
+
+
+def _hold_float8(network: Any, dtype: torch.dtype, *, whole: tuple[str, ...] | None = None) -> None:
+    patterns = {} if whole is None else {"skip_modules_pattern": whole}
+    network.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype, **patterns)
+
+
+HELD: dict[str, Callable[[Any, torch.dtype], Any]] = {
+    "float8": _hold_float8,
+    "float8, MLPerf's layers whole": partial(_hold_float8, whole=MLPERF),
+    "int8": lambda network, _: store_as_int8(network),
+}
 
 
 def attention(at: Section) -> None:

@@ -35,12 +35,13 @@ from schemas.settings import ROOT
 SECTIONS: dict[str, tuple[Callable[[Section], None], int]] = {
     "peak": (forwards.peak, 45),
     "unet": (forwards.unet, 110),
-    "controlnet": (forwards.controlnet, 80),
+    "stored": (forwards.stored, 80),
+    "controlnet": (forwards.controlnet, 70),
     "vae": (forwards.vae, 100),
-    "attention": (forwards.attention, 70),
+    "attention": (forwards.attention, 60),
     "compile": (forwards.compiled, 200),
     "cached": (forwards.cached, 90),
-    "jobs": (jobs.jobs, 480),
+    "jobs": (jobs.jobs, 440),
 }
 """Seconds each, under 20 minutes in all: starting the process and drawing the weights are within them."""
 

@@ -29,6 +29,9 @@ def test_every_section_is_rehearsed(tmp_path: Path) -> None:
     # what each section is for
     assert found["peak"]["matmul"]["tflop_s"] > 0
     assert found["unet"]["2 rows"]["tflop"] == pytest.approx(2 * found["unet"]["1 rows"]["tflop"], rel=0.3)
+    held = found["stored"]
+    assert held["int8"]["relative_l2"] < held["float8"]["relative_l2"] < 0.2
+    assert held["float8"]["bytes"] < held["float8, MLPerf's layers whole"]["bytes"]
     assert found["controlnet"]["2 rows"].keys() >= {"share_of_step", "zero_scale_ours_ms", "zero_scale_diffusers_ms"}
     assert {name.split(",")[0] for name in found["vae"]} >= {"float32", "bfloat16", "engine"}
     assert found["compile"]["unet, 2 rows"]["compiler_s"] > 0
