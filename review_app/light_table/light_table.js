@@ -4,6 +4,7 @@
 
 const OVERSCAN = 2; // rows above and below that are drawn as well
 const KEPT_PAGES = 60;
+const ASK_MS = 100;
 
 const tables = new WeakMap();
 
@@ -166,19 +167,23 @@ function fill(view, node, place) {
   node.setAttribute("aria-label", [tile.about, tile.maybe && `rated ${tile.maybe}`, tile.flags && `flagged: ${tile.flags}`].filter(Boolean).join(", "));
 }
 
-/** Asks for the pages in view that are not here, once the scrolling has slowed down. */
+/** Asks for the pages in view and the next ones on both sides that are not here; while it is scrolled a few times a
+ * second, so that tiles come under way too. */
 function askFor(view, first, last) {
-  clearTimeout(view.timer);
-  const { page, order, total } = view.data;
-  const wanted = [];
-  for (let number = Math.floor(first / page); number <= Math.floor(Math.min(last, total - 1) / page); number += 1) {
-    if (!view.pages.has(number) && !view.asked.has(number)) wanted.push(number);
-  }
-  if (!wanted.length) return;
+  view.inView = [first, last];
+  if (view.timer) return;
   view.timer = setTimeout(() => {
+    view.timer = 0;
+    const { page, order, total } = view.data;
+    const [start, end] = view.inView;
+    const wanted = [];
+    for (let number = Math.max(0, Math.floor(start / page) - 1); number <= Math.floor(Math.min(end + page, total - 1) / page); number += 1) {
+      if (!view.pages.has(number)) wanted.push(number);
+    }
+    if (wanted.every((number) => view.asked.has(number))) return; // they are on their way
     view.asked = new Set(wanted);
     view.set("window", { order, pages: wanted });
-  }, 60);
+  }, ASK_MS);
 }
 
 function onPointer(view, event) {
