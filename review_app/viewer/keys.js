@@ -27,7 +27,7 @@ const KEYS = [
   ["-", "farther", "", ""],
   ["", "tiles", "⇧ 3", "Three by three: does a texture meet itself"],
   ["v", "looking", "V", "Background, channels, exposure, gamma"],
-  ["k", "backdrop", "K", "Next background: checker, black, grey, white"],
+  ["k", "backdrop", "K", "Next background: checker, black, grey, white, the game's own"],
   ["j", "channel", "J", "Next channel: red, green, blue, alpha, luminance"],
   ["i", "inspect", "I", "Pixel values under the pointer, and the histogram"],
   ["e", "off", "E", "What is off the manifest's palette"],
