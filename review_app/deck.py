@@ -28,14 +28,16 @@ def make_item(
     promotes: bool,
     proposals: Mapping[str, dict[str, Any]],
     backgrounds: Mapping[str, str],
+    lit: str,
     blind_to: str | None,
 ) -> dict[str, Any]:
     """`sources`: digest of a picture that the spec reads -> its key. `link`: key -> URL. `approved`: by digest, images
     among which are those that the brand check found nearest.
 
     `proposals`: reason -> what the retake panel proposes (schemas/retakes.py). `promotes`: whether a reviewer may ask
-    for the final of a draft. `backgrounds`: name of a picture that stands behind cut-outs -> its key. `blind_to`:
-    reviewer who must not see what others decided while the image waits for a second review.
+    for the final of a draft. `backgrounds`: name of a picture that stands behind cut-outs -> its key. `lit`: of a
+    texture, the link to the maps that delivery would derive. `blind_to`: reviewer who must not see what others decided
+    while the image waits for a second review.
     """
     image, spec = picture.image, picture.spec
     standing, is_removed = picture.standing, picture.entry.removed_at is not None
@@ -53,6 +55,7 @@ def make_item(
         "preview": link(image.preview_key),
         "imported": spec.is_imported,
         "cut": spec.background is not None or spec.is_imported,
+        "lit": lit,
         "backgrounds": [{"name": name, "url": link(key)} for name, key in backgrounds.items()],
         "original": link(image.preview_key if is_removed or image.media_type == "image/jxl" else image.object_key),
         "thumb": link(image.thumb_key),
@@ -107,6 +110,14 @@ def name_backgrounds(brief: Brief | None) -> dict[str, str]:
     names = [stem if stems.count(stem) == 1 else path for path, stem in zip(paths, stems, strict=True)]
     files = [brief.files.get(BACKGROUND + path) or brief.files[path] for path in paths]
     return {name: file["key"] for name, file in zip(names, files, strict=True)}
+
+
+def is_texture(spec: ImageSpec, brief: Brief | None) -> bool:
+    """Whether delivery derives maps of it: its asset is a texture. What is repaired in one stays one."""
+    if spec.kind not in (AssetKind.TEXTURE, AssetKind.REPAIR):
+        return False
+    assets = brief.manifest_body.get("assets", []) if brief else []
+    return next((asset["kind"] for asset in assets if asset["name"] == spec.asset), spec.kind) == AssetKind.TEXTURE
 
 
 def list_nearest(picture: ImageDetails) -> list[str]:

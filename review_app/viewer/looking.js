@@ -87,7 +87,7 @@ function showTone(view) {
   const { look, parts } = view;
   const steps = toneSteps(look);
   view.tone.replaceChildren(...steps);
-  for (const layer of [parts.pictures, parts.under, parts.tiling, parts.panes]) layer.style.filter = steps.length ? "url(#tone)" : "";
+  for (const layer of [parts.pictures, parts.under, parts.tiling, parts.panes, parts["lit-canvas"]]) layer.style.filter = steps.length ? "url(#tone)" : "";
   showBackdrop(view);
   for (const control of view.root.querySelectorAll("[data-look]:not([data-look=backdrop])")) {
     const value = look[control.dataset.look];
@@ -96,7 +96,7 @@ function showTone(view) {
     const shown = control.parentElement.querySelector("output");
     if (shown) shown.textContent = String(value);
   }
-  const words = [look.exposure && `${look.exposure > 0 ? "+" : ""}${look.exposure} EV`, look.gamma !== 1 && `gamma ${look.gamma}`, CHOICES.channel[look.channel || "none"]];
+  const words = [look.exposure && `${look.exposure > 0 ? "+" : ""}${look.exposure} EV`, look.gamma !== 1 && `gamma ${look.gamma}`, CHOICES.channel[look.channel || "none"], look.lit && !isLit(view) && "not lit: no texture"];
   parts.state.textContent = words.filter(Boolean).join(" · ");
 }
 
@@ -138,10 +138,11 @@ function zoomBy(view, factor, origin = undefined) {
 /** Three by three, to see whether a texture meets itself. */
 function toggleTiles(view) {
   view.look.tiles = !view.look.tiles;
-  Object.assign(view.look, { panes: 0, x: 0, y: 0, zoom: 0 });
+  Object.assign(view.look, { panes: 0, lit: false, x: 0, y: 0, zoom: 0 });
   compare(view, "");
   showPanes(view);
   showTiles(view);
+  showLit(view);
   present(view);
   layout(view);
   say(view, view.look.tiles ? "Three by three" : "One");

@@ -6,7 +6,7 @@ python -m tests.review_app.stocked HOME [IMAGES]      fills a folder for looking
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,11 +51,13 @@ def stock(
     double: bool = False,
     project: str = PROJECT,
     backgrounds: Mapping[str, np.ndarray] | None = None,
+    maps: Sequence[str] = (),
     **fields: Any,
 ) -> list[ImageSpec]:
     """Submits, plans and keeps `images` first takes; the specs, in the inbox's order. `fields`: of every spec.
 
     `backgrounds`: path -> picture, as the manifest's `review.backgrounds`. A spec with a `background` has a clear edge.
+    `maps`: of every texture.
     """
     manifest = f"project: {project}\n".encode()
     key = store.put_content("manifests", manifest, extension="yaml", media_type="application/yaml")
@@ -65,11 +67,15 @@ def stock(
         data = encode(pixels, a_spec()).data
         picture = store.put_content("sources", data, extension="png", media_type="image/png")
         sources[path] = {"digest": sha(path), "key": picture, "width": pixels.shape[1], "height": pixels.shape[0]}
+    assets = {spec.asset: _asset(spec, maps) for spec in sorted(specs, key=lambda spec: spec.kind)}
     review = {"max_retakes": 2, "backgrounds": list(backgrounds or {})}
     submission = Submission(
         **{column.key: getattr(a_submission(), column.key) for column in Submission.__table__.columns}
         | {"digest": sha(project), "name": "potions.yaml", "project": project, "object_key": key, "files": sources}
-        | {"body": {"project": project, "brand": GUIDE.model_dump(mode="json"), "review": review}}
+        | {
+            "body": {"project": project, "model": "studio-tiny", "brand": GUIDE.model_dump(mode="json")}
+            | {"review": review, "assets": list(assets.values())}
+        }
     )
     ledger.submit(submission)
     ledger.plan(submission.digest, specs, priority=0, due=None, submitted_by="Mara Lind")
@@ -147,6 +153,11 @@ def _keeping(spec: ImageSpec, number: int, size: int, store: Store, night: int |
         rank=number,
         vectors=_vectors(pixels, caption),
     )
+
+
+def _asset(spec: ImageSpec, maps: Sequence[str]) -> dict[str, Any]:
+    asset = {"name": spec.asset, "prompt": "x", "kind": "render"}
+    return asset | {"kind": "texture", "sources": ["x.png"], "maps": list(maps)} if spec.source else asset
 
 
 def _clear_edge(pixels: np.ndarray) -> np.ndarray:
