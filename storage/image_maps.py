@@ -37,11 +37,23 @@ def list_maps(manifest: Manifest, asset: AnyAsset) -> tuple[MapKind, ...]:
 
 
 def open_image_maps(
-    data: bytes, *, image: Image, spec: ImageSpec, manifest: Manifest, files: Mapping[str, Any], store: Store
+    data: bytes,
+    *,
+    image: Image,
+    spec: ImageSpec,
+    manifest: Manifest,
+    files: Mapping[str, Any],
+    store: Store,
+    longest: int | None = None,
 ) -> DerivedMaps:
-    """`data`: the image's bytes, as they were kept. `files`: those of its submission. Raises InputError."""
+    """`data`: the image's bytes, as they were kept. `files`: those of its submission. `longest`: px, of a picture
+    that is only looked at; a larger one is made smaller first. Raises InputError."""
     delivery, asset = manifest.delivery, manifest.asset(spec.asset)
     pixels, _ = fit_pixels(decode_image(data, image)[..., :3], sides=delivery.sides, fit=delivery.fit)
+    if longest is not None and max(pixels.shape[:2]) > longest:
+        picture = Picture.fromarray(pixels)
+        picture.thumbnail((longest, longest), Picture.Resampling.LANCZOS)
+        pixels = np.asarray(picture)
     metallic = _read_metal(asset, pixels.shape[:2], files, store) if isinstance(asset, TextureVariants) else 0.0
     return DerivedMaps(pixels, seamless=spec.seamless, metallic=metallic)
 

@@ -39,7 +39,7 @@ async def serve_library(request: Request) -> Response:
 
 
 async def serve_maps(request: Request) -> Response:
-    """GET /lit/<digest>: {width, height, seamless, relief, maps: [{kind, url, how}]}. GET /lit/<digest>/<kind>: a PNG.
+    """GET /lit/<digest>: {width, height, reduced, relief, maps: [{kind, url, how}]}. GET /lit/<digest>/<kind>: a PNG.
 
     {wrong} in words where there is none.
     """
@@ -74,7 +74,7 @@ def _describe(digest: str, maps: LitMaps) -> dict[str, Any]:
     return {
         "width": maps.width,
         "height": maps.height,
-        "seamless": maps.seamless,
+        "reduced": maps.is_reduced,
         "relief": BUMP / maps.height,
         "maps": [
             # by the order the browser's cache tells apart what another one derives

@@ -22,6 +22,9 @@ from storage.texture_files import to_levels
 COLOUR = "colour"
 LONGEST = 1024
 """px, of what is shown"""
+LARGEST = 2048
+"""px, from which maps are derived here. A larger picture is made smaller first, and the page says so: it would take a
+minute and gigabytes of a server that others wait for."""
 MOST_BYTES = 64 * 2**20
 
 
@@ -33,8 +36,9 @@ class LitMaps:
     """Digest of the submission that says which maps there are."""
     width: int
     height: int
-    """px, as delivered"""
-    seamless: str
+    """px, of the picture from which they were derived"""
+    is_reduced: bool
+    """Whether that is smaller than the one that leaves."""
     files: dict[str, bytes]
 
 
@@ -79,11 +83,13 @@ def derive_maps(digest: str, kept: KeptMaps) -> LitMaps:
         manifest=manifest,
         files=brief.files,
         store=at.store,
+        longest=LARGEST,
     )
+    is_reduced = max(picture.image.width, picture.image.height) > LARGEST
     height, width = derived.pixels.shape[:2]
     values = {kind: derived.derive(kind) for kind in list_maps(manifest, manifest.asset(spec.asset))}
     files = {kind: _shrink(to_levels(map_, 8)) for kind, map_ in values.items()}
-    maps = LitMaps(brief.submission, width, height, spec.seamless, {COLOUR: _shrink(derived.pixels)} | files)
+    maps = LitMaps(brief.submission, width, height, is_reduced, {COLOUR: _shrink(derived.pixels)} | files)
     kept.add(digest, maps)
     return maps
 

@@ -130,7 +130,8 @@ function fillLit(view) {
   parts["lit-map"].replaceChildren(make("option", { value: "", text: "All, lit" }), ...options);
   Object.assign(parts["lit-map"], { value: lit.map });
   Object.assign(parts["lit-shape"], { value: lit.shape });
-  parts["lit-derived"].textContent = derived.length ? "derived, not measured" : "colour alone: the manifest asks for no maps";
+  const from = lit.maps.reduced ? ` at ${lit.maps.width} × ${lit.maps.height} px` : "";
+  parts["lit-derived"].textContent = derived.length ? `derived${from}, not measured` : "colour alone: the manifest asks for no maps";
   parts["lit-derived"].title = lit.maps.maps.map(({ kind, how }) => `${MAPS[kind]}: ${how}`).join("\n");
   parts["lit-bar"].hidden = false;
   tellLight(view);

@@ -160,6 +160,19 @@ def test_a_phone_turns_the_light_with_a_finger(stocked, visit, request) -> None:
     assert violations(page) == []
 
 
+@pytest.mark.browser
+def test_an_image_that_was_removed_says_so(house: House, stocked, visit, request) -> None:  # type: ignore[no-untyped-def]
+    specs = stocked(3)
+    page = visit(f"?project={request.node.name}")
+    page.wait_for_selector(".stage[data-painted]")
+    to_texture(page)
+    house.store.delete(house.ledger.picture(specs[2].digest).image.object_key)
+    page.keyboard.press("0")
+    expect(page.locator("[data-part=lit-words]")).to_have_text(
+        "The image in full was removed; only its preview is left."
+    )
+
+
 def test_the_library_is_small_has_its_licence_and_names_no_other_host() -> None:
     text = LIBRARY.read_text(encoding="utf-8")
     assert len(text) < 800_000
@@ -175,9 +188,9 @@ def test_the_library_is_small_has_its_licence_and_names_no_other_host() -> None:
 def test_the_newest_maps_are_kept() -> None:
     kept = KeptMaps(most_bytes=25)
     for name in ("a", "b"):
-        kept.add(name, LitMaps("order", 8, 8, "xy", {"colour": b"0123456789"}))
+        kept.add(name, LitMaps("order", 8, 8, False, {"colour": b"0123456789"}))
     assert kept.find("a", "order") is not None and kept.find("a", "another order") is None
-    kept.add("c", LitMaps("order", 8, 8, "xy", {"colour": b"0123456789"}))
+    kept.add("c", LitMaps("order", 8, 8, False, {"colour": b"0123456789"}))
     assert [kept.find(name, "order") is not None for name in "abc"] == [True, False, True]  # the oldest look went
-    kept.add("d", LitMaps("order", 8, 8, "xy", {"colour": b"0" * 100}))
+    kept.add("d", LitMaps("order", 8, 8, False, {"colour": b"0" * 100}))
     assert [kept.find(name, "order") is not None for name in "acd"] == [False, False, True]
