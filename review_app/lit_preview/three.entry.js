@@ -5,7 +5,6 @@
 //   npx esbuild three.entry.js --bundle --minify --format=esm --target=es2022 --legal-comments=inline --outfile=three.min.js
 
 export {
-  AmbientLight, BackSide, BufferGeometry, Color, DirectionalLight, Mesh, MeshBasicMaterial, MeshStandardMaterial,
-  PerspectiveCamera, PlaneGeometry, PMREMGenerator, RepeatWrapping, Scene, SphereGeometry, SRGBColorSpace, Texture,
-  WebGLRenderer,
+  AmbientLight, BackSide, DirectionalLight, Mesh, MeshBasicMaterial, MeshStandardMaterial, PerspectiveCamera, PlaneGeometry,
+  PMREMGenerator, RepeatWrapping, Scene, SphereGeometry, SRGBColorSpace, Texture, WebGLRenderer,
 } from "three";
