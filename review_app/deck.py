@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from review_app.appearance import format_age
 from review_app.evidence import read_palette, show_evidence
 from schemas.records import Decision, Image
 from schemas.review import REPAIR_STRENGTH, Criterion, Verdict
+from schemas.rules.repairs import BACKGROUND
 from schemas.spec import AssetKind, ImageSpec, Tier
-from storage.ledger import InboxItem
+from storage.ledger import Brief, InboxItem
 from storage.ledger.images import ImageDetails
 
 Link = Callable[[str], str]
@@ -25,14 +27,17 @@ def make_item(
     approved: Mapping[str, InboxItem],
     promotes: bool,
     proposals: Mapping[str, dict[str, Any]],
+    backgrounds: Mapping[str, str],
+    lit: str,
     blind_to: str | None,
 ) -> dict[str, Any]:
     """`sources`: digest of a picture that the spec reads -> its key. `link`: key -> URL. `approved`: by digest, images
     among which are those that the brand check found nearest.
 
     `proposals`: reason -> what the retake panel proposes (schemas/retakes.py). `promotes`: whether a reviewer may ask
-    for the final of a draft. `blind_to`: reviewer who must not see what others decided while the image waits for a
-    second review.
+    for the final of a draft. `backgrounds`: name of a picture that stands behind cut-outs -> its key. `lit`: of a
+    texture, the link to the maps that delivery would derive. `blind_to`: reviewer who must not see what others decided
+    while the image waits for a second review.
     """
     image, spec = picture.image, picture.spec
     standing, is_removed = picture.standing, picture.entry.removed_at is not None
@@ -50,6 +55,8 @@ def make_item(
         "preview": link(image.preview_key),
         "imported": spec.is_imported,
         "cut": spec.background is not None or spec.is_imported,
+        "lit": lit,
+        "backgrounds": [{"name": name, "url": link(key)} for name, key in backgrounds.items()],
         "original": link(image.preview_key if is_removed or image.media_type == "image/jxl" else image.object_key),
         "thumb": link(image.thumb_key),
         "beside": [
@@ -91,6 +98,26 @@ def make_item(
             "repair": {"strength": REPAIR_STRENGTH},
         },
     }
+
+
+def name_backgrounds(brief: Brief | None) -> dict[str, str]:
+    """Of a manifest's `review.backgrounds`: the file's name without its ending (the path where two have the same) ->
+    the picture's key."""
+    if brief is None:
+        return {}
+    paths: list[str] = (brief.manifest_body.get("review") or {}).get("backgrounds") or []
+    stems = [PurePosixPath(path).stem for path in paths]
+    names = [stem if stems.count(stem) == 1 else path for path, stem in zip(paths, stems, strict=True)]
+    files = [brief.files.get(BACKGROUND + path) or brief.files[path] for path in paths]
+    return {name: file["key"] for name, file in zip(names, files, strict=True)}
+
+
+def is_texture(spec: ImageSpec, brief: Brief | None) -> bool:
+    """Whether delivery derives maps of it: its asset is a texture. What is repaired in one stays one."""
+    if spec.kind not in (AssetKind.TEXTURE, AssetKind.REPAIR):
+        return False
+    assets = brief.manifest_body.get("assets", []) if brief else []
+    return next((asset["kind"] for asset in assets if asset["name"] == spec.asset), spec.kind) == AssetKind.TEXTURE
 
 
 def list_nearest(picture: ImageDetails) -> list[str]:

@@ -65,6 +65,12 @@ class Links:
                 kept = self._kept[key] = (period, self.store.url(key, seconds=3 * half))
             return kept[1]
 
+    def to_map(self, name: str) -> str:
+        """What is derived from an image, by its digest and a kind of map (review_app/lit_preview)."""
+        half = HOURS * 1800
+        until = (int(self.clock() // half) + 3) * half
+        return f"/lit/{name}?until={until}&sign={self._sign(f'lit/{name}', until)}"
+
     def allows(self, key: str, until: str, sign: str) -> bool:
         if not until.isascii() or not until.isdigit() or len(until) > 12 or int(until) < self.clock():
             return False

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from streamlit.starlette import App
 
-from review_app import client_page
+from review_app import client_page, lit_preview
 from review_app.gate import LOCAL, Gate
 from review_app.health import healthz, readyz
 from review_app.links import answer_picture
@@ -38,6 +38,7 @@ ROUTES = [
     Route("/healthz", healthz, methods=["GET"]),
     Route("/readyz", readyz, methods=["GET"]),
     *client_page.ROUTES,
+    *lit_preview.ROUTES,
 ]
 EVERYWHERE = ("0.0.0.0", "::", "")
 

@@ -487,6 +487,12 @@ class Review(Section):
     max_retakes: Annotated[Whole, Field(ge=0, le=50)] | None = Field(
         None, description="how often one image may be sent back; else the studio's setting"
     )
+    backgrounds: tuple[Picture, ...] = Field(
+        (),
+        max_length=6,
+        description="pictures from the game, behind cut-outs in the Inbox",
+        examples=[["ui/inventory_slot.png", "shots/level1.png"]],
+    )
     retakes: dict[Reason, RetakeDefault] = Field(
         default_factory=dict,
         description="what the retake panel proposes, by reason; else the house's (docs/review.md)",

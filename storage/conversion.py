@@ -35,6 +35,8 @@ from storage.formats import FORMATS
 from storage.pictures import decode, decode_kept
 
 _SOURCE_TYPE = re.compile(rb"cv\.iptc\.org/newscodes/digitalsourcetype/([A-Za-z]{5,40})")
+SHOWN = tuple(FORMATS[name] for name in ("PNG", "JPEG", "WEBP"))
+"""What every browser shows."""
 GROUNDS = {"white": (255, 255, 255), "black": (0, 0, 0)}
 
 
@@ -79,6 +81,17 @@ def convert_source(data: bytes, artwork: Artwork, *, reading: PictureReading, li
     width, height = artwork.size
     if artwork.plain or _reads_the_same(data, pixels, limits, most=1):
         return Converted(width, height, artwork.media, remarks=remarks)
+    return Converted(width, height, FORMATS["PNG"], _png(pixels), remarks)
+
+
+def convert_background(artwork: Artwork) -> Converted:
+    """The picture that stands behind others on a page: a PNG, JPEG or WebP of 8 bits in sRGB stays, anything else
+    becomes a PNG. Alpha stays."""
+    width, height = artwork.size
+    if artwork.media in SHOWN and not artwork.remarks:
+        return Converted(width, height, artwork.media)
+    pixels = artwork.rgb if artwork.alpha is None else np.dstack([artwork.rgb, artwork.alpha])
+    remarks = (*artwork.remarks, f"the background is a PNG of this {artwork.media[0]}, which is kept beside it")
     return Converted(width, height, FORMATS["PNG"], _png(pixels), remarks)
 
 

@@ -13,6 +13,7 @@ import hashlib
 import io
 import os
 import posixpath
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -31,7 +32,7 @@ from schemas.reading.manifest_file import Reading, examine
 from schemas.review import Drawing, Shape
 from schemas.rules.imports import IMPORTED, find_overruled_sources, find_unsaid_sources
 from schemas.rules.model_names import find_unknown_models
-from schemas.rules.repairs import MASK, ORIGINAL, Pixels, find_unfit_repairs, name_mask, to_pixels
+from schemas.rules.repairs import BACKGROUND, MASK, ORIGINAL, Pixels, find_unfit_repairs, name_mask, to_pixels
 from schemas.rules.warnings import find_warnings
 from schemas.rules.watermarks import find_too_small
 from schemas.settings import Limits, Settings
@@ -51,8 +52,8 @@ TABLES = {
 """Ending of a table -> ending and media type in the store."""
 
 
-Role = Literal["", "mask", "import"]
-"""What a picture is read for: to start from or to follow, where to paint, to be an image."""
+Role = Literal["", "mask", "import", "background"]
+"""What a picture is read for: to start from or to follow, where to paint, to be an image, to stand behind one."""
 MASKS: dict[tuple[str | int, ...], str] = {
     ("mask",): "white where to paint",
     ("metallic_mask",): "white where metal is",
@@ -123,7 +124,7 @@ class Inspection:
     @property
     def remarks(self) -> list[str]:
         """What was changed in pictures, or should be known of them."""
-        named = ((name.removeprefix(MASK).removeprefix(IMPORTED), file) for name, file in self.frozen.items())
+        named = ((re.sub(f"^({MASK}|{IMPORTED}|{BACKGROUND})", "", name), file) for name, file in self.frozen.items())
         return [f"{name}: {remark}" for name, file in named for remark in file.remarks]
 
 
@@ -139,8 +140,7 @@ def inspect_pictures(data: bytes, name: str, files: Files, settings: Settings, c
     named = list(looked.reading.pictures())
     imports = _list_imports(looked.reading)
     for at, text in named:
-        role: Role = "mask" if at[2:3] in MASKS else "import" if at[1:2] in imports and at[2:3] == ("sources",) else ""
-        roles.setdefault(text, set()).add(role)
+        roles.setdefault(text, set()).add(_find_role(at, imports))
     for at, text in named:
         try:
             path = check_picture_path(text)
@@ -276,6 +276,14 @@ def _draw_regions(looked: Inspection, manifest: Manifest) -> None:
             looked.frozen[name] = FrozenFile(digest=hashlib.sha256(data).hexdigest(), **size)
 
 
+def _find_role(at: tuple[str | int, ...], imports: set[tuple[int, ...]]) -> Role:
+    if at[2:3] in MASKS:
+        return "mask"
+    if at[1:2] in imports and at[2:3] == ("sources",):
+        return "import"
+    return "background" if at[:2] == ("review", "backgrounds") else ""
+
+
 def _list_imports(reading: Reading) -> set[tuple[int, ...]]:
     """Places of assets that are imported, in the list of assets."""
     assets = reading.rest.assets if reading.rest is not None else ()
@@ -288,7 +296,14 @@ def _convert(looked: Inspection, path: str, data: bytes, *, roles: set[Role], li
     Bytes that the night would read as these very pixels stay as they are, and so do the digests that follow from them.
     Returns what is allowed and hardly meant, in sentences.
     """
-    from storage.conversion import Converted, convert_import, convert_mask, convert_source, open_artwork
+    from storage.conversion import (
+        Converted,
+        convert_background,
+        convert_import,
+        convert_mask,
+        convert_source,
+        open_artwork,
+    )
 
     rest = looked.reading.rest
     reading = rest.pictures if rest is not None else PictureReading()
@@ -296,8 +311,10 @@ def _convert(looked: Inspection, path: str, data: bytes, *, roles: set[Role], li
     as_source = convert_source(data, artwork, reading=reading, limits=limits) if "" in roles else None
     as_mask = convert_mask(data, artwork, limits=limits) if "mask" in roles else None
     as_import = convert_import(data, artwork, limits=limits) if "import" in roles else None
+    as_background = convert_background(artwork) if "background" in roles else None
     sent = Converted(*artwork.size, artwork.media)
-    as_it_is = next((one for one in (as_mask, as_import) if one is not None and one.data is None), sent)
+    others = (as_mask, as_import, as_background)
+    as_it_is = next((one for one in others if one is not None and one.data is None), sent)
     _add(looked, path, data, as_source or as_it_is)
     if as_source is not None and as_source.data is not None:
         _add(looked, ORIGINAL + path, data, sent)
@@ -305,6 +322,8 @@ def _convert(looked: Inspection, path: str, data: bytes, *, roles: set[Role], li
         _add(looked, MASK + path, data, as_mask)
     if as_import is not None and (as_import.data is not None or as_source is not None or as_mask is not None):
         _add(looked, IMPORTED + path, data, as_import)
+    if as_background is not None and (as_background.data is not None or looked.data[path] is not data):
+        _add(looked, BACKGROUND + path, data, as_background)
     return as_mask.doubts if as_mask is not None else ()
 
 

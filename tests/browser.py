@@ -21,8 +21,10 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--enable-unsafe-swiftshader",
 )
-"""For every launch: root needs no-sandbox; the others keep a browser without a network from looking for one."""
+"""For every launch: root needs no-sandbox; the last lets WebGL draw without a graphics card; the others keep a browser
+without a network from looking for one."""
 
 
 def chromium_path() -> str | None:

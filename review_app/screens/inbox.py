@@ -10,7 +10,7 @@ import streamlit as st
 from review_app.addresses import explain_missing
 from review_app.appearance import format_age
 from review_app.auth import Person, current_user, find_rights
-from review_app.deck import list_nearest, make_item
+from review_app.deck import is_texture, list_nearest, make_item, name_backgrounds
 from review_app.rating import list_ratings, show_rating
 from review_app.resources import open_resources
 from review_app.retake_preview import preview_retake
@@ -197,6 +197,8 @@ def _item(
         approved=approved,
         promotes=when == "asked",
         proposals=propose_changes(picture.spec, find_manifest_default(brief.manifest_body if brief else {})),
+        backgrounds=name_backgrounds(brief),
+        lit=at.links.to_map(picture.image.digest) if is_texture(picture.spec, brief) else "",
         blind_to=person.blind_to,
     )
 

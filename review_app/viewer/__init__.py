@@ -14,6 +14,7 @@ import streamlit as st
 HERE = Path(__file__).parent
 SCRIPTS = (
     "types.js", "deck.js", "outbox.js", "stage.js", "looking.js", "colour.js", "evidence.js", "inspect.js", "panes.js",
+    "lit_scene.js", "lit.js",
     "drawing.js", "pointers.js", "panel.js", "comments.js", "names.js", "ratings.js", "address.js", "ask.js", "keys.js",
     "palette.js", "hints.js", "acts.js", "viewer.js",
 )  # fmt: skip

@@ -26,6 +26,7 @@ function act(view, name, event) {
     closer: () => zoomBy(view, 1.25),
     farther: () => zoomBy(view, 0.8),
     tiles: () => toggleTiles(view),
+    lit: () => toggleLit(view, event),
     looking: () => toggleLooking(view),
     backdrop: () => cycleLook(view, "backdrop"),
     channel: () => cycleLook(view, "channel"),

@@ -26,8 +26,9 @@ const KEYS = [
   ["+", "closer", "+ −", "Closer, farther"],
   ["-", "farther", "", ""],
   ["", "tiles", "⇧ 3", "Three by three: does a texture meet itself"],
+  ["", "lit", "0", "A texture on a sphere or a plane, under a light; there the arrow keys turn the light"],
   ["v", "looking", "V", "Background, channels, exposure, gamma"],
-  ["k", "backdrop", "K", "Next background: checker, black, grey, white"],
+  ["k", "backdrop", "K", "Next background: checker, black, grey, white, the game's own"],
   ["j", "channel", "J", "Next channel: red, green, blue, alpha, luminance"],
   ["i", "inspect", "I", "Pixel values under the pointer, and the histogram"],
   ["e", "off", "E", "What is off the manifest's palette"],
@@ -49,6 +50,10 @@ const HELD = new Set(["next", "prev", "closer", "farther", "thinner", "thicker"]
 function digitOf(event) {
   const placed = /^(?:Digit|Numpad)([1-9])$/.exec(event.code || "");
   return Number(placed?.[1] || (/^[1-9]$/.test(event.key) ? event.key : 0));
+}
+
+function isZero(event) {
+  return event.code ? /^(?:Digit|Numpad)0$/.test(event.code) : event.key === "0";
 }
 
 /** The act of the key's place, where the layout has another script's letter on it (Cyrillic, Greek, Hebrew). Dvorak
@@ -75,9 +80,11 @@ function onKey(view, event) {
   const button = event.composedPath()[0];
   const pressed = button instanceof HTMLButtonElement && view.root.contains(button);
   if (pressed && (key === " " || key === "enter")) return; // a focused button is pressed, as everywhere
+  if (litKey(view, event, key)) return;
   const digit = digitOf(event);
   const name = ACT_OF[key] || actAt(event);
-  if (digit === 3 && event.shiftKey) act(view, "tiles", event);
+  if (isZero(event) && !event.repeat) act(view, "lit", event);
+  else if (digit === 3 && event.shiftKey) act(view, "tiles", event);
   else if (digit) {
     cycleMark(view, onScreen(view.deck)?.criteria[digit - 1]);
   } else if (name) {
@@ -87,6 +94,7 @@ function onKey(view, event) {
     setDrawing(view, "");
     if (view.look.panes) cyclePanes(Object.assign(view, { look: { ...view.look, panes: 4 } }));
     if (view.look.tiles) toggleTiles(view);
+    if (view.look.lit) toggleLit(view);
     if (view.look.zoom) zoomTo(view, 0);
     compare(view, "");
     return;

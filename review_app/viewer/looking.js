@@ -7,6 +7,7 @@ const CHOICES = {
   pixels: { "": "Sharp from 200 %", smooth: "Smooth", nearest: "Nearest" },
 };
 const PLAIN = { backdrop: "", channel: "", pixels: "", exposure: 0, gamma: 1 };
+const GAME = "game:"; // before the name of a background that the manifest gives
 const SVG = "http://www.w3.org/2000/svg";
 const GREY = { red: "1 0 0 0 0", green: "0 1 0 0 0", blue: "0 0 1 0 0", alpha: "0 0 0 1 0", luminance: "0.2126 0.7152 0.0722 0 0" };
 
@@ -24,6 +25,34 @@ function buildLooking(view) {
   svg.append(filter);
   view.root.append(svg);
   view.tone = filter;
+}
+
+/** The values of a control and their names; an image with transparent places has its game's own backgrounds too. */
+function choicesOf(view, name) {
+  const item = name === "backdrop" ? onScreen(view.deck) : undefined;
+  const own = item?.cut ? item.backgrounds.map((one) => [GAME + one.name, one.name]) : [];
+  return own.length ? { ...CHOICES[name], ...Object.fromEntries(own) } : CHOICES[name];
+}
+
+/** The background of the image on screen. One that was chosen stays chosen over images that do not have it. */
+function showBackdrop(view) {
+  const { parts, look } = view;
+  const item = onScreen(view.deck);
+  const choices = choicesOf(view, "backdrop");
+  const select = view.root.querySelector("[data-look=backdrop]");
+  const values = Object.keys(choices);
+  if (values.join() !== [...select.options].map((option) => option.value).join()) {
+    select.replaceChildren(...values.map((value) => make("option", { value, text: choices[value] })));
+  }
+  const chosen = values.includes(look.backdrop) ? look.backdrop : "";
+  const game = item?.backgrounds.find((one) => GAME + one.name === chosen);
+  parts.stage.dataset.backdrop = game ? "game" : chosen || (item?.cut ? "checker" : "");
+  select.value = chosen;
+  const url = game ? game.url : "";
+  if (parts.stage.dataset.behind === url) return;
+  parts.stage.dataset.behind = url;
+  parts.stage.style.setProperty("--behind", url ? `url(${JSON.stringify(url)})` : "none");
+  if (url) Object.assign(new Image(), { src: url, onerror: () => notice(view, { title: "Background:", text: `${game.name} could not be loaded.`, kind: "bad" }) });
 }
 
 function primitive(name, space, attributes, children = []) {
@@ -58,16 +87,16 @@ function showTone(view) {
   const { look, parts } = view;
   const steps = toneSteps(look);
   view.tone.replaceChildren(...steps);
-  for (const layer of [parts.pictures, parts.under, parts.tiling, parts.panes]) layer.style.filter = steps.length ? "url(#tone)" : "";
-  parts.stage.dataset.backdrop = look.backdrop || (onScreen(view.deck)?.cut ? "checker" : "");
-  for (const control of view.root.querySelectorAll("[data-look]")) {
+  for (const layer of [parts.pictures, parts.under, parts.tiling, parts.panes, parts["lit-canvas"]]) layer.style.filter = steps.length ? "url(#tone)" : "";
+  showBackdrop(view);
+  for (const control of view.root.querySelectorAll("[data-look]:not([data-look=backdrop])")) {
     const value = look[control.dataset.look];
     if (control.type === "checkbox") control.checked = Boolean(value);
     else control.value = String(value);
     const shown = control.parentElement.querySelector("output");
     if (shown) shown.textContent = String(value);
   }
-  const words = [look.exposure && `${look.exposure > 0 ? "+" : ""}${look.exposure} EV`, look.gamma !== 1 && `gamma ${look.gamma}`, CHOICES.channel[look.channel || "none"]];
+  const words = [look.exposure && `${look.exposure > 0 ? "+" : ""}${look.exposure} EV`, look.gamma !== 1 && `gamma ${look.gamma}`, CHOICES.channel[look.channel || "none"], look.lit && !isLit(view) && "not lit: no texture"];
   parts.state.textContent = words.filter(Boolean).join(" · ");
 }
 
@@ -79,10 +108,11 @@ function onLook(view, control) {
 }
 
 function cycleLook(view, name) {
-  const values = Object.keys(CHOICES[name]);
-  view.look[name] = values[(values.indexOf(view.look[name]) + 1) % values.length];
+  const choices = choicesOf(view, name);
+  const values = Object.keys(choices);
+  view.look[name] = values[(Math.max(0, values.indexOf(view.look[name])) + 1) % values.length];
   showTone(view);
-  say(view, `${name}: ${CHOICES[name][view.look[name]]}`);
+  say(view, `${name}: ${choices[view.look[name]]}`);
 }
 
 function resetTone(view) {
@@ -108,10 +138,11 @@ function zoomBy(view, factor, origin = undefined) {
 /** Three by three, to see whether a texture meets itself. */
 function toggleTiles(view) {
   view.look.tiles = !view.look.tiles;
-  Object.assign(view.look, { panes: 0, x: 0, y: 0, zoom: 0 });
+  Object.assign(view.look, { panes: 0, lit: false, x: 0, y: 0, zoom: 0 });
   compare(view, "");
   showPanes(view);
   showTiles(view);
+  showLit(view);
   present(view);
   layout(view);
   say(view, view.look.tiles ? "Three by three" : "One");

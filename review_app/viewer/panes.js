@@ -14,11 +14,12 @@ function paneGrid(view) {
 function cyclePanes(view) {
   const item = onScreen(view.deck);
   const next = { 0: 2, 2: 4, 4: 0 }[view.look.panes];
-  Object.assign(view.look, { panes: next, tiles: false, x: 0, y: 0, zoom: 0 });
+  Object.assign(view.look, { panes: next, tiles: false, lit: false, x: 0, y: 0, zoom: 0 });
   if (next && item && !item.kin) flush(view.outbox); // asks for the siblings
   compare(view, "");
   showTiles(view);
   showPanes(view);
+  showLit(view);
   layout(view);
   say(view, next ? `${next} side by side` : "One");
 }

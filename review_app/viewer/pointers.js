@@ -11,7 +11,7 @@ function onPointers(view, on) {
   let drag = null;
   const mayDraw = () => {
     const item = onScreen(view.deck);
-    return item && !view.deck.done.has(item.id) && !view.look.tiles && !view.look.panes;
+    return item && !view.deck.done.has(item.id) && !view.look.tiles && !view.look.panes && !isLit(view);
   };
   stage.addEventListener("pointerdown", (event) => {
     if (!onScreen(view.deck) || event.button !== 0 || event.pointerType === "touch" || event.target.closest("button")) return;

@@ -85,6 +85,7 @@ function showPicture(view) {
   showTone(view);
   showTiles(view);
   showPanes(view);
+  showLit(view);
   showColours(view);
   inspect(view);
   const image = pictures.firstChild;
@@ -165,6 +166,7 @@ function layout(view) {
   zoomed.textContent = look.zoom ? `${Math.round(look.zoom * 100)} %` : "Zoom";
   layoutTiles(view, size);
   layoutPanes(view, scale);
+  drawLit(view);
 }
 
 /** CSS pixels for one picture: of the stage, or of a pane of it. */

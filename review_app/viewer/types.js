@@ -12,7 +12,7 @@
  * @typedef {{id: string, revision: number, project: string, asset: string, variant: string, tier: string, take: number,
  *   width: number, height: number, preview: string, original: string, thumb: string, beside: Other[],
  *   findings: Finding[], palette: {colours: string[], tolerance: number} | null, criteria: string[], prompt: string, negative: string, params: [string, string][],
- *   promotes: boolean, step: string, steps: string[], imported: boolean, cut: boolean, standing: string, standing_by: string, decisions: any[], comments: Comment[], rating: {stars: number, colour: string, by: string}, retake: any, kin?: boolean}} Item
+ *   lit: string, backgrounds: {name: string, url: string}[], promotes: boolean, step: string, steps: string[], imported: boolean, cut: boolean, standing: string, standing_by: string, decisions: any[], comments: Comment[], rating: {stars: number, colour: string, by: string}, retake: any, kin?: boolean}} Item
  *   one image, as review_app/deck.py tells of it
  * @typedef {{marks: Record<string, string>, regions: Region[], note: string, comment: string, shown: number, active: string | null}} Draft
  * @typedef {{items: Map<string, Item>, order: string[], at: number, drafts: Map<string, Draft>,

@@ -27,7 +27,8 @@ function build(shadow) {
   const parts = {};
   for (const node of root.querySelectorAll("[data-part]")) parts[node.dataset.part] = node;
   const view = { shadow, root, parts, deck: newDeck(), pool: newPool(), filter: {}, paces: [], undone: [], mine: [], beside: 0, dialog: "", boxesShown: true, draws: "", thickness: 0.05, missing: 0, over: 0, read: new Set(), unfolded: new Set() };
-  view.look = { zoom: 0, x: 0, y: 0, mode: "", split: 0.5, size: null, tiles: false, across: 0, down: 0, seams: false, panes: 0, inspects: false, ...PLAIN };
+  view.look = { zoom: 0, x: 0, y: 0, mode: "", split: 0.5, size: null, tiles: false, lit: false, across: 0, down: 0, seams: false, panes: 0, inspects: false, ...PLAIN };
+  view.lit = newLit();
   view.outbox = newOutbox(() => sync(view));
   buildLooking(view);
   showTone(view);
@@ -52,6 +53,7 @@ function attach(view) {
   listenToComments(view, on);
   parts.regions.addEventListener("input", (event) => nameRegion(view, event.target), on);
   onPointers(view, on);
+  buildLit(view, on);
   view.resize = new ResizeObserver(() => layout(view));
   view.resize.observe(parts.stage);
   view.clock = setInterval(() => view.data && tick(view), 1000);

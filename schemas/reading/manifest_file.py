@@ -128,6 +128,7 @@ class Reading:
         """(path, picture) for every picture named, even where other fields are wrong."""
         data = self.tree.data if isinstance(self.tree.data, dict) else {}
         yield from _texts(data.get("brand"), ("brand",), ("references", "logos"))
+        yield from _texts(data.get("review"), ("review",), ("backgrounds",))
         assets = data.get("assets")
         for index, asset in enumerate(assets if isinstance(assets, list) else []):
             at = ("assets", index)

@@ -92,6 +92,8 @@ def describe_error(error: ErrorDetails, tree: Tree, place: SourcePosition, there
         return make_problem(place, there, came, suggest_names(str(error["input"]), names))
     else:
         wanted = _WANTED.get(kind) or error["msg"].replace("Input should be ", "").replace("Value should", "it should")
+        if kind == "too_long":
+            wanted = f"at most {context['max_length']}"
         if kind == "string_type" and isinstance(error["input"], bool | int | float):
             wanted += f" (in quotes: '{_as_written(error['input'])}')"
         elif error["input"] is None and (hidden := _hidden(place, tree)):

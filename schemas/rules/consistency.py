@@ -44,6 +44,7 @@ def find_conflicts(
     yield from _licences(manifest)
     yield from _packing(manifest)
     yield from _steps(manifest)
+    yield from _backgrounds(manifest)
     styles = {**dict.fromkeys(manifest.styles), NO_STYLE: None}.keys()
     if looks:
         yield from _styles(styles, manifest.defaults.style, ("defaults", "style"))
@@ -69,9 +70,17 @@ def _steps(manifest: Manifest) -> Iterator[Broken]:
         yield ("review", "double_share"), came, "one of the two: with steps each image is looked at once a step"
 
 
+def _backgrounds(manifest: Manifest) -> Iterator[Broken]:
+    paths = manifest.review.backgrounds
+    for index, path in enumerate(paths):
+        if path in paths[:index]:
+            yield ("review", "backgrounds", index), f"got {path!r} again", "each picture once"
+
+
 def _licences(manifest: Manifest) -> Iterator[Broken]:
     """Licences are of pictures that the manifest names."""
-    named = {path for asset in manifest.assets for path in asset.pictures} | set(manifest.brand.references)
+    named = {path for asset in manifest.assets for path in asset.pictures}
+    named |= {*manifest.brand.references, *manifest.review.backgrounds}
     for path in manifest.pictures.licences:
         if path not in named:
             yield ("pictures", "licences", path), f"got {path!r}, which nothing names", OneOf(path, named)

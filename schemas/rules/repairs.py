@@ -17,9 +17,10 @@ from schemas.settings import Limits
 SMALLEST = 64
 """px of a side; both must be multiples of 8, since nothing is resampled around a repair."""
 
-ORIGINAL, MASK = "original:", "mask:"
-"""Before a path among a submission's files: the bytes as they were sent, and the picture as it is read as a mask, where
-these are not the bytes under the path itself. No path of a manifest's own can have a colon."""
+ORIGINAL, MASK, BACKGROUND = "original:", "mask:", "background:"
+"""Before a path among a submission's files: the bytes as they were sent, the picture as it is read as a mask, and as a
+browser shows it behind another, where these are not the bytes under the path itself. No path of a manifest's own can
+have a colon."""
 
 Pixels = tuple[int, int, int, int]
 

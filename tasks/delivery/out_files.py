@@ -11,20 +11,16 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from schemas.manifest import FrozenFile, TextureVariants
-from schemas.rules.repairs import MASK
-from schemas.settings import Limits
+from storage.derived_maps import METHOD as METHOD_OF_MAP
+from storage.fitting import fit_pixels, premultiply
+from storage.image_maps import decode_image, open_image_maps
 from storage.image_metadata import make_parameters_text, make_xmp_packet
 from storage.labels import find_architecture, relabel
 from storage.objects import Store
-from storage.pictures import Encoded, decode, decode_kept, encode
+from storage.pictures import Encoded, encode
 from storage.texture_files import encode_exr, encode_map, encode_tga, encode_tiff
 from storage.watermark import BITS, METHOD
-from tasks.delivery.derived_maps import METHOD as METHOD_OF_MAP
-from tasks.delivery.derived_maps import DerivedMaps
-from tasks.delivery.fitting import fit_pixels, premultiply
 from tasks.delivery.marks import is_to_be_marked, mark_picture
 from tasks.delivery.parcel import Parcel
 
@@ -64,7 +60,7 @@ def make_picture(parcel: Parcel, approved: bytes) -> OutFile | None:
     is_as_kept = (ending, delivery.sides, delivery.alpha) == (parcel.kept_ending, "as_made", "straight")
     if is_as_kept and not parcel.watermark:
         return None
-    pixels, fitted = fit_pixels(_decode(parcel, approved), sides=delivery.sides, fit=delivery.fit)
+    pixels, fitted = fit_pixels(decode_image(approved, parcel.image), sides=delivery.sides, fit=delivery.fit)
     changes: dict[str, Any] = {"c2pa.resized": fitted} if fitted else {}
     watermark = parcel.watermark if is_to_be_marked(parcel, pixels) else ""
     if watermark:
@@ -86,9 +82,15 @@ def make_maps(parcel: Parcel, approved: bytes, store: Store) -> Iterator[OutFile
     """Derived from the picture as it leaves, so that they fit it."""
     if not parcel.map_names:
         return
-    delivery, names, spec = parcel.manifest.delivery, parcel.map_names, parcel.spec
-    pixels, _ = fit_pixels(_decode(parcel, approved)[..., :3], sides=delivery.sides, fit=delivery.fit)
-    derived = DerivedMaps(pixels, seamless=spec.seamless, metallic=_read_metal(parcel, pixels.shape[:2], store))
+    delivery, names = parcel.manifest.delivery, parcel.map_names
+    derived = open_image_maps(
+        approved,
+        image=parcel.image,
+        spec=parcel.spec,
+        manifest=parcel.manifest,
+        files=parcel.brief.files,
+        store=store,
+    )
     for kind in parcel.maps:
         texts = _map_texts(parcel, f"{kind} map", METHOD_OF_MAP[kind])
         bits = 16 if kind == "height" else 8
@@ -98,11 +100,6 @@ def make_maps(parcel: Parcel, approved: bytes, store: Store) -> Iterator[OutFile
         texts = _map_texts(parcel, f"{name} map", f"channels {', '.join(channels)}")
         file = encode_map(derived.pack(channels), form=delivery.map_format, bits=8, texts=texts)
         yield OutFile(names[name], "map", file.data, file.media_type, kind=name)
-
-
-def _decode(parcel: Parcel, approved: bytes) -> NDArray[np.uint8]:
-    limits = Limits(source_bytes=len(approved), source_pixels=parcel.image.width * parcel.image.height)
-    return decode_kept(approved, limits=limits)
 
 
 def _encode(
@@ -140,18 +137,3 @@ def _map_texts(parcel: Parcel, what: str, method: str) -> dict[str, str]:
     packet = make_xmp_packet(parcel.spec, detail="none" if detail == "none" else "label").decode()
     xmp = "xmp" if parcel.manifest.delivery.map_format == "exr" else "XML:com.adobe.xmp"
     return {"Derived": derived, xmp: packet}
-
-
-def _read_metal(parcel: Parcel, shape: tuple[int, ...], store: Store) -> float | NDArray[np.float64]:
-    """The number, or the mask at the picture's size."""
-    asset = parcel.asset
-    assert isinstance(asset, TextureVariants)
-    if asset.metallic_mask is None:
-        return asset.metallic
-    files = parcel.brief.files
-    body = files.get(MASK + asset.metallic_mask) or files[asset.metallic_mask]
-    frozen = FrozenFile.model_validate(body)
-    data = store.get(frozen.key)
-    limits = Limits(source_bytes=len(data), source_pixels=frozen.width * frozen.height)
-    mask = Image.fromarray(decode(data, limits=limits)).convert("L")
-    return np.asarray(mask.resize((shape[1], shape[0]), Image.Resampling.BILINEAR), np.float64) / 255

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
-from tasks.delivery.derived_maps import METHOD
+from storage.derived_maps import METHOD
 from tasks.delivery.marks import describe_mark
 from tasks.delivery.out_files import OutFile
 from tasks.delivery.parcel import Parcel

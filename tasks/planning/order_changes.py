@@ -35,6 +35,7 @@ def read_terms(manifest: Manifest, asset: AnyAsset) -> dict[str, Any]:
         "steps of the review": review.steps,
         "number of retakes": review.max_retakes,
         "proposals for retakes": review.retakes,
+        "backgrounds": review.backgrounds,
         "promotion": manifest.promotion,
         "maps": getattr(asset, "maps", ()),
         "metal": (getattr(asset, "metallic", 0.0), getattr(asset, "metallic_mask", None)),
@@ -116,7 +117,7 @@ def describe_change(name: str, old: Any, new: Any) -> str:
     """ "the licence changes from A to B"."""
     if name in ("brand rules", "words to be read", "proposals for retakes", "promotion", "rules of delivery", "metal"):
         return f"the {name} {'changes' if name in ('promotion', 'metal') else 'change'}"
-    verb = "change" if name in ("criteria", "maps", "steps of the review") else "changes"
+    verb = "change" if name in ("criteria", "maps", "steps of the review", "backgrounds") else "changes"
     return f"the {name} {verb} from {_spoken(old)} to {_spoken(new)}"
 
 

@@ -6,7 +6,7 @@ python -m tests.review_app.stocked HOME [IMAGES]      fills a folder for looking
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -50,17 +50,32 @@ def stock(
     size: int = 512,
     double: bool = False,
     project: str = PROJECT,
+    backgrounds: Mapping[str, np.ndarray] | None = None,
+    maps: Sequence[str] = (),
     **fields: Any,
 ) -> list[ImageSpec]:
-    """Submits, plans and keeps `images` first takes; the specs, in the inbox's order. `fields`: of every spec."""
+    """Submits, plans and keeps `images` first takes; the specs, in the inbox's order. `fields`: of every spec.
+
+    `backgrounds`: path -> picture, as the manifest's `review.backgrounds`. A spec with a `background` has a clear edge.
+    `maps`: of every texture.
+    """
     manifest = f"project: {project}\n".encode()
     key = store.put_content("manifests", manifest, extension="yaml", media_type="application/yaml")
     sources: dict[str, dict[str, Any]] = {}
     specs = [_spec(number, size, store, sources, {"project": project} | fields) for number in range(images)]
+    for path, pixels in (backgrounds or {}).items():
+        data = encode(pixels, a_spec()).data
+        picture = store.put_content("sources", data, extension="png", media_type="image/png")
+        sources[path] = {"digest": sha(path), "key": picture, "width": pixels.shape[1], "height": pixels.shape[0]}
+    assets = {spec.asset: _asset(spec, maps) for spec in sorted(specs, key=lambda spec: spec.kind)}
+    review = {"max_retakes": 2, "backgrounds": list(backgrounds or {})}
     submission = Submission(
         **{column.key: getattr(a_submission(), column.key) for column in Submission.__table__.columns}
         | {"digest": sha(project), "name": "potions.yaml", "project": project, "object_key": key, "files": sources}
-        | {"body": {"project": project, "brand": GUIDE.model_dump(mode="json"), "review": {"max_retakes": 2}}}
+        | {
+            "body": {"project": project, "model": "studio-tiny", "brand": GUIDE.model_dump(mode="json")}
+            | {"review": review, "assets": list(assets.values())}
+        }
     )
     ledger.submit(submission)
     ledger.plan(submission.digest, specs, priority=0, due=None, submitted_by="Mara Lind")
@@ -116,15 +131,14 @@ def _spec(number: int, size: int, store: Store, sources: dict[str, Any], fields:
 
 def _keeping(spec: ImageSpec, number: int, size: int, store: Store, night: int | None, double: bool) -> NewImage:
     pixels, caption = drawn(number, size)
-    file = encode(pixels, spec)
+    shown = _clear_edge(pixels) if spec.background is not None else pixels
+    file = encode(shown, spec)
     image = an_image(
         spec,
         sha256=sha(spec.digest),
         object_key=store.put_content("images", file.data, extension=file.extension, media_type=file.media_type),
-        preview_key=store.put_content(
-            "previews", make_preview(pixels, 1024), extension="webp", media_type="image/webp"
-        ),
-        thumb_key=store.put_content("thumbs", make_preview(pixels, 384), extension="webp", media_type="image/webp"),
+        preview_key=store.put_content("previews", make_preview(shown, 1024), extension="webp", media_type="image/webp"),
+        thumb_key=store.put_content("thumbs", make_preview(shown, 384), extension="webp", media_type="image/webp"),
         bytes=len(file.data),
         colours=list_main_colours(pixels),
         phash=compute_perceptual_hash(pixels),
@@ -139,6 +153,19 @@ def _keeping(spec: ImageSpec, number: int, size: int, store: Store, night: int |
         rank=number,
         vectors=_vectors(pixels, caption),
     )
+
+
+def _asset(spec: ImageSpec, maps: Sequence[str]) -> dict[str, Any]:
+    asset = {"name": spec.asset, "prompt": "x", "kind": "render"}
+    return asset | {"kind": "texture", "sources": ["x.png"], "maps": list(maps)} if spec.source else asset
+
+
+def _clear_edge(pixels: np.ndarray) -> np.ndarray:
+    """With alpha: the outer quarter on every side is transparent."""
+    height, width = pixels.shape[:2]
+    alpha = np.zeros((height, width, 1), np.uint8)
+    alpha[height // 4 : -height // 4, width // 4 : -width // 4] = 255
+    return np.concatenate([pixels, alpha], axis=-1)
 
 
 def _vectors(pixels: np.ndarray, caption: str) -> dict[str, bytes]:

@@ -102,10 +102,11 @@ def test_undo_reaches_what_was_decided_before_and_elsewhere(
         ("Q", "KeyA", "panes"), ("a", "KeyQ", "approve"), ("ф", "KeyA", "approve"), ("q", "KeyA", "panes"),
         ("z", "KeyY", "zoom"), ("y", "KeyZ", "comment"),
         ("x", "KeyB", "reject"), ("t", "KeyK", "retake"), ("q", "KeyX", "panes"), (";", "KeyZ", "colour"),
+        ("0", "Digit0", "lit"), ("à", "Digit0", "lit"), ("0", "Numpad0", "lit"), ("0", "", "lit"),
     ],
     ids=[
         "azerty", "czech", "qwerty", "numpad", "azerty Q", "azerty A", "cyrillic", "azerty q", "qwertz Z", "qwertz Y",
-        "dvorak X", "dvorak T", "dvorak Q", "dvorak ;",
+        "dvorak X", "dvorak T", "dvorak Q", "dvorak ;", "zero", "azerty zero", "numpad zero", "zero without a place",
     ],
 )  # fmt: skip
 def test_keys_on_every_layout(browser: Browser, key: str, code: str, does: str) -> None:
@@ -113,10 +114,9 @@ def test_keys_on_every_layout(browser: Browser, key: str, code: str, does: str) 
 
     page = browser.new_page()
     page.add_script_tag(content=joined(FILES).replace("export default", ""))
-    found = page.evaluate(
-        "event => digitOf(event) ? 'mark' : ACT_OF[event.key.toLowerCase()] || actAt(event) || ''",
-        {"key": key, "code": code},
-    )
+    by_place = "digitOf(event) ? 'mark' : isZero(event) ? 'lit' : ''"
+    by_letter = "ACT_OF[event.key.toLowerCase()] || actAt(event) || ''"
+    found = page.evaluate(f"event => ({by_place}) || {by_letter}", {"key": key, "code": code})
     page.close()
     assert found == does
 

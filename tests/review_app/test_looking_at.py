@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from schemas.spec import CutOut
 from tests.review_app.conftest import House, on_screen, saved
 from tests.review_app.test_accessible import violations
 
@@ -152,3 +153,43 @@ def test_fingers_scroll_zoom_and_draw_and_a_phone_decides(house: House, stocked,
     found = {row.decision.image: row.decision.verdict for row in house.ledger.decisions(project=request.node.name)}
     assert found == {specs[0].digest: "reject", specs[1].digest: "approve"}
     assert on_screen(page) == specs[2].digest
+
+
+def test_the_games_own_backgrounds_follow_the_others_behind_cut_outs(stocked, inbox) -> None:  # type: ignore[no-untyped-def]
+    slot, level = (np.full((40, 60, 3), colour, np.uint8) for colour in ((200, 30, 160), (20, 90, 40)))
+    given = {"ui/slot.png": slot, "shots/level1.png": level}
+    first, *_ = stocked(2, backgrounds=given, background=CutOut())
+    page = inbox()
+    stage, select = page.locator(".stage"), page.locator("[data-look=backdrop]")
+    expect(stage).to_have_attribute("data-backdrop", "checker")
+    page.keyboard.press("b")  # without boxes
+    page.keyboard.press("v")
+    names = ["Automatic", "Checker", "Black", "Mid-grey", "White", "slot", "level1"]
+    assert select.locator("option").all_inner_texts() == names
+    page.locator(".stage").focus()
+    for name in [*names[1:], names[0], *names[1:6]]:
+        page.keyboard.press("k")
+        expect(page.locator("[data-part=said]")).to_have_text(f"backdrop: {name}")
+    box = page.locator(".canvas").bounding_box()
+
+    def corner() -> np.ndarray:
+        pixels = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        return np.asarray(pixels)[int(box["y"]) + 12, int(box["x"]) + 12]
+
+    expect(stage).to_have_attribute("data-backdrop", "game")
+    page.wait_for_timeout(300)
+    assert np.abs(corner().astype(int) - (200, 30, 160)).max() < 8
+    assert violations(page) == []
+    page.keyboard.press("ArrowRight")  # stays from image to image
+    expect(stage).not_to_have_attribute("data-image", first.digest)
+    expect(stage).to_have_attribute("data-backdrop", "game")
+    page.locator("[data-look=backdrop]").select_option("level1")
+    page.wait_for_timeout(300)
+    assert np.abs(corner().astype(int) - (20, 90, 40)).max() < 8
+
+
+def test_without_alpha_the_backgrounds_are_the_four(stocked, inbox) -> None:  # type: ignore[no-untyped-def]
+    stocked(2, backgrounds={"slot.png": np.zeros((8, 8, 3), np.uint8)})
+    page = inbox()
+    page.keyboard.press("v")
+    assert page.locator("[data-look=backdrop] option").count() == 5

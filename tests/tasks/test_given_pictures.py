@@ -124,3 +124,30 @@ def test_a_plain_picture_is_frozen_as_ever(local_stack: Stack, tmp_path: Path) -
     from schemas.manifest import PictureReading
 
     assert open_artwork(looked.data["photo.png"], reading=PictureReading(), limits=Limits()).plain
+
+
+def test_backgrounds_are_kept_as_a_browser_shows_them(local_stack: Stack, tmp_path: Path) -> None:
+    """By content, with alpha; a TIFF becomes a PNG, and is kept beside it. No image changes by them."""
+    from engine.model_files import open_model_files
+
+    slot, level = np.dstack([TALL, PAINT]), TALL[::-1].copy()
+    (tmp_path / "slot.png").write_bytes(saved(slot))
+    Image.fromarray(level).save(tmp_path / "level.tif")
+    Image.fromarray(TALL).save(tmp_path / "menu.webp", lossless=True)
+    text = "project: P\nmodel: studio-tiny\n{}assets: [{{name: A, prompt: a hat, seeds: [3]}}]\n"
+    (tmp_path / "m.yaml").write_text(text.format("review: {backgrounds: [slot.png, level.tif, menu.webp]}\n"))
+    (tmp_path / "plain.yaml").write_text(text.format(""))
+    local_stack.ledger.pin("studio-tiny", "a" * 64)
+    catalogue = open_model_files(local_stack.settings)
+    parts: dict[str, Any] = {"settings": local_stack.settings, "catalogue": catalogue, "store": local_stack.store}
+    submission, _ = submit_manifest(tmp_path / "m.yaml", **parts, ledger=local_stack.ledger)
+    files = submission.files
+    assert set(files) == {"slot.png", "level.tif", "background:level.tif", "menu.webp"}
+    kept = {path: local_stack.store.get(file["key"]) for path, file in files.items()}
+    assert all(kept[path] == (tmp_path / path).read_bytes() for path in ("slot.png", "level.tif", "menu.webp"))
+    assert np.array_equal(decode(kept["background:level.tif"], limits=Limits()), level)
+    plan_submission(local_stack.ledger, catalogue, submission.digest)
+    (item,) = local_stack.ledger.waiting()
+    again, _ = submit_manifest(tmp_path / "plain.yaml", **parts, ledger=local_stack.ledger)
+    assert plan_submission(local_stack.ledger, catalogue, again.digest).new == 0
+    assert [one.digest for one in local_stack.ledger.waiting()] == [item.digest]

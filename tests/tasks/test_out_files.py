@@ -17,9 +17,9 @@ from schemas.delivery_files import Fit, PictureFormat, Sides, choose_side
 from schemas.errors import ManifestError
 from schemas.reading.manifest_file import read_manifest
 from schemas.settings import Limits
+from storage.fitting import fit_pixels, premultiply
 from storage.provenance import make_authority, open_signer, read_credentials
 from tasks.delivery.deliver import deliver
-from tasks.delivery.fitting import fit_pixels, premultiply
 from tasks.delivery.signing import Signing
 from tasks.delivery.verify import verify_file
 from tests.conftest import Stack

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from schemas.delivery_files import MapKind
+from storage.derived_maps import METHOD, DerivedMaps, estimate_heights
 from storage.texture_files import to_levels
-from tasks.delivery.derived_maps import METHOD, DerivedMaps, estimate_heights
 
 DIGEST = "3" * 64
 RAMP = np.linspace(0, 2 * np.pi, 64, endpoint=False)
