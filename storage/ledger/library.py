@@ -99,6 +99,11 @@ class Library(Meaning):
                 found = self._found(session, closest, [])
         return found[:limit]
 
+    def library_of(self, images: Sequence[str]) -> list[LibraryPage]:
+        """These images, in this order, whatever was decided about them."""
+        with self.reading() as session:
+            return self._found(session, images, [])
+
     def library_beyond_words(
         self,
         words: Sequence[str],
