@@ -47,11 +47,12 @@ if (image := find_linked_image()) and st.session_state.get("linked") != image:
     show_dialog(image)
 filters: dict[str, Any] = {"project": project, "approved": not every, "colour": colour if by_colour else None}
 like = find_linked_image("like") if upload is None else None
-groups: list[tuple[str, list[LibraryPage]]] | None
+groups: list[tuple[str, list[LibraryPage]]] = []
 if upload is not None:
-    groups = show_upload(upload, words.split(), **filters)
-    if groups is None:
+    answer = show_upload(upload, words.split(), **filters)
+    if answer is None:
         st.stop()
+    groups = answer or []
 elif like:
     groups = show_likeness(like, words.split(), **filters)
 else:
