@@ -12,10 +12,11 @@ import streamlit as st
 from review_app.appearance import escape_markdown, show_picture
 from review_app.likeness import ALIKE, MOST, NEARLY_THE_SAME
 from review_app.resources import open_resources
+from review_app.search_model import open_search_model
 from schemas.errors import InputError
 from schemas.likeness import distance
 from storage.ledger import LibraryPage
-from storage.recognition import Recognized, Trace, Uploaded, examine_upload
+from storage.recognition import Trace, Uploaded, examine_upload
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +49,17 @@ def show_upload(
     with left:
         show_picture(f"data:image/webp;base64,{base64.b64encode(uploaded.preview).decode()}", "The uploaded picture")
     recognized = uploaded.recognized
-    right.markdown(_explain(recognized))
+    right.markdown(_explain(uploaded))
     own = ledger.library_of([recognized.image]) if recognized else []
     found = ledger.library(words, like=uploaded.phash, **filters, limit=MOST + 1)
-    found = [page for page in found if recognized is None or page.image != recognized.image][:MOST]
     same = [page for page in found if page.phash and distance(uploaded.phash, page.phash) <= 1]
-    rest = [page for page in found if page not in same]
+    if uploaded.vector is not None:
+        near = open_search_model().space, uploaded.vector
+        found = ledger.library(words, near_vector=near, **filters, limit=MOST + 1)
+    shown = {page.image for page in own}
+    same = [page for page in same if page.image not in shown]
+    shown |= {page.image for page in same}
+    rest = [page for page in found if page.image not in shown][:MOST]
     return [(THIS_IMAGE, own), (NEARLY_THE_SAME, same), (ALIKE if own or same else "", rest)]
 
 
@@ -64,7 +70,12 @@ def _examine(file: Any) -> Uploaded:
         at = open_resources()
         try:
             with _opening:
-                found: Uploaded | str = examine_upload(file.getvalue(), ledger=at.ledger, limits=at.settings.limits)
+                found: Uploaded | str = examine_upload(
+                    file.getvalue(),
+                    ledger=at.ledger,
+                    limits=at.settings.limits,
+                    encode=open_search_model().encode_picture,
+                )
         except InputError as wrong:
             found = str(wrong)
         except (MemoryError, ValueError, OSError) as wrong:  # of a file made to be read wrongly
@@ -77,8 +88,13 @@ def _examine(file: Any) -> Uploaded:
     return uploaded
 
 
-def _explain(recognized: Recognized | None) -> str:
-    how = "Shapes and colours are compared, with the newest images."
+def _explain(uploaded: Uploaded) -> str:
+    recognized, model = uploaded.recognized, open_search_model()
+    if uploaded.vector is not None:
+        how = f"The most alike first, as {escape_markdown(model.alias)} sees them."
+    else:
+        why = f" ({escape_markdown(model.why_not)})" if model.why_not else ""
+        how = f"Only shapes and colours are compared, among the newest images{why}."
     if recognized is None:
         return f"Like the picture that you uploaded. No image of the ledger is named by it. {how}"
     picture = open_resources().ledger.picture(recognized.image)

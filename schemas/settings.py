@@ -114,6 +114,9 @@ class Settings(BaseSettings):
     text_readers: dict[str, TextReader] = Field(
         default_factory=dict, description="language -> what reads it, for the text check; manifests name the language"
     )
+    search_model: str = Field(
+        "", description="alias of the CLIP or SigLIP model by which the Library is searched; empty: none"
+    )
     delivery_folder: Path | None = Field(None, description="deliver here too, beside delivery/ in the object store")
     signing: Literal["auto", "required", "off"] = Field(
         "auto", description="C2PA in what is delivered: auto signs where there is a certificate; required never without"

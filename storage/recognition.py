@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -62,6 +62,8 @@ class Uploaded:
     preview: bytes
     """WebP."""
     recognized: Recognized | None = None
+    vector: NDArray[np.float32] | None = None
+    """By the studio's model for searching, where there is one."""
 
 
 def open_upload(data: bytes, limits: Limits) -> NDArray[np.uint8]:
@@ -80,12 +82,19 @@ def open_upload(data: bytes, limits: Limits) -> NDArray[np.uint8]:
     return np.rint(artwork.rgb * share + 255 * (1 - share)).astype(np.uint8)
 
 
-def examine_upload(data: bytes, *, ledger: Ledger, limits: Limits) -> Uploaded:
-    """Everything that a search asks of it. Raises InputError for what is no picture, or too large."""
+def examine_upload(
+    data: bytes,
+    *,
+    ledger: Ledger,
+    limits: Limits,
+    encode: Callable[[NDArray[np.uint8]], NDArray[np.float32] | None] = lambda pixels: None,
+) -> Uploaded:
+    """Everything that a search asks of it. `encode`: the model for searching. Raises InputError for what is no picture,
+    or too large."""
     pixels = open_upload(data, limits)
     phash = compute_hash(pixels)
     recognized = recognize(data, pixels, ledger, phash=phash)
-    return Uploaded(phash, make_preview(pixels, PREVIEW), recognized)
+    return Uploaded(phash, make_preview(pixels, PREVIEW), recognized, encode(pixels))
 
 
 def recognize(data: bytes, pixels: NDArray[np.uint8], ledger: Ledger, *, phash: str) -> Recognized | None:

@@ -8,15 +8,13 @@ import streamlit as st
 
 from review_app.addresses import BOUND, find_linked_image, warn_unknown
 from review_app.frames import show_dialog
-from review_app.likeness import MOST, make_page_tile, show_likeness
+from review_app.likeness import MOST, explain_words, list_beyond_words, make_page_tile, show_likeness
 from review_app.resources import open_resources
 from review_app.sheet import sheet
 from review_app.uploads import ENDINGS, show_upload
 from storage.ledger import LibraryPage
 from storage.ledger.library import LOOKED
 
-FURTHER = 24
-BEYOND_WORDS = "Most like these, without the words"
 ledger = open_resources().ledger
 
 st.title("Library")
@@ -50,15 +48,16 @@ like = find_linked_image("like") if upload is None else None
 groups: list[tuple[str, list[LibraryPage]]] = []
 if upload is not None:
     answer = show_upload(upload, words.split(), **filters)
-    if answer is None:
+    if answer is not None:
+        groups = answer
+    else:
         st.stop()
-    groups = answer or []
 elif like:
     groups = show_likeness(like, words.split(), **filters)
 else:
     groups = [("", ledger.library(words.split(), **filters, limit=MOST))]
     if words.split() and len(groups[0][1]) < MOST:
-        groups.append((BEYOND_WORDS, ledger.library_beyond_words(words.split(), **filters, limit=FURTHER)))
+        groups.append(list_beyond_words(words, **filters))
 found = [one for _, pages in groups for one in pages]
 if like or upload is not None:
     empty = "Nothing is like it among what is shown. All projects, all images or another colour find more."
@@ -72,6 +71,5 @@ for digest in sheet(shown, key="library", empty=empty):
 if len(found) >= MOST:
     st.caption(f"The first {MOST} are shown.")
 elif (words or by_colour) and not like and upload is None:
-    st.caption(
-        f"Looked for among the newest {LOOKED:,}" + (" of the project." if project else "; a project narrows it.")
-    )
+    newest = f"Looked for among the newest {LOOKED:,}" + (" of the project." if project else "; a project narrows it.")
+    st.caption(f"{newest} {explain_words()}" if words else newest)
