@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel, SiglipModel
+from transformers.utils import logging
 
 from engine.model_files import ModelFiles
 from engine.pixels import Picture
@@ -36,6 +37,7 @@ class DualEncoder:
         kind = str(read_json(path / "config.json").get("model_type"))
         if kind not in CLASSES:
             raise UnfitWeights(f"{path}: got a model of type {kind!r}; expected {' or '.join(CLASSES)}")
+        logging.disable_progress_bar()
         local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         try:
             model, report = CLASSES[kind].from_pretrained(
