@@ -73,12 +73,15 @@ def list_beyond_words(
     return BEYOND_WORDS, ledger.library_beyond_words(words.split(), **filters, limit=FURTHER)
 
 
-def explain_words() -> str:
-    """How words are looked for, for the foot of the page."""
+def explain_words(title: str) -> str:
+    """How words were looked for, for the foot of the page. `title`: what `list_beyond_words` called its images, or ""."""
     model = open_search_model()
-    if not model.why_not:
+    if title == BY_MEANING:
         return f"{escape_markdown(model.alias)} reads what the words mean."
-    return f"Words are looked for as they are written: {escape_markdown(model.why_not)}."
+    if not title and not model.why_not:
+        return ""
+    why = model.why_not or f"no image here has a vector of {model.alias} yet (`dailies models embed`)"
+    return f"Words are looked for as they are written: {escape_markdown(why)}."
 
 
 def _explain(seen: str, phash: str | None) -> str:

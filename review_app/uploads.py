@@ -69,7 +69,7 @@ def _examine(file: Any) -> Uploaded:
     if kept is None or kept[0] != file.file_id:
         at = open_resources()
         try:
-            with _opening:
+            with st.spinner("Looking at the picture"), _opening:
                 found: Uploaded | str = examine_upload(
                     file.getvalue(),
                     ledger=at.ledger,

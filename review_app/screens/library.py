@@ -72,4 +72,4 @@ if len(found) >= MOST:
     st.caption(f"The first {MOST} are shown.")
 elif (words or by_colour) and not like and upload is None:
     newest = f"Looked for among the newest {LOOKED:,}" + (" of the project." if project else "; a project narrows it.")
-    st.caption(f"{newest} {explain_words()}" if words else newest)
+    st.caption(f"{newest} {explain_words(groups[-1][0])}" if words else newest)
