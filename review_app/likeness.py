@@ -74,7 +74,7 @@ def list_beyond_words(
 
 
 def explain_words(title: str) -> str:
-    """How words were looked for, for the foot of the page. `title`: what `list_beyond_words` called its images, or ""."""
+    """How words were looked for, for the foot of the page. `title`: that of `list_beyond_words`, or ""."""
     model = open_search_model()
     if title == BY_MEANING:
         return f"{escape_markdown(model.alias)} reads what the words mean."
