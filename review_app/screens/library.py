@@ -38,7 +38,10 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     )
     with st.popover("By a picture", icon=":material/image_search:", width="content"):
         upload = st.file_uploader(
-            "A picture to search by", type=ENDINGS, help="It is compared with the images here, and not stored."
+            "A picture to search by",
+            type=ENDINGS,
+            max_upload_size=max(1, open_resources().settings.limits.source_bytes // 2**20),
+            help="It is compared with the images here, and not stored.",
         )
 if (image := find_linked_image()) and st.session_state.get("linked") != image:
     st.session_state["linked"] = image
