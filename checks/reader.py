@@ -16,7 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.errors import UnfitWeights
 from schemas.review import Criterion, Region
+from schemas.settings import TextReader
+from schemas.weights.text_readers import list_letters
 
 SURE = 0.8
 """Confidence from which a reading counts. Of 40 drawn signs 39 are read as sure, of 25 other drawings none."""
@@ -56,12 +59,15 @@ class Line:
         return not self.counts and self.detector >= MARK and self.elongation >= ELONGATED
 
 
-def read(pixels: NDArray[np.uint8], *, smallest: int = SMALLEST, quarter_turns: int = 0) -> list[Line]:
+def read(
+    pixels: NDArray[np.uint8], *, smallest: int = SMALLEST, quarter_turns: int = 0, by: TextReader | None = None
+) -> list[Line]:
     """Every line that is read at half confidence or looks like text, from the top.
 
+    by: what reads the letters; none: the model in rapidocr's wheel. The places are found by the wheel's model always.
     smallest: px, longest side to which smaller pictures are enlarged. quarter_turns: how often the picture is turned by
     90 degrees against the clock before it is read; boxes are those of the picture as it came.
-    ModuleNotFoundError without rapidocr.
+    ModuleNotFoundError without rapidocr; ModelError for a reader that cannot be used.
     """
     turned = np.rot90(pixels, quarter_turns)
     height, width = turned.shape[:2]
@@ -70,18 +76,18 @@ def read(pixels: NDArray[np.uint8], *, smallest: int = SMALLEST, quarter_turns: 
         how = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         turned = cv2.resize(np.ascontiguousarray(turned), size, interpolation=how)
-    lines = _find(np.ascontiguousarray(turned[..., ::-1]))
+    lines = _find(np.ascontiguousarray(turned[..., ::-1]), by)
     kept = [line for line in lines if line.sure >= WORTH or line.is_unread_mark]
     return [replace(line, box=_turn_back(line.box, quarter_turns)) for line in kept]
 
 
-def _find(bgr: NDArray[np.uint8]) -> list[Line]:
+def _find(bgr: NDArray[np.uint8], by: TextReader | None) -> list[Line]:
     """The stages of RapidOCR.__call__, except that places whose reading is empty or unsure are kept."""
     from rapidocr.utils.process_img import map_boxes_to_original
 
     height, width = bgr.shape[:2]
     with _reading:  # the reader keeps state between its stages
-        reader = _reader()
+        reader = _reader(by)
         image, record = reader.preprocess_img(bgr)
         found, _, said, _ = reader.run_ocr_steps(image, record)
         if found.boxes is None:
@@ -97,18 +103,42 @@ def _find(bgr: NDArray[np.uint8]) -> list[Line]:
 
 
 @cache
-def _reader() -> Any:
+def _reader(by: TextReader | None) -> Any:
     from rapidocr import RapidOCR
 
-    return RapidOCR(
-        params={
-            "Global.log_level": "critical",
-            "Global.use_cls": False,  # text upside down; costs time and takes wrong turns
-            "Det.limit_side_len": LARGEST,
-            "Det.limit_type": "max",
-            "EngineConfig.onnxruntime.intra_op_num_threads": THREADS,
-            "EngineConfig.onnxruntime.inter_op_num_threads": THREADS,
-        }
+    params: dict[str, Any] = {
+        "Global.log_level": "critical",
+        "Global.use_cls": False,  # text upside down; costs time and takes wrong turns
+        "Det.limit_side_len": LARGEST,
+        "Det.limit_type": "max",
+        "EngineConfig.onnxruntime.intra_op_num_threads": THREADS,
+        "EngineConfig.onnxruntime.inter_op_num_threads": THREADS,
+    }
+    if by is not None:
+        list_letters(by)  # rapidocr would download a dictionary where there is none
+        params["Rec.model_path"] = str(by.model)
+        if by.letters is not None:
+            params["Rec.rec_keys_path"] = str(by.letters)
+    reader = RapidOCR(params=params)
+    if by is not None:
+        _compare_letters(reader, by)
+    return reader
+
+
+def _compare_letters(reader: Any, by: TextReader) -> None:
+    """UnfitWeights where the model scores another number of letters than its dictionary has: it would read them as
+    others."""
+    try:
+        recognizer = reader._load_rec_model()
+        shape = recognizer.session.session.get_outputs()[0].shape
+    except Exception as wrong:  # onnxruntime's own exceptions have no common base
+        raise UnfitWeights(f"{by.model}: the model cannot be opened: {type(wrong).__name__}: {wrong}"[:300]) from None
+    known = len(recognizer.postprocess_op.character)
+    if not shape or not isinstance(shape[-1], int) or shape[-1] == known:
+        return
+    scored = shape[-1]
+    raise UnfitWeights(
+        f"{by.model}: got a model of {scored - 2} letters and a dictionary of {known - 2}; expected as many in both"
     )
 
 

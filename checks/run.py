@@ -21,6 +21,7 @@ from checks.logos import Logos
 from checks.look import LookSet
 from schemas.manifest import BrandGuide, TextRequest
 from schemas.review import Criterion, Finding, Result
+from schemas.settings import TextReader
 from schemas.spec import ImageSpec
 
 __all__ = ["Expectations", "compute_perceptual_hash", "list_main_colours", "run_checks"]
@@ -38,6 +39,8 @@ class Expectations:
     siblings: Mapping[str, str] = field(default_factory=dict)
     """Digest -> perceptual hash of the asset's other images."""
     hand_model: Path | None = None
+    text_readers: Mapping[str, TextReader] = field(default_factory=dict)
+    """By language; without one the text is read by rapidocr's own model."""
     logos: Logos | None = None
     approved: LookSet | None = None
     """What stands for the look so far: approved images and the brand's references."""
@@ -55,7 +58,9 @@ def run_checks(
     guide = expected.guide
     looks: dict[Criterion, Callable[[], Finding]] = {
         Criterion.HANDS: lambda: hands.check_hands(pixels, spec, guide, hand_model=expected.hand_model),
-        Criterion.TEXT: lambda: text.check_text(pixels, spec, guide, request=expected.text_request),
+        Criterion.TEXT: lambda: text.check_text(
+            pixels, spec, guide, request=expected.text_request, readers=expected.text_readers
+        ),
         Criterion.BRAND: lambda: brand.check_brand(
             pixels, spec, guide, logos=expected.logos, approved=expected.approved
         ),

@@ -8,15 +8,17 @@ in the data and flag nothing, unless the guide forbids that very word.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from checks.reader import Line, read, simplify_text
 from checks.spelling import Spelling, compare
+from schemas.errors import ModelMissing
 from schemas.manifest import BrandGuide, TextRequest
 from schemas.review import Criterion, Finding, Result
+from schemas.settings import TextReader
 from schemas.spec import ImageSpec
 
 LARGER = 640
@@ -26,14 +28,21 @@ MOST_DIFFERENCES = 4
 
 
 def check_text(
-    pixels: NDArray[np.uint8], spec: ImageSpec, guide: BrandGuide, *, request: TextRequest | None = None
+    pixels: NDArray[np.uint8],
+    spec: ImageSpec,
+    guide: BrandGuide,
+    *,
+    request: TextRequest | None = None,
+    readers: Mapping[str, TextReader] | None = None,
 ) -> Finding:
+    """`readers`: the settings' own, by language. ModelError for a language without one, or one that cannot be used."""
+    by = _find_reader(guide, request, readers or {})
     try:
-        lines = read(pixels)
+        lines = read(pixels, by=by)
     except ModuleNotFoundError as missing:
         words = f"not looked for: {missing.name} is not installed (it comes with the [generate] install)"
         return Finding(check=Criterion.TEXT, result=Result.NOT_CHECKED, sentence=words)
-    lines, spelling = _read_best(pixels, lines, request)
+    lines, spelling = _read_best(pixels, lines, request, by)
     expected = spelling.lines if spelling else ()
     forbidden = [line for line in lines if _holds(line.words, guide.forbidden_words)]
     known = (*forbidden, *expected)
@@ -80,12 +89,12 @@ def check_text(
 
 
 def _read_best(
-    pixels: NDArray[np.uint8], lines: list[Line], request: TextRequest | None
+    pixels: NDArray[np.uint8], lines: list[Line], request: TextRequest | None, by: TextReader | None
 ) -> tuple[list[Line], Spelling | None]:
     """Where what must be read is not there, or a mark stays unread, other sizes and turns of the picture are tried."""
     if request is None:
         if any(line.is_unread_mark for line in lines):
-            for again in _read_again(pixels):
+            for again in _read_again(pixels, by):
                 if _unread(again) < _unread(lines) and any(line.counts for line in again):
                     lines = again
                 if not _unread(lines):
@@ -93,7 +102,7 @@ def _read_best(
         return lines, None
     spelling = compare(request.must_read, lines)
     if spelling.distance:
-        for again in _read_again(pixels):
+        for again in _read_again(pixels, by):
             if (other := compare(request.must_read, again)).distance < spelling.distance:
                 lines, spelling = again, other
             if not spelling.distance:
@@ -126,10 +135,22 @@ def _describe_faults(
     return phrases
 
 
-def _read_again(pixels: NDArray[np.uint8]) -> Iterator[list[Line]]:
-    yield read(pixels, smallest=LARGER)
+def _read_again(pixels: NDArray[np.uint8], by: TextReader | None) -> Iterator[list[Line]]:
+    yield read(pixels, smallest=LARGER, by=by)
     for turns in (2, 1, 3):
-        yield read(pixels, quarter_turns=turns)
+        yield read(pixels, quarter_turns=turns, by=by)
+
+
+def _find_reader(
+    guide: BrandGuide, request: TextRequest | None, readers: Mapping[str, TextReader]
+) -> TextReader | None:
+    language = (request.language if request else None) or guide.text_language
+    if language is None:
+        return None
+    if language not in readers:
+        known = ", ".join(sorted(readers)) or "no language"
+        raise ModelMissing(f"text_readers: got {language!r} (asked for by the text check); this machine has {known}")
+    return readers[language]
 
 
 def _unread(lines: Sequence[Line]) -> int:

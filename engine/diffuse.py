@@ -25,7 +25,7 @@ from engine.batch_sizer import BatchSizer, CudaMeter
 from engine.compiling import Compiler
 from engine.graph_backend import GraphBackend
 from engine.graph_session import GraphSession
-from engine.guards import classify_error, free_memory
+from engine.guards import classify_error, find_device, free_memory
 from engine.guidance import use_guidance
 from engine.hires import render_two_passes
 from engine.memory import Placement, measure_device_memory
@@ -65,7 +65,7 @@ class Engine:
         pins: Mapping[str, str] | None = None,
         levers: RuntimeOptions = RuntimeOptions(),
     ) -> None:
-        self.device = torch.device(_best_device() if device == "auto" else device)
+        self.device = torch.device(find_device(device))
         by_device = {"cuda": torch.bfloat16}
         self.dtype = by_device.get(self.device.type, torch.float32) if dtype == "auto" else getattr(torch, dtype)
         self.device_name = _device_name(self.device)
@@ -449,12 +449,6 @@ def read_versions() -> dict[str, str]:
     names = ("torch", "diffusers", "transformers", "peft", "safetensors", "numpy", "onnxruntime")
     found = {name: importlib.metadata.version(name) for name in (*names, "opencv-python-headless", "controlnet-aux")}
     return {"python": platform.python_version(), **found}
-
-
-def _best_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _free(device: torch.device) -> int | None:

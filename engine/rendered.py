@@ -29,7 +29,9 @@ class Rendered:
     levers: dict[str, str] = field(default_factory=dict)
     """What may change its rounding: attention kernel, compiled or not, and what computed the denoiser."""
     vectors: dict[str, Vector] = field(default_factory=dict)
-    """By kind (engine/vectors.py), each [channels]; what could not be had is absent."""
+    """By kind (schemas/likeness.py), each [channels]; what could not be had is absent."""
+    search_model: str = ""
+    """Digest of the model that computed the vector for searching."""
 
 
 def combine(first: Rendered, second: Rendered, *, digest: str) -> Rendered:

@@ -8,10 +8,13 @@ import streamlit as st
 
 from review_app.appearance import escape_markdown, format_age, show_picture
 from review_app.resources import open_resources
-from schemas.likeness import distance
+from review_app.search_model import open_search_model
+from schemas.likeness import SEARCH, distance
 from storage.ledger import LibraryPage
 
-MOST = 120
+MOST, MEANT, FURTHER = 120, 60, 24
+"""Images that are shown: in all, by the meaning of words, and beyond the words without a model that reads them."""
+BEYOND_WORDS, BY_MEANING = "Most like these, without the words", "By what the words mean"
 NEARLY_THE_SAME, ALIKE = "Nearly the same picture", "Alike"
 
 
@@ -32,7 +35,7 @@ def show_likeness(
     told."""
     ledger = open_resources().ledger
     picture = ledger.picture(image)
-    seen, phash = ledger.has_vector(image), picture.image.phash
+    seen, phash = ledger.vector_kind(image), picture.image.phash
     filters: dict[str, Any] = {"project": project, "approved": approved, "colour": colour, "limit": MOST + 1}
     left, middle, right = st.columns([1, 8, 2], vertical_alignment="center")
     with left:
@@ -53,7 +56,37 @@ def show_likeness(
     return [(NEARLY_THE_SAME, same), (ALIKE if same else "", rest)]
 
 
-def _explain(seen: bool, phash: str | None) -> str:
+def list_beyond_words(
+    words: str, *, project: str | None, approved: bool, colour: str | None
+) -> tuple[str, list[LibraryPage]]:
+    """A title, and what the words mean beyond where they are written: to the studio's model for searching, or to the
+    models that made the images with these words."""
+    ledger, model = open_resources().ledger, open_search_model()
+    filters: dict[str, Any] = {"project": project, "approved": approved, "colour": colour}
+    if not model.why_not:
+        with st.spinner("Reading the words"):
+            vector = model.encode_words(words)
+        if vector is not None:
+            found = ledger.library_by_meaning(words.split(), model.space, vector, **filters, limit=MEANT)
+            if found:  # else no image has a vector of this model yet
+                return BY_MEANING, found
+    return BEYOND_WORDS, ledger.library_beyond_words(words.split(), **filters, limit=FURTHER)
+
+
+def explain_words(title: str) -> str:
+    """How words were looked for, for the foot of the page. `title`: that of `list_beyond_words`, or ""."""
+    model = open_search_model()
+    if title == BY_MEANING:
+        return f"{escape_markdown(model.alias)} reads what the words mean."
+    if not title and not model.why_not:
+        return ""
+    why = model.why_not or f"no image here has a vector of {model.alias} yet (`dailies models embed`)"
+    return f"Words are looked for as they are written: {escape_markdown(why)}."
+
+
+def _explain(seen: str, phash: str | None) -> str:
+    if seen == SEARCH:
+        return "The most alike first, as the studio's model for searching sees them."
     if seen:
         return (
             "The most alike first, as the model that made it sees them. *By colour* finds the same in another colour."

@@ -30,6 +30,9 @@ A catalogue is a YAML file, one entry an alias:
       kind: matting               # one ONNX file; cuts subjects out (`background: {by: model}`)
       path: ../weights/birefnet.onnx
       size: 1024                  # and mean, std of its input, where they are not ImageNet's
+    studio/siglip:
+      kind: dual_encoder          # a CLIP or SigLIP folder of transformers; the setting `search_model` names it
+      path: ../weights/siglip-base
 
 engine/model_files.py finds the files that the entries name, and takes their digests.
 """
@@ -59,7 +62,7 @@ MOST_BYTES = 4 * 2**20
 
 Kind = Literal[
     "checkpoint", "controlnet", "t2i_adapter", "vae", "lora", "embedding", "upscaler", "ip_adapter", "image_encoder",
-    "matting",
+    "matting", "dual_encoder",
 ]  # fmt: skip
 Architecture = Literal["sdxl", "sdxl-refiner", "sd15"]
 PredictionType = Literal["epsilon", "v_prediction"]

@@ -15,8 +15,10 @@ SHAPE_LIMIT = 12
 """Bits of 144 that pictures may differ in and still be alike."""
 COLOUR_LIMIT = 6
 """Steps, summed over the 18 digits."""
-PICTURE, PROMPT = "picture", "prompt"
-"""Kinds of vectors that the engine makes (engine/vectors.py) and the ledger compares."""
+PICTURE, PROMPT, SEARCH = "picture", "prompt", "search"
+"""Kinds of vectors that the engine makes and the ledger compares: engine/vectors.py the first two, of the model that
+made the image, engine/dual_encoder.py the third, of the studio's model for searching, in which words have vectors too.
+"""
 
 
 def distance(one: str, other: str) -> float:

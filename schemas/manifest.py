@@ -176,6 +176,13 @@ class BrandGuide(Section):
     text_expected: Literal["none", "allowed", "any"] = Field(
         "none", description="none: no text at all; allowed: only `allowed_words`; any: whatever is not forbidden"
     )
+    text_language: Text | None = Field(
+        None,
+        min_length=1,
+        max_length=40,
+        description="reads text with this one of the settings' `text_readers`; none: with the one that ships",
+        examples=["ukrainian"],
+    )
 
 
 class TextRequest(Section):
@@ -187,6 +194,13 @@ class TextRequest(Section):
     )
     where: Annotated[Text, Field(max_length=80)] = Field(
         "", description="where they stand, for people", examples=["the sign"]
+    )
+    language: Text | None = Field(
+        None,
+        min_length=1,
+        max_length=40,
+        description="of the settings' `text_readers`, for this asset; none: `brand.text_language`",
+        examples=["ukrainian"],
     )
 
 

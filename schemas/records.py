@@ -563,7 +563,8 @@ class ClientAct(Row):
 
 
 class ImageVector(Row):
-    """What an image is like, or what its prompt says, to the model that made it. Compared within one space only."""
+    """What an image is like, or what its prompt says, to the model that made it, or to the studio's for searching.
+    Compared within one space only."""
 
     __tablename__ = "image_vectors"
     __table_args__ = (UniqueConstraint("image", "space"), Index("ix_image_vectors_space", "space", "id"))

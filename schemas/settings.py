@@ -108,6 +108,15 @@ class MailSettings(BaseModel):
         return self.people.get(person) or (person if re.fullmatch(ADDRESS, person) else None)
 
 
+class TextReader(BaseModel):
+    """A model that reads text in the text check, for languages that the one in rapidocr's wheel does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Path = Field(description="ONNX, a recognition model of PaddleOCR")
+    letters: Path | None = Field(None, description="its dictionary, one letter a line; none: they are in the model")
+
+
 class Retention(BaseModel):
     """After how many days `dailies gc` removes what. Nothing that is approved, delivered or waiting ever goes."""
 
@@ -140,6 +149,12 @@ class Settings(BaseSettings):
     catalogue: Path = Field(ROOT / "models" / "catalogue.yaml", description="model aliases")
     condition_models: Path | None = Field(None, description="folder of detector weights for depth, pose, hed, ...")
     hand_model: Path | None = Field(None, description="local hand or pose model for the hands check")
+    text_readers: dict[str, TextReader] = Field(
+        default_factory=dict, description="language -> what reads it, for the text check; manifests name the language"
+    )
+    search_model: str = Field(
+        "", description="alias of the CLIP or SigLIP model by which the Library is searched; empty: none"
+    )
     delivery_folder: Path | None = Field(None, description="deliver here too, beside delivery/ in the object store")
     signing: Literal["auto", "required", "off"] = Field(
         "auto", description="C2PA in what is delivered: auto signs where there is a certificate; required never without"

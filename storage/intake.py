@@ -33,6 +33,7 @@ from schemas.review import Drawing, Shape
 from schemas.rules.imports import IMPORTED, find_overruled_sources, find_unsaid_sources
 from schemas.rules.model_names import find_unknown_models
 from schemas.rules.repairs import BACKGROUND, MASK, ORIGINAL, Pixels, find_unfit_repairs, name_mask, to_pixels
+from schemas.rules.text_languages import find_unreadable
 from schemas.rules.warnings import find_warnings
 from schemas.rules.watermarks import find_too_small
 from schemas.settings import Limits, Settings
@@ -165,6 +166,7 @@ def inspect_pictures(data: bytes, name: str, files: Files, settings: Settings, c
         looked.reading.judge(find_unknown_models(looked.reading.rest, catalogue))
         looked.reading.judge(find_too_small(looked.reading.rest, looked.frozen, catalogue.facts))
     if looked.reading.manifest is not None:
+        looked.reading.judge(find_unreadable(looked.reading.manifest, settings.text_readers))
         looked.reading.warn(find_warnings(looked.reading.manifest, catalogue, groups=settings.groups))
     return looked
 

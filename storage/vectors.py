@@ -1,9 +1,10 @@
 """Vectors of images as the ledger keeps them, and all of one space in memory, for an exact search.
 
-Whatever a model's width, a vector is kept as 256 signed bytes: a wider one goes through a fixed random projection
-(Achlioptas 2003), a narrower one has zeros behind it, and its largest number becomes 127. Only angles between vectors
-count. A vector belongs to a *space*, its kind and the model that computed it; those of different spaces are never
-compared.
+A vector is kept as signed bytes, its largest number as 127. One of a model that makes images has 256, whatever the
+model's width: a wider one goes through a fixed random projection (Achlioptas 2003), a narrower one has zeros behind it.
+One of the studio's model for searching has as many as the model gives: the angles between a word and pictures differ by
+less than a projection loses. Only angles count. A vector belongs to a *space*, its kind and the model that computed it;
+those of different spaces are never compared.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WIDTH = 256
-"""Numbers in a vector as it is kept."""
+"""Numbers in a vector of a model that makes images, as it is kept."""
 BLOCK = 1_024
 """Vectors that are compared at a time, so that the float32 form of them stays in the processor's cache."""
 
@@ -26,21 +27,22 @@ def name_space(kind: str, model: str) -> str:
     return f"{kind} {model[:16]}"
 
 
-def pack(vector: NDArray[np.float32]) -> bytes | None:
-    """Of any width; None where it is zero everywhere or not finite, which has no direction."""
+def pack(vector: NDArray[np.float32], *, whole: bool = False) -> bytes | None:
+    """Of any width, which is kept if it is to be `whole`; None where it is zero everywhere or not finite, which has no
+    direction."""
     values = np.asarray(vector, np.float64).ravel()
     if not np.isfinite(values).all() or not values.any():
         return None
-    if len(values) > WIDTH:
+    if len(values) > WIDTH and not whole:
         values = values @ _signs(len(values))
-    kept = np.zeros(WIDTH, np.int8)
+    kept = np.zeros(len(values) if whole else WIDTH, np.int8)
     kept[: len(values)] = np.round(values / np.abs(values).max() * 127)
     return kept.tobytes()
 
 
 def unpack(kept: Sequence[bytes]) -> NDArray[np.float32]:
-    """[number of vectors, WIDTH], each of length 1."""
-    values = np.frombuffer(b"".join(kept), np.int8).reshape(-1, WIDTH).astype(np.float32)
+    """[number of vectors, width], each of length 1; all of one space."""
+    values = np.frombuffer(b"".join(kept), np.int8).reshape(len(kept), -1).astype(np.float32)
     lengths = np.linalg.norm(values, axis=1, keepdims=True)
     unit: NDArray[np.float32] = values / lengths
     return unit
@@ -66,7 +68,7 @@ class VectorTable:
         self._count, self.last = 0, 0
         """`last`: the largest number."""
         self._numbers = np.empty(0, np.int64)
-        self._values = np.empty((0, WIDTH), np.int8)
+        self._values = np.empty((0, 0), np.int8)
         self._lengths = np.empty(0, np.float32)
 
     def __len__(self) -> int:
@@ -81,6 +83,9 @@ class VectorTable:
         if not fresh:
             return
         end = self._count + len(fresh)
+        if not self._count:
+            self._values = np.empty((0, len(kept[0])), np.int8)
+            self._numbers, self._lengths = np.empty(0, np.int64), np.empty(0, np.float32)
         if end > len(self._numbers):
             room = max(end, 2 * len(self._numbers), 1024)
             for name in ("_numbers", "_values", "_lengths"):
@@ -88,14 +93,14 @@ class VectorTable:
                 grown = np.empty((room, *old.shape[1:]), old.dtype)
                 grown[: self._count] = old[: self._count]
                 setattr(self, name, grown)
-        values = np.frombuffer(b"".join(kept[n] for n in fresh), np.int8).reshape(-1, WIDTH)
+        values = np.frombuffer(b"".join(kept[n] for n in fresh), np.int8).reshape(len(fresh), -1)
         self._numbers[self._count : end] = [numbers[n] for n in fresh]
         self._values[self._count : end] = values
         self._lengths[self._count : end] = np.linalg.norm(values.astype(np.float32), axis=1)
         self._count, self.last = end, max(self.last, numbers[fresh[-1]])
 
     def find_nearest(self, vector: NDArray[np.float32], most: int) -> list[int]:
-        """Numbers of the rows at the smallest angles to `vector` [WIDTH], nearest first; the smaller number first where
+        """Numbers of the rows at the smallest angles to `vector` [width], nearest first; the smaller number first where
         two are equally near."""
         likeness = np.empty(self._count, np.float32)
         for start in range(0, self._count, BLOCK):

@@ -90,6 +90,7 @@ class Checker:
                 text_request=rules.requests.find(spec.asset, spec.variant),
                 siblings=others,
                 hand_model=self._parts.settings.hand_model,
+                text_readers=self._parts.settings.text_readers,
                 logos=self._open_logos(rules) if Criterion.BRAND in criteria else None,
                 approved=self._list_looks(spec, rules) if Criterion.BRAND in criteria else None,
             )

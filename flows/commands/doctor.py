@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, func, select
 
-from schemas.errors import DailiesError, ObjectConflict
+from engine.model_files import open_model_files
+from schemas.errors import DailiesError, ModelError, ObjectConflict
 from schemas.settings import Settings
+from schemas.weights.fit import find_own_fault
 from storage import pgvector
 from storage.database import HEAD, open_database, read_revision
 from storage.objects import FolderStore, Store, open_store
@@ -54,6 +56,7 @@ def examine(settings: Settings) -> Iterator[Examined]:
         "object store": _store,
         "disk": _disk,
         "window": _window,
+        "search model": _search_model,
     }
     for part, ask in parts.items():
         try:
@@ -98,6 +101,23 @@ def _explain_likeness(engine: Engine) -> str:
         if pgvector.has_index(connection):
             return "likeness is searched by pgvector"
     return "likeness is searched in memory until a night has made pgvector's index, which needs pgvector 0.8 or newer"
+
+
+def _search_model(settings: Settings) -> Examined:
+    """Only headers are read; a night makes its images without it too."""
+    alias = settings.search_model
+    if not alias:
+        return Examined("search model", "ok", "none is set: the Library compares what the models that made images saw")
+    files = open_model_files(settings)
+    try:
+        files.entry(alias, asker="search_model", kind="dual_encoder")
+        files.files(alias, asker="search_model")
+        fault = find_own_fault(files, alias)
+    except ModelError as wrong:
+        fault = str(wrong)
+    if fault:
+        return Examined("search model", "warning", f"{alias}: {fault}")
+    return Examined("search model", "ok", f"{alias}; `dailies models embed` gives images from before their vectors")
 
 
 def _clock(settings: Settings) -> Examined:

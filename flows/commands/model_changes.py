@@ -1,4 +1,4 @@
-"""The commands that change or use models: models pin, repin, try, convert."""
+"""The commands that change or use models: models pin, repin, try, convert, embed."""
 
 from __future__ import annotations
 
@@ -105,8 +105,27 @@ def convert(
     print(f"opened with {done.network} between it and the network")
 
 
+def embed(
+    batch_size: Annotated[int, typer.Option(min=1, max=256, help="images at a time")] = 16,
+    as_json: Json = False,
+) -> None:
+    """Give images from before their vectors by `search_model`. It can be interrupted, and goes on where it was."""
+    from tasks.parts import open_parts
+    from tasks.shift.search_vectors import Embedded, embed_images
+
+    parts, came = open_parts(_settings()), Embedded(0, 0, 0)
+    for came in embed_images(parts, batch_size=batch_size):
+        if as_json:
+            print(json.dumps({"done": came.done, "skipped": came.skipped, "total": came.total}), flush=True)
+        elif (came.done + came.skipped) % (50 * batch_size) < batch_size:
+            print(f"{came.done:,} of {came.total:,}", flush=True)
+    if not as_json:
+        skipped = f"; {count_noun(came.skipped, 'image')} skipped, as the log says" if came.skipped else ""
+        print(f"{count_noun(came.done, 'image')} got a vector of {parts.settings.search_model}{skipped}")
+
+
 def add_to(group: typer.Typer) -> None:
-    for command in (pin, repin, convert):
+    for command in (pin, repin, convert, embed):
         group.command()(command)
     group.command("try")(try_model)
 

@@ -14,6 +14,7 @@ from schemas.weights.adapters import ip_adapter_fault, ip_adapter_input, read_vi
 from schemas.weights.components import Components, list_component_shapes, load_shipped, read_folder_configs, read_json
 from schemas.weights.configs import controlnet_config, t2i_config, vae_config
 from schemas.weights.control_lora import MARK, fit_control_lora
+from schemas.weights.dual_encoders import find_dual_encoder_fault
 from schemas.weights.entry_faults import list_entry_faults, list_mode_faults
 from schemas.weights.examine import examine_weights, find_contradiction, list_components
 from schemas.weights.files import list_weight_files, read_files, read_header_at
@@ -35,6 +36,9 @@ def files_fault(catalogue: Catalogue, alias: str) -> str:
     key = _key(catalogue, entry)
     if key not in _known:
         try:
+            if entry.kind == "dual_encoder":
+                _known[key] = find_dual_encoder_fault(path)
+                return _known[key]
             identity = examine_weights(path)
             _known[key] = _kind_fault(entry, identity) or _by_kind(catalogue, entry, path, identity)
         except UnfitWeights as wrong:

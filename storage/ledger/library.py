@@ -9,6 +9,8 @@ from functools import partial
 from heapq import nsmallest
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Select, and_, not_, or_, select
 from sqlalchemy.orm import Session
 
@@ -60,20 +62,23 @@ class Library(Meaning):
         near: str | None = None,
         colour: str | None = None,
         limit: int = 120,
+        near_vector: tuple[str, NDArray[np.float32]] | None = None,
     ) -> list[LibraryPage]:
         """Images that have every word in asset, variant or prompt, newest first (approved ones: newest approval first);
         with `like` (a perceptual hash) the most alike first, with `colour` ("#rrggbb") those that have it or come near.
         Among the newest LOOKED. With `near` (an image that has a vector) those that are most like it to the model that
-        made it, however old, that one among them.
+        made it or the studio's for searching, however old, that one among them; with `near_vector` (a space and a
+        vector of it) those that are most like that.
 
         The order comes from an index and the rest by key, in two statements: in one, a planner that takes the standing
         decision for a rare thing reads everything before it sorts.
         """
         wanted: list[ColumnElement[bool]] = [InboxEntry.verdict == Verdict.APPROVE.value] if approved else []
         wanted += [_has_word(word) for word in words]
-        if near is not None:
+        if near is not None or near_vector is not None:
             wanted += [Image.project == project] if project is not None else []
-            return self._among(partial(self.nearest, near), wanted, colour=colour, limit=limit)
+            nearest = partial(self.nearest, near) if near else partial(self.nearest_to_vector, *near_vector or ())
+            return self._among(nearest, wanted, colour=colour, limit=limit)
         found: list[LibraryPage] = []
         distances: dict[str, float] = {}
         with self.reading() as session:
@@ -98,6 +103,28 @@ class Library(Meaning):
                 closest = nsmallest(limit, distances, key=lambda image: (distances[image], rank[image]))
                 found = self._found(session, closest, [])
         return found[:limit]
+
+    def library_of(self, images: Sequence[str]) -> list[LibraryPage]:
+        """These images, in this order, whatever was decided about them."""
+        with self.reading() as session:
+            return self._found(session, images, [])
+
+    def library_by_meaning(
+        self,
+        words: Sequence[str],
+        space: str,
+        vector: NDArray[np.float32],
+        *,
+        project: str | None = None,
+        approved: bool = True,
+        colour: str | None = None,
+        limit: int = 120,
+    ) -> list[LibraryPage]:
+        """Images without the words whose pictures are nearest to what the words mean to the model of `space`."""
+        wanted: list[ColumnElement[bool]] = [not_(and_(*(_has_word(word) for word in words)))]
+        wanted += [InboxEntry.verdict == Verdict.APPROVE.value] if approved else []
+        wanted += [Image.project == project] if project is not None else []
+        return self._among(partial(self.nearest_to_vector, space, vector), wanted, colour=colour, limit=limit)
 
     def library_beyond_words(
         self,

@@ -1,4 +1,4 @@
-"""The ledger on what images are like: the nearest of an image, and of what several have in common.
+"""The ledger on what images are like: the nearest of an image, of what several have in common, and of words.
 
 PostgreSQL with pgvector's index answers by itself; everywhere else the vectors of a space are held in memory, read once
 and then only what is new, and compared exactly. Both give images with the nearest first.
@@ -10,15 +10,15 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, Engine, cast, select
+from sqlalchemy import BigInteger, ColumnElement, Engine, cast, exists, func, select
 from sqlalchemy.orm import Session
 
-from schemas.likeness import PICTURE, PROMPT
-from schemas.records import ImageVector
+from schemas.likeness import PICTURE, PROMPT, SEARCH
+from schemas.records import Image, ImageVector
 from storage import pgvector
 from storage.ledger.transaction import Transactions
 from storage.vectors import VectorTable, unpack
@@ -44,31 +44,63 @@ class Meaning(Transactions):
         return why
 
     def has_vector(self, image: str) -> bool:
-        """Whether its model showed what it saw."""
+        """Whether there is one of the picture, of whatever model."""
+        return bool(self.vector_kind(image))
+
+    def vector_kind(self, image: str) -> str:
+        """SEARCH where the studio's model for searching saw it, PICTURE where only the model that made it did, else
+        nothing."""
         with self.reading() as session:
-            return bool(self._of_kind(session, [image], PICTURE))
+            return next((kind for kind in (SEARCH, PICTURE) if self._of_kind(session, [image], kind)), "")
 
     def nearest(self, image: str, *, most: int = 200) -> list[str]:
-        """Images that are most like `image` to the model that made it, nearest first, itself among them; empty where
-        it has no vector."""
+        """Images that are most like `image` to the studio's model for searching, else to the model that made it,
+        nearest first, itself among them; empty where it has no vector."""
         with self.reading() as session:
-            found = self._of_kind(session, [image], PICTURE)
-            return self._nearest(session, *found, most) if found else []
+            for kind in (SEARCH, PICTURE):
+                if found := self._of_kind(session, [image], kind):
+                    return self._nearest(session, *found, most)
+        return []
+
+    def nearest_to_vector(self, space: str, vector: NDArray[np.float32], *, most: int = 200) -> list[str]:
+        """Images of a space whose vectors are at the smallest angles to `vector` [width], nearest first."""
+        unit = np.asarray(vector, np.float32) / max(float(np.linalg.norm(vector)), 1e-9)
+        with self.reading() as session:
+            return self._nearest(session, space, unit, most)
+
+    def count_without_vector(self, space: str) -> int:
+        with self.reading() as session:
+            count = select(func.count()).select_from(Image).where(~_in_space(space))
+            return session.scalar(count) or 0
+
+    def images_without_vector(self, space: str, *, after: str = "", limit: int) -> list[Image]:
+        """Images that have none in this space, by digest, from behind `after`."""
+        query = select(Image).where(~_in_space(space), Image.digest > after).order_by(Image.digest).limit(limit)
+        with self.reading() as session:
+            return list(session.scalars(query))
+
+    def add_vectors(self, space: str, vectors: Mapping[str, bytes]) -> None:
+        """By image, as storage/vectors.py packs them; one that is there stays."""
+        rows = [{"image": image, "space": space, "vector": vector} for image, vector in vectors.items()]
+        with self.writing("vectors") as session:
+            self.insert(session, ImageVector, rows, skip_known=True)
 
     def nearest_to_all(self, images: Sequence[str], *, most: int = 200) -> list[str]:
-        """Images that are most like what `images` have in common, nearest first, of the model that made most of them:
-        by what it saw, or by their prompts where it showed nothing."""
+        """Images that are most like what `images` have in common, nearest first, to the studio's model for searching,
+        else to the model that made most of them: by what it saw, or by their prompts where it showed nothing."""
         with self.reading() as session:
-            for kind in (PICTURE, PROMPT):
+            for kind in (SEARCH, PICTURE, PROMPT):
                 if found := self._of_kind(session, images, kind):
                     return self._nearest(session, *found, most)
         return []
 
     def _of_kind(self, session: Session, images: Sequence[str], kind: str) -> tuple[str, NDArray[np.float32]] | None:
-        """The space that most of the images have a vector in, and their mean direction [WIDTH] there."""
+        """The space that most of the images have a vector in (the newest where several do), and their mean direction
+        [width] there."""
         query = select(ImageVector.space, ImageVector.vector).where(
             ImageVector.image.in_(self.listed(images)), ImageVector.space.startswith(f"{kind} ")
         )
+        query = query.order_by(ImageVector.id.desc())
         rows = session.execute(query).tuples().all()
         if not rows:
             return None
@@ -100,3 +132,7 @@ class Meaning(Transactions):
         if len(table) - before > 100_000:
             log.info("%d vectors of %s read in %.1f s", len(table) - before, space, time.perf_counter() - began)
         return table
+
+
+def _in_space(space: str) -> ColumnElement[bool]:
+    return exists().where(ImageVector.image == Image.digest, ImageVector.space == space)

@@ -45,7 +45,7 @@ def list_models(catalogue: ModelFiles, pins: dict[str, str], *, kind: str | None
         path = catalogue.local(alias)
         state = "here" if path else "gone" if entry.gone else "missing"
         digest = (catalogue.known_digest(alias) or "") if path else ""
-        architecture = "" if entry.kind in ("upscaler", "image_encoder") else entry.architecture
+        architecture = "" if entry.kind in ("upscaler", "image_encoder", "dual_encoder") else entry.architecture
         size = count_bytes(catalogue, alias)
         where = entry.place_text
         lines.append(Line(alias, entry.kind, architecture, size, state, where, digest, pins.get(alias, "")))

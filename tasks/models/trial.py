@@ -43,6 +43,8 @@ def make_trial(
     entry = catalogue.entry(alias, asker="models try")
     if faults := find_faults(catalogue, alias):
         raise UnfitWeights(f"{alias}: {'; '.join(faults)}")
+    if entry.kind == "dual_encoder":
+        raise InputError(f"{alias} is a dual_encoder, which makes no picture; the setting `search_model` names one")
     model = _base(catalogue, entry, base)
     fields, _ = make_base(catalogue, model, size=size, tier=find_tier(tier))
     fields |= {"project": "models try", "asset": alias, "variant": "", "seed": seed}

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import ModelError, RenderError, UnfitWeights
+from schemas.likeness import SEARCH
 from schemas.logs import about_spec
 from schemas.records import Image
 from schemas.review import count_reviews, rank_in_inbox
@@ -277,7 +278,10 @@ def matting_model(spec: ImageSpec) -> dict[str, str]:
 
 def pack_vectors(spec: ImageSpec, done: Rendered) -> dict[str, bytes]:
     """By space. What has no direction is left out: an image without a vector is only not found by likeness."""
-    packed = {name_space(kind, spec.model.digest): pack(vector) for kind, vector in done.vectors.items()}
+    packed = {}
+    for kind, vector in done.vectors.items():
+        model = done.search_model if kind == SEARCH else spec.model.digest
+        packed[name_space(kind, model)] = pack(vector, whole=kind == SEARCH)
     return {space: vector for space, vector in packed.items() if vector is not None}
 
 

@@ -28,6 +28,7 @@ from tasks.shift.gather import Gatherer, Inputs
 from tasks.shift.image_writer import Batch, ImageWriter, Tally, split_gpu_seconds
 from tasks.shift.imports import take_imports
 from tasks.shift.leases import Leases, free_dead
+from tasks.shift.search_vectors import SearchVectors
 
 if TYPE_CHECKING:
     from engine.rendered import Rendered
@@ -53,6 +54,7 @@ class ShiftAtWork:
         self.streak = FailureBreaker(settings.same_error_limit)
         self.leases = Leases(parts.ledger, worker=parts.worker, seconds=settings.lease_seconds, folder=workers)
         self.budget = spent_so_far(parts, night=night)
+        self._search_vectors = SearchVectors(parts)
         self._gatherer = Gatherer(parts.store, limits=settings.limits, condition_models=settings.condition_models)
         self._expected: list[str] = []
         self._pinned: dict[str, str] = {}
@@ -101,7 +103,7 @@ class ShiftAtWork:
             self.streak.check()
             return 0
         # 3. The device.
-        rendered = self._render(specs, ready.inputs)
+        rendered = self._search_vectors.add(self._render(specs, ready.inputs))
         # 4. Over to the keeper, which works while the next batch is made.
         for spec, done in zip(specs, rendered, strict=True):
             self.streak.note(done.error)

@@ -40,7 +40,7 @@ def local(local_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
 def test_doctor_finds_a_sound_machine_sound(local: Stack) -> None:
     result = CliRunner().invoke(app, ["doctor", "--json"])
     parts = {line["part"]: line["state"] for line in map(json.loads, result.output.splitlines())}
-    assert set(parts) == {"versions", "database", "clock", "object store", "disk", "window", "prefect"}
+    assert set(parts) == {"versions", "database", "clock", "object store", "disk", "window", "search model", "prefect"}
     assert "wrong" not in parts.values() and result.exit_code == 0
 
 
