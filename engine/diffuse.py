@@ -380,12 +380,14 @@ class Engine:
         compiled = self.levers.compile_backend if self.levers.compile else "native"
         used = {"attention": self.attention, "compile": compiled}
         levers = {name: value for name, value in used.items() if value != "native"}
+        if not self.graphs.may_come:
+            return None, levers
         resident = self.models.placed.policy.placement is Placement.RESIDENT
         with clock("graph"):
             session, reason = self.graphs.find(spec, pipe.unet, rows=rows, resident=resident)
         if session is not None:
             return session, levers | {"backend": "onnxruntime"}
-        return None, levers | ({"backend": "torch", "backend_reason": reason} if reason else {})
+        return None, levers | {"backend": "torch", "backend_reason": reason}
 
     def _start(self, pipe: Any, rows: list[BatchRow], generators: list[torch.Generator]) -> torch.Tensor:
         """What img2img starts from: latents, encoded once a source. Inpaint needs the pixels, for it masks them."""

@@ -58,6 +58,11 @@ class GraphBackend:
         self._expected: dict[Wearing, int] = {}
         self._said: set[tuple[str, str]] = set()
 
+    @property
+    def may_come(self) -> bool:
+        """Whether any batch of this process can be asked of a graph."""
+        return self.asked == "onnxruntime" or (self.asked == "auto" and not self._never)
+
     def expect(self, specs: Iterable[ImageSpec]) -> None:
         """What is going to be made with these models; `auto` weighs a graph's cost against all of it."""
         self._expected, self._refused = {}, {}
@@ -67,9 +72,7 @@ class GraphBackend:
                 self._expected[key] = self._expected.get(key, 0) + count_latents(spec)
 
     def find(self, spec: ImageSpec, unet: Any, *, rows: int, resident: bool) -> tuple[GraphSession | None, str]:
-        """The session that makes this batch; or None, and why PyTorch makes it (empty where nothing else was asked)."""
-        if self.asked == "torch" or (self.asked == "auto" and self._never):
-            return None, ""
+        """The session that makes this batch; or None, and why PyTorch makes it."""
         key = list_weights_worn(spec)
         if reason := self._never or find_obstacle(spec, resident=resident) or find_unknown_input(unet):
             return None, self._say(spec, reason)

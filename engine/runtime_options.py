@@ -25,7 +25,7 @@ class RuntimeOptions:
     """torch.compile's; `eager` traces without compiling, for tests. No setting."""
     channels_last: Switch = "auto"
     attention: Attention = "native"
-    backend: Backend = "torch"
+    backend: Backend = "auto"
     folder: Path | None = None
 
     @classmethod
