@@ -228,6 +228,7 @@ def test_a_damaged_or_wrong_graph_is_not_used(
 def test_auto_takes_a_graph_where_the_announced_work_repays_it(
     catalogue: ModelFiles, studio: Studio, folder: Path, tmp_path: Path
 ) -> None:
+    studio.render(make_engine(catalogue, folder), [studio.spec(1)])
     shutil.copytree(folder / "graphs", tmp_path / "graphs")
     shutil.copy(folder / "graphs.json", tmp_path)
     auto = make_engine(catalogue, tmp_path, "auto")
