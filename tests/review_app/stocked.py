@@ -36,9 +36,13 @@ DISTINCT = 60
 GUIDE = BrandGuide(palette=("#d62828", "#1d3557", "#f1faee", "#e9c46a"))
 
 
-@cache
 def drawn(seed: int, size: int) -> tuple[np.ndarray, str]:
-    picture = draw(10_000_000 + seed % DISTINCT, size=size)
+    return _drawn(seed % DISTINCT, size)
+
+
+@cache
+def _drawn(seed: int, size: int) -> tuple[np.ndarray, str]:
+    picture = draw(10_000_000 + seed, size=size)
     return picture.image, picture.caption
 
 
