@@ -28,7 +28,7 @@ from storage.database import open_database
 from storage.ledger import Ledger
 
 TABLE = """[...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')]
-    .map(part => part.shadowRoot.querySelector('[data-part=list]')).find(Boolean)"""
+    .map(part => part.shadowRoot?.querySelector('[data-part=list]')).find(Boolean)"""
 FIRST = f"""() => {{ const list = {TABLE}; const images = list ? [...list.querySelectorAll('.tile img')] : [];
     return images.length > 8 && images.slice(0, 8).every(one => one.complete && one.naturalWidth > 0) }}"""
 SCROLL = f"""async ([pixels, seconds]) => {{
