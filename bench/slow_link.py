@@ -67,9 +67,10 @@ class SlowLink:
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
         loop = asyncio.new_event_loop()
-        loop.run_until_complete(asyncio.start_server(self._connect, "127.0.0.1", self.port))
         thread = threading.Thread(target=loop.run_forever, daemon=True)
-        thread.start()
+        thread.start()  # Playwright's own loop counts as running in this thread
+        serving = asyncio.start_server(self._connect, "127.0.0.1", self.port)
+        asyncio.run_coroutine_threadsafe(serving, loop).result(10)
         try:
             yield
         finally:
