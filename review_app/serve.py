@@ -14,6 +14,7 @@ from starlette.routing import Route
 from streamlit.starlette import App
 
 from review_app import client_page, lit_preview
+from review_app.compressed import CompressedScripts
 from review_app.gate import LOCAL, Gate
 from review_app.health import healthz, readyz
 from review_app.links import answer_picture
@@ -55,7 +56,9 @@ def serve(*, port: int = 8501, address: str = "127.0.0.1") -> None:
     if warning := open_warning(address=address, sign_in=sign_in_is_configured()):
         print(warning, file=sys.stderr, flush=True)
     start_telling(lambda: open_resources().ledger, settings)
-    app = App(HERE / "start.py", routes=ROUTES, middleware=[Middleware(Gate, hosts=hosts)])
+    app = App(
+        HERE / "start.py", routes=ROUTES, middleware=[Middleware(Gate, hosts=hosts), Middleware(CompressedScripts)]
+    )
     app.run(config={"server.port": port, "server.address": address, "server.headless": True})
 
 

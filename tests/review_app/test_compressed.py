@@ -1,0 +1,41 @@
+"""Streamlit's own scripts over the wire, from the real server."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+
+from tests.review_app.conftest import House
+
+
+def test_scripts_are_compressed_once_and_the_same(house: House) -> None:
+    page = httpx.get(house.url).text
+    names = sorted(set(re.findall(r"static/(?:js|css)/[^\"]+\.(?:js|css)", page)))
+    assert len(names) > 3
+    sent = plain = 0
+    for name in names:
+        whole = httpx.get(f"{house.url}/{name}", headers={"Accept-Encoding": "identity"})
+        assert "content-encoding" not in whole.headers
+        for _ in range(2):
+            small = httpx.get(f"{house.url}/{name}", headers={"Accept-Encoding": "gzip"})
+            assert small.content == whole.content and small.headers["content-type"] == whole.headers["content-type"]
+            assert (
+                "immutable" in small.headers["cache-control"] and small.headers["x-content-type-options"] == "nosniff"
+            )
+        assert ("content-encoding" in small.headers) == (len(whole.content) >= 1024)
+        sent, plain = sent + int(small.headers["content-length"]), plain + len(whole.content)
+    assert sent < plain / 2
+
+
+def test_parts_what_is_not_there_and_other_addresses_pass(house: House) -> None:
+    page = httpx.get(house.url).text
+    script = re.findall(r"static/js/index[^\"]+\.js", page)[0]
+    gzip = {"Accept-Encoding": "gzip"}
+    part = httpx.get(f"{house.url}/{script}", headers=gzip | {"Range": "bytes=0-99"})
+    assert part.status_code == 206 and len(part.content) == 100 and "content-encoding" not in part.headers
+    nothing = httpx.get(f"{house.url}/static/js/nothing.js", headers=gzip)
+    assert nothing.headers["content-type"].startswith("text/html") and "content-encoding" not in nothing.headers
+    assert httpx.head(f"{house.url}/{script}", headers=gzip).status_code == 200
+    wrong = httpx.get(f"{house.url}/{script}", headers=gzip | {"Host": "evil.example"})
+    assert wrong.status_code >= 400, "the gate stands before it"
