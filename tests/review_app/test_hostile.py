@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -110,11 +111,17 @@ class Watched:
         away = [url for url in self.asked if not url.startswith((self.house.url, "data:", "blob:", "about:"))]
         assert (away, self.dialogs) == ([], [])
 
-    def unread(self, texts: tuple[str, ...]) -> list[str]:
-        """Those of `texts` that are not on the page as they were written."""
-        words = self.page.evaluate(WORDS)
-        spaced = flat(words)
-        return [text for text in texts if text not in words and flat(text) not in spaced]
+    def unread(self, texts: tuple[str, ...], *, seconds: float = 10) -> list[str]:
+        """Those of `texts` that are not on the page as they were written, nor come within these seconds: a busy
+        machine draws a page's parts one after the other."""
+        until = time.monotonic() + seconds
+        while True:
+            words = self.page.evaluate(WORDS)
+            spaced = flat(words)
+            missing = [text for text in texts if text not in words and flat(text) not in spaced]
+            if not missing or time.monotonic() > until:
+                return missing
+            self.page.wait_for_timeout(200)
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +183,7 @@ def test_contact_sheets(watched: Watched) -> None:
     expect(page.locator(".sheet .tile").first).to_be_visible()
     unread = NAMES
     for _ in range(40):  # only the tiles in view are in the page
-        unread = tuple(watched.unread(unread))
+        unread = tuple(watched.unread(unread, seconds=0))
         if not unread:
             break
         page.locator(".list").evaluate("list => list.scrollBy(0, list.clientHeight / 2)")
