@@ -10,9 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-SHAPE_SIDE, COLOUR_SIDE = 12, 3
-COLOUR_STEP = 12.0
-"""CIELAB units of one digit."""
+from schemas.likeness import COLOUR_SIDE, COLOUR_STEP, SHAPE_SIDE, spell_hash
 
 
 def compute_perceptual_hash(pixels: NDArray[np.uint8]) -> str:
@@ -20,9 +18,7 @@ def compute_perceptual_hash(pixels: NDArray[np.uint8]) -> str:
     small = cv2.resize(pixels, (4 * SHAPE_SIDE, 4 * SHAPE_SIDE), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
     low = cv2.dct(grey)[:SHAPE_SIDE, :SHAPE_SIDE].ravel()
-    bits = low > np.median(low[1:])
-    shape = int("".join("1" if bit else "0" for bit in bits), 2)
     cells = cv2.resize(pixels, (COLOUR_SIDE, COLOUR_SIDE), interpolation=cv2.INTER_AREA)
     lab = cv2.cvtColor(cells.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
-    digits = np.clip(np.round(lab[..., 1:].ravel() / COLOUR_STEP + 7.5), 0, 15).astype(int)
-    return f"{shape:036x}" + "".join(f"{digit:x}" for digit in digits)
+    steps = np.clip(np.round(lab[..., 1:].ravel() / COLOUR_STEP + 7.5), 0, 15).astype(int)
+    return spell_hash(low > np.median(low[1:]), steps)

@@ -94,7 +94,7 @@ class GraphBackend:
 
     def describe(self) -> str:
         """For `dailies preflight`."""
-        if self.asked == "torch" or self._never:
+        if not self.may_come:
             return "torch" + (f", for {self._never}" if self._never and self.asked != "torch" else "")
         assert self.folder is not None
         known = read_remembered(self.folder / "graphs.json")

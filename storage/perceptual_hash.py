@@ -11,9 +11,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-SHAPE_SIDE, COLOUR_SIDE = 12, 3
-COLOUR_STEP = 12.0
-"""CIELAB units of one digit."""
+from schemas.likeness import COLOUR_SIDE, COLOUR_STEP, SHAPE_SIDE, spell_hash
+
 GREY = np.array([4899, 9617, 1868])
 """Shares of 16384 of red, green and blue (Rec. 601, as OpenCV rounds them)."""
 TO_XYZ = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
@@ -29,11 +28,9 @@ def compute_hash(pixels: Pixels) -> str:
     grey = (_resize(pixels, side).astype(np.int64) @ GREY + 8192) >> 14
     waves = _cosines(side)
     low = (waves @ grey @ waves.T)[:SHAPE_SIDE, :SHAPE_SIDE].ravel()
-    bits = low > np.median(low[1:])
-    shape = int("".join("1" if bit else "0" for bit in bits), 2)
     lab = _to_lab(_resize(pixels, COLOUR_SIDE) / 255.0)
-    digits = np.clip(np.round(lab[..., 1:].ravel() / COLOUR_STEP + 7.5), 0, 15).astype(int)
-    return f"{shape:036x}" + "".join(f"{digit:x}" for digit in digits)
+    steps = np.clip(np.round(lab[..., 1:].ravel() / COLOUR_STEP + 7.5), 0, 15).astype(int)
+    return spell_hash(low > np.median(low[1:]), steps)
 
 
 def _resize(pixels: Pixels, side: int) -> Pixels:

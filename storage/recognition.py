@@ -26,7 +26,7 @@ from storage.ledger import Ledger
 from storage.perceptual_hash import compute_hash
 from storage.pictures import JXL_HEADER, JXL_STREAM, PNG_HEADER, decode, make_preview, read_spec
 from storage.provenance import read_credentials
-from storage.watermark import BITS, NEAR, Mark, read_mark
+from storage.watermark import BITS, Mark, read_mark
 
 SIGNED = {
     PNG_HEADER[:3]: "image/png", b"RIF": "image/webp", JXL_HEADER[:3]: "image/jxl", b"\xff\xd8\xff": "image/jpeg",
@@ -127,11 +127,6 @@ def _find_marked(mark: Mark, ledger: Ledger) -> str | None:
     a mark that is a text of the studio's, which many images have."""
     with ledger.reading() as session:
         images = list(session.scalars(select(Delivery.image).order_by(Delivery.image)))
-    if not images:
-        return None
-    starts = np.array([int(image[: BITS // 4], 16) for image in images], np.uint64)
-    bits = starts[:, None] >> np.arange(BITS - 1, -1, -1, dtype=np.uint64) & np.uint64(1)
-    votes = np.array(mark.votes) / max(float(np.linalg.norm(mark.votes)), 1e-9)
-    likeness = np.where(bits == 1, -1.0, 1.0) @ votes
-    nearest = int(likeness.argmax())
-    return images[nearest] if likeness[nearest] >= NEAR else None
+    starts = {image[: BITS // 4]: image for image in reversed(images)}
+    nearest = mark.find_nearest(starts)
+    return starts[nearest] if nearest is not None else None

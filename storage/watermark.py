@@ -17,6 +17,7 @@ a crop or a rotation moves it out of reach. NumPy and Pillow only; the same pict
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -69,9 +70,21 @@ class Mark:
 
     def likeness_to(self, message: str) -> float:
         """The votes for this message in standard deviations of those for a message by chance; NEAR is enough."""
+        return float(self._weigh([message])[0])
+
+    def find_nearest(self, messages: Iterable[str]) -> str | None:
+        """The one that it is most like; None where none is near."""
+        if not (listed := list(messages)):
+            return None
+        likeness = self._weigh(listed)
+        nearest = int(likeness.argmax())
+        return listed[nearest] if likeness[nearest] >= NEAR else None
+
+    def _weigh(self, messages: Sequence[str]) -> NDArray[np.float64]:
+        numbers = np.array([int(message, 16) for message in messages], np.uint64)
+        bits = numbers[:, None] >> np.arange(BITS - 1, -1, -1, dtype=np.uint64) & np.uint64(1)
         votes = np.array(self.votes)
-        signs = [-1 if int(message, 16) >> (BITS - 1 - bit) & 1 else 1 for bit in range(BITS)]
-        return float(votes @ signs / max(float(np.linalg.norm(votes)), 1e-9))
+        return np.asarray(np.where(bits == 1, -1.0, 1.0) @ votes / max(float(np.linalg.norm(votes)), 1e-9))
 
 
 def write_mark(pixels: Pixels, message: str) -> Pixels:

@@ -12,7 +12,7 @@ from storage.ledger import Ledger
 from storage.objects import Store
 from storage.pictures import JXL_HEADER, PNG_HEADER
 from storage.provenance import EMBEDDED, MANIFEST_ENDING, Credentials, find_embedded_manifest, read_credentials
-from storage.watermark import BITS, NEAR
+from storage.watermark import BITS
 from tasks.delivery.index import make_index
 from tasks.delivery.marks import find_mark, read_text
 
@@ -138,8 +138,8 @@ def _find_mark(data: bytes, entries: Entries) -> tuple[FoundMark, list[str]] | N
     read = find_mark(data) if marked else None
     if read is None:
         return None
-    message = max({file["watermark"] for _, file in marked}, key=read.likeness_to)
-    if read.likeness_to(message) < NEAR:
+    message = read.find_nearest({file["watermark"] for _, file in marked})
+    if message is None:
         return None
     alike = [(image, file["name"]) for image, file in marked if file["watermark"] == message]
     names = tuple(name for _, name in alike)
