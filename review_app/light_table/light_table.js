@@ -62,6 +62,7 @@ function take(view, data) {
     Object.assign(view.chosen, { cursor, anchor: cursor });
     for (const node of view.drawn.values()) node.remove();
     view.drawn.clear();
+    if (view.asking) closeAsk(view); // it asked about images that are no longer chosen
   }
   view.busy = false;
   view.data = data;

@@ -37,7 +37,8 @@ def main() -> None:
     if person is None:
         return
     st.title("Grid")
-    take_back(person)
+    with st.container():  # there with and without a button: what is below keeps its place, and the browser its table
+        take_back(person)
     if "contest" in st.session_state:
         return tournament(st.session_state["contest"], person)
     counts = ledger.inbox_counts()
@@ -241,5 +242,6 @@ def say_refused() -> None:
         st.error(f"{len(refused) - FEW:,} more were not recorded; they wait still.")
 
 
-say_refused()
+with st.container():
+    say_refused()
 main()

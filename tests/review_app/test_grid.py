@@ -97,6 +97,7 @@ def test_all_that_waits_is_there_and_chosen_as_in_a_file_manager(house: House, s
     page.keyboard.press("1")
     page.keyboard.press("Enter")
     expect(page.locator(".count").last).to_have_text("397 images waiting")
+    assert page.locator("[data-part=list]").evaluate("list => list.scrollTop") > 0  # the table stays where it was
     found = {one.decision.image: one.decision for one in house.ledger.decisions(project=request.node.name, limit=None)}
     assert set(found) == last_three
     assert {(one.verdict, *one.reasons) for one in found.values()} == {("reject", "hands wrong")}
