@@ -6,6 +6,7 @@ server runs (their names carry their hash), so each is compressed once here and 
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from typing import Any
 
@@ -32,7 +33,7 @@ class CompressedScripts:
             return await self._app(scope, receive, send)
         path = scope["path"]
         if path not in self._kept:
-            start, body = await self._fetch(scope, receive)
+            start, body = await self._fetch(scope)
             headers = MutableHeaders(scope=start)
             # what is not there is answered with the page itself, under any name
             is_page = headers.get("content-type", "").startswith("text/html")
@@ -46,7 +47,9 @@ class CompressedScripts:
             self._kept[path] = start, body
         await _answer(send, *self._kept[path])
 
-    async def _fetch(self, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
+    async def _fetch(self, scope: Scope) -> tuple[Message, bytes]:
+        """The whole answer, whether or not who asked for it is still there: Starlette stops in the middle of a file
+        when it hears that he is gone, and a part must not be kept for all who come later."""
         start: dict[str, Any] = {}
         parts: list[bytes] = []
 
@@ -56,8 +59,14 @@ class CompressedScripts:
             else:
                 parts.append(message.get("body", b""))
 
-        await self._app(scope, receive, keep)
+        await self._app(scope, _hear_nothing, keep)
         return start, b"".join(parts)
+
+
+async def _hear_nothing() -> Message:
+    """An ASGI `receive` that waits until it is cancelled: a GET has no body, and a disconnect is not to be heard of."""
+    await asyncio.Event().wait()
+    raise AssertionError("nobody sets the event")
 
 
 def _is_meant(scope: Scope) -> bool:
