@@ -33,6 +33,7 @@ QUESTIONS: dict[str, Callable[[Bench], list[Line]]] = {
     "draft": Bench.draft,
     "hands": Bench.hands,
     "words": Bench.words,
+    "blank": Bench.blank,
 }
 
 

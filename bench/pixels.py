@@ -28,6 +28,13 @@ def named_colour(image: np.ndarray) -> str:
     return list(COLOURS)[int(np.bincount(nearest, minlength=len(names)).argmax())]
 
 
+def subject_share(image: np.ndarray) -> float:
+    """[h, w, 3] uint8, a subject on a plain background -> the share of pixels that differ visibly from its border."""
+    pixels = lab(cv2.GaussianBlur(image, (3, 3), 0))  # single pixels of noise are no subject
+    border = np.concatenate([image[:3].reshape(-1, 3), image[-3:].reshape(-1, 3), image[:, :3].reshape(-1, 3)])
+    return float((np.linalg.norm(pixels - np.median(lab(border), axis=0), axis=1) > SUBJECT).mean())
+
+
 def edge_f1(made: np.ndarray, asked: np.ndarray, *, tolerance: int = 2) -> float:
     """F1 of two edge maps [h, w], non-zero is edge; an edge within `tolerance` pixels of the other's is found."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * tolerance + 1, 2 * tolerance + 1))

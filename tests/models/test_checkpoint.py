@@ -104,19 +104,16 @@ def test_canny_edges_are_followed(base: StableDiffusionXLPipeline) -> None:
     assert np.mean([edge_f1(canny(i), SOURCE.edges) for i in images]) > 0.6
 
 
-def test_the_draft_lora_makes_pictures_in_six_steps(base: StableDiffusionXLPipeline) -> None:
-    kept = base.scheduler
+def test_the_draft_lora_makes_pictures_in_few_steps(base: StableDiffusionXLPipeline) -> None:
+    kept, colours = base.scheduler, ["red", "blue", "green", "yellow", "purple", "orange"]
     base.load_lora_weights(FOLDER / "lcm-lora")
     base.scheduler = LCMScheduler.from_config(kept.config)
-    images = sample(
-        base,
-        ["a red shield on a white background, flat", "a blue gem on a white background, flat"],
-        steps=6,
-        guidance=1.0,
-    )
+    prompts = [f"a {colour} shield on a white background, flat" for colour in colours]
+    for steps in (4, 6):
+        images = sample(base, prompts, steps=steps, guidance=1.0)
+        assert sum(named_colour(i) == c for i, c in zip(images, colours, strict=True)) >= 5
     base.unload_lora_weights()
     base.scheduler = kept
-    assert [named_colour(i) for i in images] == ["red", "blue"]
 
 
 def test_the_style_lora_makes_blueprints(base: StableDiffusionXLPipeline) -> None:
