@@ -15,12 +15,16 @@ def lab(pixels: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(pixels.reshape(1, -1, 3).astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[0]
 
 
+def border_colour(image: np.ndarray) -> np.ndarray:
+    """[h, w, 3] uint8 -> [3] CIE Lab, the median of its upper, lower and left border."""
+    border = np.concatenate([image[:3].reshape(-1, 3), image[-3:].reshape(-1, 3), image[:, :3].reshape(-1, 3)])
+    return np.median(lab(border), axis=0)
+
+
 def named_colour(image: np.ndarray) -> str:
     """[h, w, 3] uint8, a subject on a plain background -> the name that most of its pixels are nearest to."""
-    border = np.concatenate([image[:3].reshape(-1, 3), image[-3:].reshape(-1, 3), image[:, :3].reshape(-1, 3)])
-    around = np.median(lab(border), axis=0)
     pixels = lab(image)
-    subject = np.linalg.norm(pixels - around, axis=1) > SUBJECT
+    subject = np.linalg.norm(pixels - border_colour(image), axis=1) > SUBJECT
     if subject.sum() < 40:
         subject[:] = True
     names = np.array(list(COLOURS.values()), np.uint8)
@@ -31,8 +35,7 @@ def named_colour(image: np.ndarray) -> str:
 def subject_share(image: np.ndarray) -> float:
     """[h, w, 3] uint8, a subject on a plain background -> the share of pixels that differ visibly from its border."""
     pixels = lab(cv2.GaussianBlur(image, (3, 3), 0))  # single pixels of noise are no subject
-    border = np.concatenate([image[:3].reshape(-1, 3), image[-3:].reshape(-1, 3), image[:, :3].reshape(-1, 3)])
-    return float((np.linalg.norm(pixels - np.median(lab(border), axis=0), axis=1) > SUBJECT).mean())
+    return float((np.linalg.norm(pixels - border_colour(image), axis=1) > SUBJECT).mean())
 
 
 def edge_f1(made: np.ndarray, asked: np.ndarray, *, tolerance: int = 2) -> float:

@@ -112,6 +112,8 @@ def test_the_draft_lora_makes_pictures_in_few_steps(base: StableDiffusionXLPipel
     for steps in (4, 6):
         images = sample(base, prompts, steps=steps, guidance=1.0)
         assert sum(named_colour(i) == c for i, c in zip(images, colours, strict=True)) >= 5
+    two = ["a red shield on a white background, flat", "a blue gem on a white background, flat"]
+    assert [named_colour(i) for i in sample(base, two, steps=6, guidance=1.0)] == ["red", "blue"]
     base.unload_lora_weights()
     base.scheduler = kept
 
