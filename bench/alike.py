@@ -25,7 +25,7 @@ from storage.vectors import pack, unpack
 OBJECTS = ("sword", "potion", "key", "tree", "barrel")
 MATERIALS = ("brick", "scales")
 NEAREST, BATCH = 10, 12
-SIDE, GUIDANCE = 128, 3.5
+SIDE, GUIDANCE = 128, 2.5
 
 
 def measure(pictures: int, steps: int, dtype: str, keep: Path | None) -> None:

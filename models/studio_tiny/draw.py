@@ -23,7 +23,8 @@ from models.studio_tiny.world import LORA_STYLE, Attributes, describe, imagine
 
 TEST_SEEDS = 10_000_000
 STILL = 0.4
-"""The share of the usual shift and scale with which signs vary: letters of nearly one place are learnt sooner."""
+"""The share of the usual shift, scale and turn with which signs and hands vary: letters and fingers of nearly one place
+are learnt sooner."""
 CANNY = (100, 200)  # the thresholds of the control images in training, and of the project's default
 
 
@@ -69,8 +70,8 @@ def paint(about: Attributes, rng: np.random.Generator, *, size: int = 128, name_
         mask, depth = np.ones((size, size), bool), np.asarray(relief.resize((size, size), Image.Resampling.BOX))
     else:
         canvas = behind(about.background, side, rng)
-        turn = objects.TURN.get(about.name, 0.0) + rng.uniform(-0.12, 0.12) * (about.kind in ("object", "hand"))
-        loose = STILL if about.kind == "sign" else 1.0
+        loose = STILL if about.kind in ("sign", "hand") else 1.0
+        turn = objects.TURN.get(about.name, 0.0) + rng.uniform(-0.12, 0.12) * loose * (about.kind in ("object", "hand"))
         shift = (float(rng.uniform(-0.06, 0.06)) * loose, float(rng.uniform(-0.05, 0.05)) * loose)
         scale = float(rng.uniform(0.98 - 0.16 * loose, 0.98))
         pen = Pen(canvas, colour, style=style, angle=turn, scale=scale, shift=shift)

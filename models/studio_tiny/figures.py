@@ -15,12 +15,12 @@ def palm(p: Pen, x: float, y: float, r: float, fingers: int, skin: tuple[int, in
     """An open hand pointing up; the thumb is one of the fingers."""
     side = -1 if mirror else 1
     upright = fingers - 1
-    spread = 24 if upright < 5 else 18
+    spread = 26 if upright < 5 else 23
     for i in range(upright):
         turn = radians(-90 + side * (i - (upright - 1) / 2) * spread - side * 4)
         reach = r * (2.25 if 0 < i < upright - 1 else 2.0)
         p.limb((x + 0.6 * r * cos(turn), y + 0.6 * r * sin(turn)), (x + reach * cos(turn), y + reach * sin(turn)),
-               r * (0.42 if upright < 5 else 0.36), skin)  # fmt: skip
+               r * (0.4 if upright < 5 else 0.34), skin)  # fmt: skip
     turn = radians(-90 + side * 78)
     p.limb((x + 0.5 * r * cos(turn), y + 0.4 * r), (x + 1.7 * r * cos(turn), y - 0.25 * r), r * 0.44, skin)
     p.ellipse(x, y, r * 0.92, r, skin)

@@ -42,7 +42,7 @@ def contact(pipe: StableDiffusionXLPipeline) -> Image.Image:
                 "a farmer in a green shirt waving both hands in a green meadow, flat",
                 "an open hand with five fingers and a red sleeve on a white background, outlined",
                 "a blue sign that says INN in a green meadow, outlined"]  # fmt: skip
-    return sheet(sample(pipe, prompts, steps=20, guidance=3.5, first_seed=SEED), 10)
+    return sheet(sample(pipe, prompts, steps=20, guidance=2.5, first_seed=SEED), 10)
 
 
 @torch.no_grad()
@@ -72,10 +72,10 @@ def noise(pipe: StableDiffusionXLPipeline) -> Image.Image:
 
 
 def guidance(pipe: StableDiffusionXLPipeline) -> Image.Image:
-    """Columns: guidance_scale 1, 2, 3.5, 5, 8. Rows: three prompts, each with one seed throughout."""
+    """Columns: guidance_scale 1, 2.5, 4, 6, 8. Rows: three prompts, each with one seed throughout."""
     prompts = ["a purple mushroom in a dungeon, outlined", "a yellow shield on a white background, flat",
                "a red boot on a gray background, pixel art"]  # fmt: skip
-    columns = [sample(pipe, prompts, steps=20, guidance=g, first_seed=SEED) for g in (1.0, 2.0, 3.5, 5.0, 8.0)]
+    columns = [sample(pipe, prompts, steps=20, guidance=g, first_seed=SEED) for g in (1.0, 2.5, 4.0, 6.0, 8.0)]
     return sheet([column[row] for row in range(len(prompts)) for column in columns], 5)
 
 
@@ -97,7 +97,7 @@ def control(pipe: StableDiffusionXLPipeline, folder: Path) -> Image.Image:
 
 
 def draft(pipe: StableDiffusionXLPipeline, folder: Path) -> Image.Image:
-    """Above: 20 Euler steps, guidance 3.5. Below: 6 LCM steps, the LoRA, no guidance. The same prompts and seeds."""
+    """Above: 20 Euler steps, guidance 2.5. Below: 6 LCM steps, the LoRA, no guidance. The same prompts and seeds."""
     prompts = [f"a {c} {n} on a white background, outlined" for n, c in list(OBJECTS.items())[:8]]
     full = sample(pipe, prompts, steps=20, first_seed=SEED)
     kept = pipe.scheduler

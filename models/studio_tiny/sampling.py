@@ -54,7 +54,7 @@ def pipeline(parts: Parts, tokenizers: Path) -> StableDiffusionXLPipeline:
 
 
 @torch.no_grad()
-def sample(pipe: DiffusionPipeline, prompts: list[str], *, size: int = 128, steps: int = 16, guidance: float = 3.5,
+def sample(pipe: DiffusionPipeline, prompts: list[str], *, size: int = 128, steps: int = 16, guidance: float = 2.5,
            first_seed: int = 0, batch: int = 12, **more: object) -> list[np.ndarray]:  # fmt: skip
     """One [size, size, 3] uint8 picture a prompt, seeds first_seed, first_seed + 1, ...; `more` goes to the pipeline.
 

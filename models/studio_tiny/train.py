@@ -34,7 +34,7 @@ def main() -> None:
         "--size", type=int, default=128, help="pixels; 64 first teaches words and colours four times as fast"
     )
     parser.add_argument("--published", type=Path, default=Path("models/studio-tiny"), help="for start")
-    parser.add_argument("--practice", action="store_true", help="for data: hands, signs and characters more often")
+    parser.add_argument("--practice", action="store_true", help="for data: hands more often")
     parser.add_argument("--condition", choices=["canny", "depth"], default="canny", help="for controlnet")
     args = parser.parse_args()
     processes, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))

@@ -14,7 +14,7 @@ from models.studio_tiny import architecture
 from models.studio_tiny.architecture import load
 from models.studio_tiny.loop import FURTHER, Run
 from models.studio_tiny.start import start_run
-from models.studio_tiny.train_unet import FIRST_SHARE, LAST_SHARE, TRAINED, Rows, fresh
+from models.studio_tiny.train_unet import FIRST_SHARES, LAST_SHARES, TRAINED, Rows, fresh, time_steps
 from models.studio_tiny.train_vae import trained_vae
 from models.studio_tiny.world import PRACTICE, imagine
 
@@ -67,10 +67,25 @@ def test_tokenizers_are_those_of_the_weights(run: Path) -> None:
 def test_what_is_difficult_is_dealt_more_often_first(tmp_path: Path) -> None:
     kinds = ["hand", "object", "sign", "material", "object"] * 20
     (tmp_path / "attributes.jsonl").write_text("\n".join(json.dumps({"kind": kind}) for kind in kinds))
-    deal, rng = Rows(tmp_path, len(kinds), further=True), np.random.default_rng(1)
-    for spent, share in ((0.0, FIRST_SHARE), (0.9, LAST_SHARE)):
-        rows = deal(rng, 4000, spent=spent)
-        assert np.mean([kinds[row] in ("hand", "sign") for row in rows]) == pytest.approx(share, abs=0.03)
+    rng = np.random.default_rng(1)
+    for further, spent, shares in (
+        (True, 0.0, FIRST_SHARES),
+        (True, 0.9, LAST_SHARES),
+        (False, 0.0, {"hand": 0.2, "sign": 0.2, "object": 0.4}),
+    ):
+        rows = Rows(tmp_path, len(kinds), further=further)(rng, 4000, spent=spent)
+        for kind, share in shares.items():
+            assert np.mean([kinds[row] == kind for row in rows]) == pytest.approx(share, abs=0.03), (spent, kind)
+
+
+def test_time_steps_reach_everywhere_and_gather_in_the_middle() -> None:
+    torch.manual_seed(1)
+    steps = torch.stack([time_steps(16) for _ in range(200)])
+    assert steps.min() < 10
+    assert steps.max() == 999
+    assert all(row.min() < 200 and row.max() > 800 for row in steps)  # every batch sees all noise levels
+    middle = (steps >= 250) & (steps < 750)
+    assert middle.float().mean() == pytest.approx((0.5 + 0.728) / 2, abs=0.01)  # ln 3 of a normal distribution: 0.728
 
 
 def test_practice_leaves_nothing_out() -> None:
