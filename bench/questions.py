@@ -24,7 +24,7 @@ from checks.reader import read
 from models.studio_tiny import judge
 from models.studio_tiny.draw import TEST_SEEDS, Picture, canny, draw, paint
 from models.studio_tiny.fingers import count_fingers
-from models.studio_tiny.sampling import sample
+from models.studio_tiny.sampling import GUIDANCE, sample
 from models.studio_tiny.world import (
     BACKGROUND_WORDS,
     CHARACTERS,
@@ -39,8 +39,6 @@ from models.studio_tiny.world import (
     describe,
 )
 
-GUIDANCE = 2.5
-"""What the catalogue gives this checkpoint; at 3.5 its colours begin to burn."""
 DRAFT_STEPS, FEWEST_STEPS, DRAFT_GUIDANCE = 6, 4, 1.0
 """Steps of the catalogue's draft tier, and the fewest that it should do with."""
 BLANKS = 400

@@ -42,7 +42,7 @@ def contact(pipe: StableDiffusionXLPipeline) -> Image.Image:
                 "a farmer in a green shirt waving both hands in a green meadow, flat",
                 "an open hand with five fingers and a red sleeve on a white background, outlined",
                 "a blue sign that says INN in a green meadow, outlined"]  # fmt: skip
-    return sheet(sample(pipe, prompts, steps=20, guidance=2.5, first_seed=SEED), 10)
+    return sheet(sample(pipe, prompts, steps=20, first_seed=SEED), 10)
 
 
 @torch.no_grad()
