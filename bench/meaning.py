@@ -89,8 +89,8 @@ def _pack_all(vectors: NDArray[np.float32]) -> NDArray[np.int8]:
 
 
 def measure_search(engine: Engine, images: int) -> None:
-    asked = [int(number) for number in np.random.default_rng(3).integers(0, images, 20)]
-    ledger = Ledger(engine)
+    many = [int(number) for number in np.random.default_rng(3).integers(0, images, 100)]
+    asked, ledger = many[:20], Ledger(engine)
     print(f"  {'what it asks':<44}{'median ms':>10}{'best':>9}{'worst':>9}")
     times("the first of all (reads what it needs)", lambda number: ledger.nearest(digest(number)), asked[:1])
     times("the 200 nearest", lambda number: ledger.nearest(digest(number)), asked)
@@ -100,9 +100,9 @@ def measure_search(engine: Engine, images: int) -> None:
         "Library: like this, in a colour nobody has", lambda n: ledger.library(near=digest(n), colour=blue), asked[:3]
     )
     times("Library: beyond the words", lambda n: ledger.library_beyond_words(["golden", "key"]), asked[:3])
-    truth = find_truth(engine, asked)
+    truth = find_truth(engine, many)
     for most in (CLOSEST, 100):
-        found = [ledger.nearest(digest(number))[:most] for number in asked]
+        found = [ledger.nearest(digest(number))[:most] for number in many]
         shares = [len(set(a) & set(b[:most])) / most for a, b in zip(found, truth, strict=True)]
         print(f"  recall of the {most} nearest against all of them sorted: {np.mean(shares):.3f}")
 

@@ -21,15 +21,27 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
+from engine.graph_layers import rewrite_layers
 from engine.vectors import watch_middle_block
 
-REVISION = 2
-"""Of this file: what changes the graph goes with another number."""
+REVISION = 3
+"""Of this file and engine/graph_layers.py: what changes the graph goes with another number."""
 OPSET = 18
 WEIGHTS = "weights"
 """The file that the graph names for its weights. There is none: they are handed over."""
-TRACED = (2, 6, 10, 77)
-"""Rows, latents high and wide, tokens. Sides that do not halve evenly, so that the graph takes these too."""
+ROWS, TOKENS = 2, 77
+"""Of a trace."""
+
+
+def find_grain(unet: Any) -> int:
+    """Latents to one value of the deepest block."""
+    return int(2 ** (len(unet.config.block_out_channels) - 1))
+
+
+def make_sides(unet: Any, *, halves: bool) -> tuple[int, int]:
+    """Latents high and wide, small, of a graph's kind."""
+    grain = find_grain(unet)
+    return (2 * grain, 3 * grain) if halves else (2 * grain - 1, 3 * grain - 1)
 
 
 def find_unknown_input(unet: Any) -> str:
@@ -81,23 +93,26 @@ def shape_text(unet: Any, *, rows: int, tokens: int = 77) -> dict[str, tuple[int
     return shapes
 
 
-def make_digest(unet: Any) -> str:
+def make_digest(unet: Any, *, halves: bool) -> str:
     """Of everything that the graph is made from."""
     shape = {name: value for name, value in dict(unet.config).items() if not name.startswith("_")}
-    made_by = [REVISION, OPSET, torch.__version__, diffusers.__version__]
+    made_by = [REVISION, OPSET, torch.__version__, diffusers.__version__, halves]
     return hashlib.sha256(json.dumps([made_by, shape], sort_keys=True, default=str).encode()).hexdigest()
 
 
-def keep_graph(unet: Any, file: Path) -> None:
-    """Traces a UNet of the same shape as `unet` and writes its graph, in one step, so that no process reads half."""
-    body = _name_weights(_trace(unet))
+def keep_graph(unet: Any, file: Path, *, halves: bool) -> None:
+    """Traces a UNet of the same shape as `unet` and writes its graph, in one step, so that no process reads half.
+
+    `halves`: a faster graph, for sides that halve evenly down to the deepest block. The other takes any.
+    """
+    body = _name_weights(_trace(unet, halves=halves))
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_suffix(f".{os.getpid()}")
     new.write_bytes(body)
     new.replace(file)
 
 
-def _trace(unet: Any) -> bytes:
+def _trace(unet: Any, *, halves: bool) -> bytes:
     """By PyTorch's older exporter: 5 s where the newer one takes 60 s, the same speed and error (docs/performance.md).
 
     With `export_params=False` the weights become inputs that bear their names.
@@ -107,11 +122,12 @@ def _trace(unet: Any) -> bytes:
     network = _Flat(empty.to_empty(device="cpu").eval())
     for number, parameter in enumerate(network.parameters()):  # the exporter makes one of those that are equal
         parameter.data.view(-1)[0] = number
-    rows, height, width, tokens = TRACED
+    rewrite_layers(empty, halves=halves)
+    height, width = make_sides(empty, halves=halves)
     names = list_inputs(empty)
-    shapes = {"sample": (rows, empty.config.in_channels, height, width), "timestep": ()}
-    shapes |= shape_text(empty, rows=rows, tokens=tokens)
-    given = [*(torch.zeros(shape) for shape in shapes.values()), *make_residuals(empty, rows, height, width)]
+    shapes = {"sample": (ROWS, empty.config.in_channels, height, width), "timestep": ()}
+    shapes |= shape_text(empty, rows=ROWS, tokens=TOKENS)
+    given = [*(torch.zeros(shape) for shape in shapes.values()), *make_residuals(empty, ROWS, height, width)]
     free = {name: _free_axes(name) for name in names if name != "timestep"}
     with tempfile.TemporaryDirectory() as folder, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter's age, and of sides that the trace has as numbers

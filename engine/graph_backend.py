@@ -15,7 +15,7 @@ from typing import Any
 import onnxruntime
 import torch
 
-from engine.denoiser_graph import find_unknown_input, keep_graph, make_digest, shape_text
+from engine.denoiser_graph import find_grain, find_unknown_input, keep_graph, make_digest, make_sides, shape_text
 from engine.graph_session import GraphSession
 from engine.processor import read_processor
 from engine.remembered import read_remembered, write_remembered
@@ -54,9 +54,9 @@ class GraphBackend:
         self._never = _find_hindrance(device, dtype, compiled=compiled, folder=folder)
         if asked == "onnxruntime" and self._never:
             raise SettingsError(f"backend: got onnxruntime with {self._never}; expected auto or torch there")
-        self._sessions: dict[Wearing, GraphSession] = {}
-        """Longest unused first."""
-        self._refused: dict[Wearing, str] = {}
+        self._sessions: dict[tuple[Wearing, bool], GraphSession] = {}
+        """By weights and whether sides halve evenly; longest unused first."""
+        self._refused: dict[tuple[Wearing, bool], str] = {}
         self._expected: dict[Wearing, int] = {}
         self._said: set[tuple[str, str]] = set()
 
@@ -71,18 +71,23 @@ class GraphBackend:
         for spec in specs:
             if not find_obstacle(spec, resident=True):
                 key = list_weights_worn(spec)
-                self._expected[key] = self._expected.get(key, 0) + count_latents(spec)
+                self._expected[key] = self._expected.get(key, 0) + count_pixels(spec)
 
-    def find(self, spec: ImageSpec, unet: Any, *, rows: int, resident: bool) -> tuple[GraphSession | None, str]:
-        """The session that makes this batch; or None, and why PyTorch makes it."""
-        key = list_weights_worn(spec)
+    def find(
+        self, spec: ImageSpec, unet: Any, *, rows: int, factor: int, tile: int | None, resident: bool
+    ) -> tuple[GraphSession | None, str]:
+        """The session that makes this batch; or None, and why PyTorch makes it. `factor`: px a latent; `tile`: px, the
+        side of a window (engine/windows.py)."""
+        sides = [min(side, tile or side) // factor for side in (spec.height, spec.width)]
+        halves = not any(side % find_grain(unet) for side in sides)
+        key = list_weights_worn(spec), halves
         if reason := self._never or find_obstacle(spec, resident=resident) or find_unknown_input(unet):
             return None, self._say(spec, reason)
         if (session := self._sessions.pop(key, None)) is not None and session.unet is unet:
             self._sessions[key] = session
             return session, ""
         if key not in self._refused:
-            self._refused[key] = self._open(key, spec, unet, rows)
+            self._refused[key] = self._open(key, spec, unet, rows, sides, factor)
         if reason := self._refused[key]:
             return None, self._say(spec, reason)
         del self._refused[key]
@@ -103,34 +108,37 @@ class GraphBackend:
         measured = f"measured here: {gains} times as fast as torch" if gains else "not measured here yet"
         return f"{self.asked}, graphs kept in {self.folder / 'graphs'}; {measured}"
 
-    def _open(self, key: Wearing, spec: ImageSpec, unet: Any, rows: int) -> str:
+    def _open(
+        self, key: tuple[Wearing, bool], spec: ImageSpec, unet: Any, rows: int, sides: list[int], factor: int
+    ) -> str:
         """Why there is no session; empty when there is one."""
         assert self.folder is not None  # without one there is a hindrance
-        digest = make_digest(unet)
+        wearing, halves = key
+        digest = make_digest(unet, halves=halves)
         file = self.folder / "graphs" / f"{digest}.onnx"
         kept = file.is_file()
         record = _Record(self.folder / "graphs.json", f"{digest[:16]}, {_name_machine()}")
         known = record.known
         # 1. whether it pays
-        work = self._expected.get(key, rows * count_latents(spec))
-        passes = work // ((spec.height // 8) * (spec.width // 8))
+        work = self._expected.get(wearing, rows * count_pixels(spec))
+        passes = work // (spec.height * spec.width)
         if self.asked == "auto" and "torch" not in known and passes < WORTH:
             return f"not worth measuring for {passes} rows of forward passes; expected {WORTH} at least"
         if "torch" not in known:
-            record.add(height=spec.height // 8, width=spec.width // 8)
+            record.add(height=sides[0], width=sides[1], pixels=sides[0] * sides[1] * factor**2)
             record.add(torch=_time_row(unet, unet.forward, known))
         if self.asked == "auto":
-            seconds = work * known["torch"] / (known["height"] * known["width"])
+            seconds = work * known["torch"] / known["pixels"]
             if reason := weigh(seconds, known, kept=kept):
                 return reason
         # 2. the graph and the session
         started = time.perf_counter()
         try:
             if not kept:
-                keep_graph(unet, file)
+                keep_graph(unet, file, halves=halves)
                 record.add(export=time.perf_counter() - started)
                 started = time.perf_counter()
-            session = GraphSession(unet, file)
+            session = GraphSession(unet, file, halves=halves)
             record.add(open=time.perf_counter() - started)
         except Exception as error:  # of the exporter, or of ONNX Runtime: this UNet is PyTorch's in this process
             file.unlink(missing_ok=True)
@@ -145,7 +153,7 @@ class GraphBackend:
         self._keep(key, session)
         return ""
 
-    def _keep(self, key: Wearing, session: GraphSession) -> None:
+    def _keep(self, key: tuple[Wearing, bool], session: GraphSession) -> None:
         self._sessions[key] = session
         others = [other for other in self._sessions if other != key]
         while others and sum(self._sessions[other].bytes for other in others) > GRAPHS_HELD:
@@ -161,7 +169,7 @@ class GraphBackend:
 
 class _Record:
     """What is known of one graph on this machine, in seconds: `export`, `open`; and a row of a forward pass by
-    PyTorch and by the graph (`torch`, `graph`), `height` x `width` latents large."""
+    PyTorch and by the graph (`torch`, `graph`), `height` x `width` latents large, of so many `pixels`."""
 
     def __init__(self, file: Path, here: str) -> None:
         self.file, self.here = file, here
@@ -199,15 +207,16 @@ def weigh(seconds: float, known: Mapping[str, float], *, kept: bool) -> str:
     return "" if saved > cost else f"a graph would save {saved:.0f} s of {seconds:.0f} s and cost {cost:.0f} s"
 
 
-def count_latents(spec: ImageSpec) -> int:
+def count_pixels(spec: ImageSpec) -> int:
     """That one picture sends through the UNet, over all steps and both halves of guidance."""
     steps = spec.num_inference_steps * (spec.strength or 1.0)
-    return max(1, round(steps)) * (2 if spec.guidance_scale > 1 else 1) * (spec.width // 8) * (spec.height // 8)
+    return max(1, round(steps)) * (2 if spec.guidance_scale > 1 else 1) * spec.width * spec.height
 
 
 def measure_error(unet: Any, session: GraphSession) -> float:
     """Relative L2 of the graph's answer to PyTorch's, on noise of a small size; NaN is an error too."""
-    given = make_noise(unet, rows=2, height=8, width=12)
+    height, width = make_sides(unet, halves=session.halves)
+    given = make_noise(unet, rows=2, height=height, width=width)
     theirs, ours = unet.forward(**given)[0], session.forward(**given)[0]
     return float((ours - theirs).norm() / theirs.norm())
 

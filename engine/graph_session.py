@@ -15,17 +15,18 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from engine.denoiser_graph import list_inputs, list_outputs, make_residuals
+from engine.denoiser_graph import find_grain, list_inputs, list_outputs, make_residuals
 from engine.windows import replace_forward
 
 PROVIDER = "CPUExecutionProvider"
 
 
 class GraphSession:
-    """One set of weights. The UNet must not lose them while it is used."""
+    """One set of weights. The UNet must not lose them while it is used. `halves`: of the graph in `file`, as
+    `keep_graph` says."""
 
-    def __init__(self, unet: Any, file: Path) -> None:
-        self.unet, self.inputs = unet, list_inputs(unet)
+    def __init__(self, unet: Any, file: Path, *, halves: bool) -> None:
+        self.unet, self.halves, self.inputs = unet, halves, list_inputs(unet)
         self.bytes = sum(parameter.numel() * 4 for parameter in unet.parameters())
         self.middle: Tensor | None = None
         """[rows, channels, 1, 1]: the mean of what the middle block said in the last call (engine/vectors.py)."""
@@ -57,10 +58,13 @@ class GraphSession:
         return_dict: bool = True,
         **rest: Any,
     ) -> tuple[Tensor]:
-        """As UNet2DConditionModel.forward. Raises ValueError for an input that the graph does not have."""
+        """As UNet2DConditionModel.forward. Raises ValueError for an input that the graph does not have, and for a side
+        that does not halve evenly where it must."""
         if unknown := sorted(name for name, value in rest.items() if value is not None):
             raise ValueError(f"got {', '.join(unknown)} for a graph that has no such input")
         rows, _, height, width = sample.shape
+        if self.halves and (height % (grain := find_grain(self.unet)) or width % grain):
+            raise ValueError(f"got {height} x {width} latents for a graph of sides that are multiples of {grain}")
         residuals = self._no_residuals(rows, height, width)
         if down_block_additional_residuals is not None and mid_block_additional_residual is not None:
             residuals = [*down_block_additional_residuals, mid_block_additional_residual]

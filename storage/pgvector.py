@@ -72,6 +72,8 @@ def make_index(engine: Engine) -> str:
             connection.execute(text(_FUNCTION))
             connection.execute(text(f"DROP INDEX IF EXISTS {INDEX}"))
             connection.execute(text(_INDEX))
+            # The server's own statistics wait while an index is made. By old ones it would sort all vectors.
+            connection.execute(text("ANALYZE image_vectors"))
         except LedgerError as refused:
             return f"pgvector's index could not be made: {refused}"
     return ""
