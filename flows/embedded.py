@@ -32,6 +32,13 @@ QUIET = {
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
 }
 
+UNWATCHED = {
+    f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false"
+    for service in ("EVENT_PERSISTER", "TASK_RUN_RECORDER", "TRIGGERS")
+}
+"""What a Prefect server writes down for its pages and automations, which this one does not have. The recorder alone
+kept a shift's first request waiting for two seconds, behind its own write to SQLite."""
+
 
 class EmbeddedApi:
     """Boots at once and is waited for at the last moment, so that models can load meanwhile."""
@@ -60,6 +67,7 @@ class EmbeddedApi:
             "PREFECT_UI_ENABLED": "0",
             "PREFECT__SERVER_EPHEMERAL": "1",
             "PREFECT__SERVER_FINAL": "1",
+            **UNWATCHED,
         }
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
