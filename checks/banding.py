@@ -7,6 +7,7 @@ has jumps too, so a piece must hold several. Grain and dither hide stairs from t
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,25 +23,27 @@ def find_banding(grey: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Where stairs are: a mask of cells, one for each CELL x CELL px. `grey` [height, width] in 0..255."""
     height, width = grey.shape
     found = np.zeros((max(1, height // CELL), max(1, width // CELL)), bool)
+    rows, columns = _merge_lines(grey), _merge_lines(cv2.transpose(grey))
     for piece in PIECES:
-        rows, columns = height // piece, width // piece
-        if not rows or not columns:
+        high, wide = height // piece, width // piece
+        if not high or not wide:
             break
-        square = grey[: rows * piece, : columns * piece]
-        across = _stairs(square, piece).reshape(rows, -1, columns).mean(1)
-        down = _stairs(np.ascontiguousarray(square.T), piece).reshape(columns, -1, rows).mean(1).T
+        across = _stairs(rows[: high * piece // 2, : wide * piece], piece).reshape(high, -1, wide).mean(1)
+        down = _stairs(columns[: wide * piece // 2, : high * piece], piece).reshape(wide, -1, high).mean(1).T
         share = np.maximum(across, down).repeat(piece // CELL, 0).repeat(piece // CELL, 1)
         found[: share.shape[0], : share.shape[1]] |= share > 0.5
     return found
 
 
-def _stairs(grey: NDArray[np.float32], piece: int) -> NDArray[np.bool_]:
-    """[lines, pieces]: whether each piece of each (every second) line is a staircase."""
-    # 1. Mean of five lines: stairs run on across lines, grain does not
-    width = grey.shape[1]
-    lines = (grey[:-4] + grey[1:-3] + grey[2:-2] + grey[3:-1] + grey[4:]) / 5
-    lines = np.vstack([lines[:1]] * 2 + [lines] + [lines[-1:]] * 2)[::2]
-    pieces = lines.reshape(lines.shape[0], width // piece, piece)
+def _merge_lines(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Every second line, as the mean of the five around it: stairs run on across lines, grain does not."""
+    return cv2.blur(grey, (1, 5), borderType=cv2.BORDER_REPLICATE)[::2]
+
+
+def _stairs(lines: NDArray[np.float32], piece: int) -> NDArray[np.bool_]:
+    """[lines, pieces]: whether each piece of each line is a staircase."""
+    # 1. Pieces
+    pieces = lines.reshape(lines.shape[0], -1, piece)
     # 2. Steps over three px, since a soft encoder spreads a jump over two or three
     step = pieces[..., 3:] - pieces[..., :-3]
     climb = pieces[..., -1] - pieces[..., 0]

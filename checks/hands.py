@@ -69,7 +69,8 @@ def check_hands(
         return Finding(
             check=Criterion.HANDS, result=Result.NOT_CHECKED, sentence=sentence, regions=_regions(faces), data=data
         )
-    found = finder.find(pixels)
+    expected = bool(faces) or speaks_of_people(spec.prompt)
+    found = finder.find(pixels, expected=expected)
     hands = [one for one in found if "hand" in one.label.lower() or "palm" in one.label.lower()]
     data |= {
         "finder": finder.name,
@@ -92,7 +93,6 @@ def check_hands(
     # is badly wrong is not recognised either.
     measured = sorted((landmarks.measure(pixels, one) for one in hands[:MOST]), key=lambda hand: hand.consistency)
     data["hands"] = [_numbers(hand) for hand in measured]
-    expected = bool(faces) or speaks_of_people(spec.prompt)
     counted = [hand for hand in measured if expected or hand.confidence >= RECOGNISED]
     if not counted:
         places = "1 place resembles" if len(hands) == 1 else f"{len(hands)} places resemble"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,12 +25,10 @@ def measure_seams(pixels: NDArray[np.uint8], axis: Literal["x", "y"]) -> tuple[f
     `x`: the left edge against the right one. About 1 or less where nothing shows; 2 is a plain seam. Nothing is said of
     fewer than STRIPS lines.
     """
-    lines = pixels.astype(np.float32)
-    if axis == "x":
-        lines = lines.transpose(1, 0, 2)
+    lines = cv2.transpose(pixels) if axis == "x" else pixels
     if len(lines) < STRIPS:
         return 0.0, []
-    bends = _bends(lines)
+    bends = _bends(lines.astype(np.float32))
     whole = _over(bends.mean(1))
     size = bends.shape[1] // PARTS
     parts = [_over(bends[:, part * size : (part + 1) * size].mean(1)) for part in range(PARTS)] if size else []
@@ -38,10 +37,11 @@ def measure_seams(pixels: NDArray[np.uint8], axis: Literal["x", "y"]) -> tuple[f
 
 def _bends(lines: NDArray[np.float32]) -> NDArray[np.float32]:
     """[lines, along]: for each line, how badly it goes on from the one before; the first is the wrapped edge."""
-    step = lines - np.roll(lines, 1, axis=0)
-    before, after = np.roll(step, 1, axis=0), np.roll(step, -1, axis=0)
-    bend: NDArray[np.float32] = np.abs(step - (before + after) / 2).mean(-1)
-    return bend
+    around = np.concatenate([lines[-2:], lines, lines[:1]])
+    step = np.diff(around, axis=0)
+    bend = np.abs(step[1:-1] - (step[:-2] + step[2:]) / 2)
+    mean: NDArray[np.float32] = cv2.transform(bend, np.full((1, 3), 1 / 3, np.float32))
+    return mean
 
 
 def _over(energy: NDArray[np.float32]) -> float:
@@ -55,7 +55,8 @@ def measure_tone_step(pixels: NDArray[np.uint8], axis: Literal["x", "y"]) -> tup
 
     Finds what `seam` cannot: a wall that is lit from one side repeats as stripes, although no line of it is hard.
     """
-    lines = pixels.astype(np.float32).mean(2).mean(0 if axis == "x" else 1)
+    means = cv2.reduce(pixels, 0 if axis == "x" else 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)
+    lines = means.reshape(-1, 3).mean(1)
     if len(lines) < STRIPS:
         return 0.0, 0.0
     strips = np.array([part.mean() for part in np.array_split(lines, STRIPS)])
