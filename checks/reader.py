@@ -30,8 +30,8 @@ MARK, ELONGATED = 0.8, 1.4
 SMALLEST, LARGEST = 320, 960
 """px, longest side as it is read: smaller pictures are enlarged, larger ones shrunk."""
 AS_IT_IS, SHRUNK = 768, 0.75
-"""px up to which nothing is shrunk, and the part of a larger side that is kept. In pictures of 1024 px letters from 8 px
-on are read as well as without, in three fifths of the time."""
+"""px up to which nothing is shrunk, and the part of a larger side that is kept. At 1024 px, letters from 8 px on are
+read as well as without, in three fifths of the time."""
 THREADS = 1
 """Of the runtime; images are checked side by side already."""
 NOTHING = 1e-20

@@ -21,10 +21,11 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from engine.graph_layers import rewrite_layers
+from engine.graph_layers import GraphKind, rewrite_layers
+from engine.seamless import use_circular_padding
 from engine.vectors import watch_middle_block
 
-REVISION = 3
+REVISION = 4
 """Of this file and engine/graph_layers.py: what changes the graph goes with another number."""
 OPSET = 18
 WEIGHTS = "weights"
@@ -38,10 +39,10 @@ def find_grain(unet: Any) -> int:
     return int(2 ** (len(unet.config.block_out_channels) - 1))
 
 
-def make_sides(unet: Any, *, halves: bool) -> tuple[int, int]:
+def make_sides(unet: Any, kind: GraphKind) -> tuple[int, int]:
     """Latents high and wide, small, of a graph's kind."""
     grain = find_grain(unet)
-    return (2 * grain, 3 * grain) if halves else (2 * grain - 1, 3 * grain - 1)
+    return (2 * grain, 3 * grain) if kind.halves else (2 * grain - 1, 3 * grain - 1)
 
 
 def find_unknown_input(unet: Any) -> str:
@@ -93,26 +94,23 @@ def shape_text(unet: Any, *, rows: int, tokens: int = 77) -> dict[str, tuple[int
     return shapes
 
 
-def make_digest(unet: Any, *, halves: bool) -> str:
+def make_digest(unet: Any, kind: GraphKind) -> str:
     """Of everything that the graph is made from."""
     shape = {name: value for name, value in dict(unet.config).items() if not name.startswith("_")}
-    made_by = [REVISION, OPSET, torch.__version__, diffusers.__version__, halves]
+    made_by = [REVISION, OPSET, torch.__version__, diffusers.__version__, kind.halves, kind.axes]
     return hashlib.sha256(json.dumps([made_by, shape], sort_keys=True, default=str).encode()).hexdigest()
 
 
-def keep_graph(unet: Any, file: Path, *, halves: bool) -> None:
-    """Traces a UNet of the same shape as `unet` and writes its graph, in one step, so that no process reads half.
-
-    `halves`: a faster graph, for sides that halve evenly down to the deepest block. The other takes any.
-    """
-    body = _name_weights(_trace(unet, halves=halves))
+def keep_graph(unet: Any, file: Path, kind: GraphKind) -> None:
+    """Traces a UNet of the same shape as `unet` and writes its graph, in one step, so that no process reads half."""
+    body = _name_weights(_trace(unet, kind))
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_suffix(f".{os.getpid()}")
     new.write_bytes(body)
     new.replace(file)
 
 
-def _trace(unet: Any, *, halves: bool) -> bytes:
+def _trace(unet: Any, kind: GraphKind) -> bytes:
     """By PyTorch's older exporter: 5 s where the newer one takes 60 s, the same speed and error (docs/performance.md).
 
     With `export_params=False` the weights become inputs that bear their names.
@@ -122,14 +120,19 @@ def _trace(unet: Any, *, halves: bool) -> bytes:
     network = _Flat(empty.to_empty(device="cpu").eval())
     for number, parameter in enumerate(network.parameters()):  # the exporter makes one of those that are equal
         parameter.data.view(-1)[0] = number
-    rewrite_layers(empty, halves=halves)
-    height, width = make_sides(empty, halves=halves)
+    rewrite_layers(empty, kind)
+    height, width = make_sides(empty, kind)
     names = list_inputs(empty)
     shapes = {"sample": (ROWS, empty.config.in_channels, height, width), "timestep": ()}
     shapes |= shape_text(empty, rows=ROWS, tokens=TOKENS)
     given = [*(torch.zeros(shape) for shape in shapes.values()), *make_residuals(empty, ROWS, height, width)]
     free = {name: _free_axes(name) for name in names if name != "timestep"}
-    with tempfile.TemporaryDirectory() as folder, torch.no_grad(), warnings.catch_warnings():
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        use_circular_padding([empty], kind.axes),
+        torch.no_grad(),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")  # of the exporter's age, and of sides that the trace has as numbers
         file = Path(folder) / "traced.onnx"
         torch.onnx.export(

@@ -249,7 +249,7 @@ class Engine:
             rows[0].tile,
             list_inner_axes(spec.seamless, tile=rows[0].tile, width=spec.width, height=spec.height),
         )
-        session, levers = self._choose_backend(pipe, spec, len(rows), tile, clock)
+        session, levers = self._choose_backend(pipe, spec, len(rows), tile, inner, clock)
         graph = session.used() if session else nullcontext()
         windows = denoise_in_windows(pipe.unet, tile=tile, factor=pipe.vae_scale_factor, axes=spec.seamless)
         with use_circular_padding(networks, spec.seamless), use_circular_padding([pipe.unet], inner), graph, windows:
@@ -373,7 +373,7 @@ class Engine:
         return said
 
     def _choose_backend(
-        self, pipe: Any, spec: ImageSpec, rows: int, tile: int | None, clock: _Clock
+        self, pipe: Any, spec: ImageSpec, rows: int, tile: int | None, axes: str, clock: _Clock
     ) -> tuple[GraphSession | None, dict[str, str]]:
         """The graph's session where one makes this batch, and the levers for the record: only what is not as it always
         was."""
@@ -385,7 +385,7 @@ class Engine:
         resident = self.models.placed.policy.placement is Placement.RESIDENT
         with clock("graph"):
             session, reason = self.graphs.find(
-                spec, pipe.unet, rows=rows, factor=pipe.vae_scale_factor, tile=tile, resident=resident
+                spec, pipe.unet, rows=rows, factor=pipe.vae_scale_factor, tile=tile, axes=axes, resident=resident
             )
         if session is not None:
             return session, levers | {"backend": "onnxruntime"}

@@ -16,9 +16,11 @@ import onnxruntime
 import torch
 
 from engine.denoiser_graph import find_grain, find_unknown_input, keep_graph, make_digest, make_sides, shape_text
+from engine.graph_layers import GraphKind
 from engine.graph_session import GraphSession
 from engine.processor import read_processor
 from engine.remembered import read_remembered, write_remembered
+from engine.seamless import use_circular_padding
 from schemas.errors import SettingsError
 from schemas.settings import Backend
 from schemas.spec import ImageSpec
@@ -54,10 +56,11 @@ class GraphBackend:
         self._never = _find_hindrance(device, dtype, compiled=compiled, folder=folder)
         if asked == "onnxruntime" and self._never:
             raise SettingsError(f"backend: got onnxruntime with {self._never}; expected auto or torch there")
-        self._sessions: dict[tuple[Wearing, bool], GraphSession] = {}
-        """By weights and whether sides halve evenly; longest unused first."""
-        self._refused: dict[tuple[Wearing, bool], str] = {}
-        self._expected: dict[Wearing, int] = {}
+        self._sessions: dict[tuple[Wearing, GraphKind], GraphSession] = {}
+        """Longest unused first."""
+        self._refused: dict[tuple[Wearing, GraphKind], str] = {}
+        self._expected: dict[tuple[Wearing, str], int] = {}
+        """Pixels, by weights and seamless axes."""
         self._said: set[tuple[str, str]] = set()
 
     @property
@@ -70,17 +73,17 @@ class GraphBackend:
         self._expected, self._refused = {}, {}
         for spec in specs:
             if not find_obstacle(spec, resident=True):
-                key = list_weights_worn(spec)
+                key = list_weights_worn(spec), spec.seamless
                 self._expected[key] = self._expected.get(key, 0) + count_pixels(spec)
 
     def find(
-        self, spec: ImageSpec, unet: Any, *, rows: int, factor: int, tile: int | None, resident: bool
+        self, spec: ImageSpec, unet: Any, *, rows: int, factor: int, tile: int | None, axes: str, resident: bool
     ) -> tuple[GraphSession | None, str]:
         """The session that makes this batch; or None, and why PyTorch makes it. `factor`: px a latent; `tile`: px, the
-        side of a window (engine/windows.py)."""
+        side of a window (engine/windows.py); `axes`: along which the UNet pads circularly."""
         sides = [min(side, tile or side) // factor for side in (spec.height, spec.width)]
-        halves = not any(side % find_grain(unet) for side in sides)
-        key = list_weights_worn(spec), halves
+        kind = GraphKind(halves=not any(side % find_grain(unet) for side in sides), axes=axes)
+        key = list_weights_worn(spec), kind
         if reason := self._never or find_obstacle(spec, resident=resident) or find_unknown_input(unet):
             return None, self._say(spec, reason)
         if (session := self._sessions.pop(key, None)) is not None and session.unet is unet:
@@ -109,24 +112,24 @@ class GraphBackend:
         return f"{self.asked}, graphs kept in {self.folder / 'graphs'}; {measured}"
 
     def _open(
-        self, key: tuple[Wearing, bool], spec: ImageSpec, unet: Any, rows: int, sides: list[int], factor: int
+        self, key: tuple[Wearing, GraphKind], spec: ImageSpec, unet: Any, rows: int, sides: list[int], factor: int
     ) -> str:
         """Why there is no session; empty when there is one."""
         assert self.folder is not None  # without one there is a hindrance
-        wearing, halves = key
-        digest = make_digest(unet, halves=halves)
+        wearing, kind = key
+        digest = make_digest(unet, kind)
         file = self.folder / "graphs" / f"{digest}.onnx"
         kept = file.is_file()
         record = _Record(self.folder / "graphs.json", f"{digest[:16]}, {_name_machine()}")
         known = record.known
         # 1. whether it pays
-        work = self._expected.get(wearing, rows * count_pixels(spec))
+        work = self._expected.get((wearing, spec.seamless), rows * count_pixels(spec))
         passes = work // (spec.height * spec.width)
         if self.asked == "auto" and "torch" not in known and passes < WORTH:
             return f"not worth measuring for {passes} rows of forward passes; expected {WORTH} at least"
         if "torch" not in known:
             record.add(height=sides[0], width=sides[1], pixels=sides[0] * sides[1] * factor**2)
-            record.add(torch=_time_row(unet, unet.forward, known))
+            record.add(torch=_time_row(unet, unet.forward, known, kind))
         if self.asked == "auto":
             seconds = work * known["torch"] / known["pixels"]
             if reason := weigh(seconds, known, kept=kept):
@@ -135,10 +138,10 @@ class GraphBackend:
         started = time.perf_counter()
         try:
             if not kept:
-                keep_graph(unet, file, halves=halves)
+                keep_graph(unet, file, kind)
                 record.add(export=time.perf_counter() - started)
                 started = time.perf_counter()
-            session = GraphSession(unet, file, halves=halves)
+            session = GraphSession(unet, file, kind)
             record.add(open=time.perf_counter() - started)
         except Exception as error:  # of the exporter, or of ONNX Runtime: this UNet is PyTorch's in this process
             file.unlink(missing_ok=True)
@@ -148,12 +151,12 @@ class GraphBackend:
         if not away <= MOST_ERROR:  # NaN neither
             return f"its graph was off by {away:.1e}; expected at most {MOST_ERROR:.0e}"
         if "graph" not in known:
-            record.add(graph=_time_row(unet, session.forward, known))
+            record.add(graph=_time_row(unet, session.forward, known, kind))
         log.info("%s: ONNX Runtime makes it, error %.1e, %s", spec.model.alias, away, known)
         self._keep(key, session)
         return ""
 
-    def _keep(self, key: tuple[Wearing, bool], session: GraphSession) -> None:
+    def _keep(self, key: tuple[Wearing, GraphKind], session: GraphSession) -> None:
         self._sessions[key] = session
         others = [other for other in self._sessions if other != key]
         while others and sum(self._sessions[other].bytes for other in others) > GRAPHS_HELD:
@@ -184,7 +187,6 @@ class _Record:
 def find_obstacle(spec: ImageSpec, *, resident: bool) -> str:
     """What of this batch a graph cannot do (the table in docs/performance.md); empty when nothing."""
     reasons = {
-        "seamless": bool(spec.seamless),
         "IP-Adapter": bool(spec.references),
         "T2I-Adapter": bool(spec.adapters),
         "PAG": bool(spec.pag_scale),
@@ -215,9 +217,10 @@ def count_pixels(spec: ImageSpec) -> int:
 
 def measure_error(unet: Any, session: GraphSession) -> float:
     """Relative L2 of the graph's answer to PyTorch's, on noise of a small size; NaN is an error too."""
-    height, width = make_sides(unet, halves=session.halves)
+    height, width = make_sides(unet, session.kind)
     given = make_noise(unet, rows=2, height=height, width=width)
-    theirs, ours = unet.forward(**given)[0], session.forward(**given)[0]
+    with use_circular_padding([unet], session.kind.axes):
+        theirs, ours = unet.forward(**given)[0], session.forward(**given)[0]
     return float((ours - theirs).norm() / theirs.norm())
 
 
@@ -230,14 +233,15 @@ def make_noise(unet: Any, *, rows: int, height: int, width: int) -> dict[str, An
     return {**noise, "timestep": torch.tensor(500), "added_cond_kwargs": sizes or None, "return_dict": False}
 
 
-def _time_row(unet: Any, forward: Any, sides: Mapping[str, float]) -> float:
+def _time_row(unet: Any, forward: Any, sides: Mapping[str, float], kind: GraphKind) -> float:
     """Seconds, the fastest of three after one to warm up."""
     given = make_noise(unet, rows=ROWS, height=int(sides["height"]), width=int(sides["width"]))
     times = []
-    for _ in range(TIMES):
-        started = time.perf_counter()
-        forward(**given)
-        times.append(time.perf_counter() - started)
+    with use_circular_padding([unet], kind.axes):
+        for _ in range(TIMES):
+            started = time.perf_counter()
+            forward(**given)
+            times.append(time.perf_counter() - started)
     return min(times[1:]) / ROWS
 
 

@@ -7,11 +7,14 @@
   convolution with 4 x 4, in which the weights for one value are added beforehand, does it in 4 products a place instead
   of 9. It enlarges to exactly twice the size, so it is for sides that halve evenly.
 
+Along seamless axes convolutions pad circularly (engine/seamless.py).
+
 Parameters keep their names. What is built otherwise than SDXL's layers stays as diffusers wrote it.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,9 +27,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def rewrite_layers(unet: Any, *, halves: bool) -> None:
-    """For a trace; `unet` is of no other use afterwards. `halves`: every side halves evenly down to the deepest
-    block."""
+@dataclass(frozen=True)
+class GraphKind:
+    """What a graph is for, beside its UNet's shape."""
+
+    halves: bool
+    """Every side halves evenly down to the deepest block; such a graph is the faster one. The other takes any sides."""
+    axes: str = ""
+    """Along which it pads circularly: "", "x", "y" or "xy"."""
+
+
+def rewrite_layers(unet: Any, kind: GraphKind) -> None:
+    """For a trace, within `use_circular_padding`; `unet` is of no other use afterwards."""
     unet.set_attn_processor(
         {
             f"{name}.processor": _attend if _is_plain(layer) else layer.processor
@@ -37,8 +49,8 @@ def rewrite_layers(unet: Any, *, halves: bool) -> None:
     for layer in unet.modules():
         if isinstance(layer, FeedForward) and isinstance(layer.net[0], GEGLU):
             layer.forward = partial(_feed_forward, layer)
-        elif isinstance(layer, Upsample2D) and halves and _doubles(layer):
-            layer.forward = partial(_double, layer)
+        elif isinstance(layer, Upsample2D) and kind.halves and _doubles(layer):
+            layer.forward = partial(_double, layer, kind.axes)
 
 
 def _is_plain(layer: Attention) -> bool:
@@ -91,9 +103,12 @@ def _feed_forward(layer: Any, states: Tensor, *rest: Any, **named: Any) -> Tenso
     return answer.reshape(states.shape)
 
 
-def _double(layer: Any, states: Tensor, *rest: Any, **named: Any) -> Tensor:
+def _double(layer: Any, axes: str, states: Tensor, *rest: Any, **named: Any) -> Tensor:
     weight = _add_taps(_add_taps(layer.conv.weight, 2), 3).transpose(0, 1)
-    return functional.conv_transpose2d(states, weight, layer.conv.bias, stride=2, padding=1)
+    wide, high = int("x" in axes), int("y" in axes)  # a value from beyond each edge, and what it becomes cut off
+    if axes:
+        states = functional.pad(states, (wide, wide, high, high), mode="circular")
+    return functional.conv_transpose2d(states, weight, layer.conv.bias, stride=2, padding=(1 + 2 * high, 1 + 2 * wide))
 
 
 def _add_taps(weight: Tensor, axis: int) -> Tensor:

@@ -16,17 +16,17 @@ import torch
 from torch import Tensor
 
 from engine.denoiser_graph import find_grain, list_inputs, list_outputs, make_residuals
+from engine.graph_layers import GraphKind
 from engine.windows import replace_forward
 
 PROVIDER = "CPUExecutionProvider"
 
 
 class GraphSession:
-    """One set of weights. The UNet must not lose them while it is used. `halves`: of the graph in `file`, as
-    `keep_graph` says."""
+    """One set of weights. The UNet must not lose them while it is used. `kind`: of the graph in `file`."""
 
-    def __init__(self, unet: Any, file: Path, *, halves: bool) -> None:
-        self.unet, self.halves, self.inputs = unet, halves, list_inputs(unet)
+    def __init__(self, unet: Any, file: Path, kind: GraphKind) -> None:
+        self.unet, self.kind, self.inputs = unet, kind, list_inputs(unet)
         self.bytes = sum(parameter.numel() * 4 for parameter in unet.parameters())
         self.middle: Tensor | None = None
         """[rows, channels, 1, 1]: the mean of what the middle block said in the last call (engine/vectors.py)."""
@@ -63,7 +63,7 @@ class GraphSession:
         if unknown := sorted(name for name, value in rest.items() if value is not None):
             raise ValueError(f"got {', '.join(unknown)} for a graph that has no such input")
         rows, _, height, width = sample.shape
-        if self.halves and (height % (grain := find_grain(self.unet)) or width % grain):
+        if self.kind.halves and (height % (grain := find_grain(self.unet)) or width % grain):
             raise ValueError(f"got {height} x {width} latents for a graph of sides that are multiples of {grain}")
         residuals = self._no_residuals(rows, height, width)
         if down_block_additional_residuals is not None and mid_block_additional_residual is not None:

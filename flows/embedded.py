@@ -136,9 +136,11 @@ def hide_server_output() -> Iterator[None]:
 
 
 _SERVE = """
-import os, sys, threading
+import gc, os, sys, threading
+gc.disable()  # it would look through all that is imported again and again
 import uvicorn
 from prefect.server.api.server import create_app
+gc.enable()
 config = uvicorn.Config(create_app, factory=True, host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
 server = uvicorn.Server(config)
 def leave_with_parent():

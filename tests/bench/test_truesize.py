@@ -8,7 +8,7 @@ import pytest
 
 from bench.exactness import distance
 from bench.sdxl import TINY
-from bench.truesize import build, run_diffusers, run_engine
+from bench.truesize import build, measure_stored, run_diffusers, run_engine
 
 
 @pytest.fixture(scope="module")
@@ -31,3 +31,10 @@ def test_folder_and_single_file_are_exact_and_nothing_is_read_twice(folder: Path
         else:
             assert [each["checkpoint_stays"] for each in figures["then"]] == [True] * 5
             assert all(each["load_s"] == 0 for each in figures["then"] if not each["what"].startswith("LoRA"))
+
+
+def test_weights_in_eight_bits_take_half_the_bytes_and_int8_is_nearer() -> None:
+    figures = measure_stored(TINY)
+    for each in figures.values():
+        assert 0.4 < each["bytes"] / each["bytes_16_bits"] < 0.8  # norms, biases and the first and last layers stay
+    assert 0 < figures["int8"]["relative_l2"] < figures["float8"]["relative_l2"] < 0.2

@@ -19,6 +19,7 @@ from engine import graph_backend
 from engine.denoiser_graph import make_digest
 from engine.diffuse import Engine
 from engine.graph_backend import MOST_ERROR, count_pixels, find_obstacle, measure_error, weigh
+from engine.graph_layers import GraphKind
 from engine.model_files import ModelFiles
 from engine.rendered import Rendered
 from engine.runtime_options import RuntimeOptions
@@ -48,7 +49,7 @@ def make_engine(catalogue: ModelFiles, folder: Path, backend: Backend = "onnxrun
 
 def find_graph(engine: Engine, folder: Path) -> Path:
     """Of sides that halve evenly, as most tests have."""
-    return folder / "graphs" / f"{make_digest(engine.models._base.unet, halves=True)}.onnx"
+    return folder / "graphs" / f"{make_digest(engine.models._base.unet, GraphKind(halves=True))}.onnx"
 
 
 def apart(one: list[Rendered], two: list[Rendered]) -> int:
@@ -89,6 +90,24 @@ def test_two_graphs_take_every_size_and_limited_guidance_and_controls(
         for kind, vector in plain[0].vectors.items():
             np.testing.assert_allclose(made[0].vectors[kind], vector, rtol=1e-3, atol=1e-3)
     assert len(list((folder / "graphs").iterdir())) == 2
+
+
+@pytest.mark.parametrize("axes", ["x", "y", "xy"])
+def test_seamless_textures_have_graphs_of_their_own(
+    engine: Engine, graphed: Engine, studio: Studio, folder: Path, axes: str
+) -> None:
+    """Sides that halve evenly and others, and windows that go around the edge, in which no axis is whole."""
+    cases = [
+        studio.spec(1, seamless=axes),
+        studio.spec(2, seamless=axes, width=88, height=56),
+        studio.spec(3, seamless=axes, width=128, height=128, hires=Hires(width=64, height=64, strength=1.0, tile=64)),
+    ]
+    for spec in cases:
+        made = studio.render(graphed, [spec])
+        assert made[0].levers == GRAPH
+        assert apart(made, studio.render(engine, [spec])) <= 1
+    plain = studio.render(graphed, [studio.spec(1)])
+    assert apart(plain, studio.render(graphed, [cases[0]])) > 4
 
 
 def test_every_lora_set_has_its_own_weights(engine: Engine, graphed: Engine, studio: Studio, folder: Path) -> None:
@@ -132,7 +151,6 @@ def test_another_checkpoint_of_the_same_shape_brings_its_own_weights(
 
 
 FALLBACKS: dict[str, dict[str, Any]] = {
-    "seamless": {"seamless": "x"},
     "approximation": {"approximation": Approximation(cache_interval=2)},
     "PAG": {"pag_scale": 2.0, "pag_applied_layers": ("mid",)},
     "storage_dtype float8_e4m3fn": {"storage_dtype": "float8_e4m3fn"},
@@ -154,7 +172,7 @@ def test_what_a_graph_cannot_do_is_pytorchs_and_said(
 
 def test_reasons_are_found_in_the_spec_and_the_placement(studio: Studio) -> None:
     assert find_obstacle(studio.spec(), resident=True) == ""
-    assert find_obstacle(studio.spec(seamless="xy"), resident=False) == "seamless, weights offloaded"
+    assert find_obstacle(studio.spec(seamless="xy", pag_scale=1.0), resident=False) == "PAG, weights offloaded"
     reference = ReferenceSpec(image="a" * 64, model=studio.ref("studio-tiny"))
     follows = studio.control().model_copy(update={"kind": "t2i_adapter"})
     assert find_obstacle(studio.spec(references=(reference,)), resident=True) == "IP-Adapter"
@@ -165,7 +183,7 @@ def test_reasons_are_found_in_the_spec_and_the_placement(studio: Studio) -> None
 
 def test_offloaded_weights_are_pytorchs(graphed: Engine, studio: Studio) -> None:
     unet = graphed.models._base.unet
-    session, reason = graphed.graphs.find(studio.spec(), unet, rows=1, factor=4, tile=None, resident=False)
+    session, reason = graphed.graphs.find(studio.spec(), unet, rows=1, factor=4, tile=None, axes="", resident=False)
     assert session is None and reason == "weights offloaded"
 
 
@@ -306,6 +324,6 @@ def test_sides_that_do_not_halve_evenly_are_refused_by_the_faster_graph(graphed:
     """Nothing asks this of it; were it to, the picture's edges would be wrong without a word."""
     studio.render(graphed, [studio.spec(1)])
     session = list(graphed.graphs._sessions.values())[-1]
-    assert session.halves
+    assert session.kind == GraphKind(halves=True)
     with pytest.raises(ValueError, match="got 14 x 12 latents for a graph of sides that are multiples of 4"):
         session.forward(**graph_backend.make_noise(session.unet, rows=1, height=14, width=12))
