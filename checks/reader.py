@@ -141,8 +141,7 @@ def _drop_nothings(session: Any) -> Any:
     from onnx import numpy_helper
 
     model = onnx.load(session._model_path)
-    constants = [node.attribute[0].t for node in model.graph.node if node.op_type == "Constant"]
-    for tensor in (*model.graph.initializer, *constants):
+    for tensor in model.graph.initializer:
         if tensor.data_type == onnx.TensorProto.FLOAT:
             values = numpy_helper.to_array(tensor)
             tensor.CopyFrom(numpy_helper.from_array(np.where(np.abs(values) < NOTHING, 0, values), tensor.name))

