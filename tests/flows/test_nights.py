@@ -103,7 +103,7 @@ def test_a_graph_is_weighed_against_the_whole_shift_and_the_record_says_what_cam
     engine = Engine(plain.catalogue, device="cpu", levers=RuntimeOptions.of(plain.settings))
     plain.__dict__["engine"] = engine
     assert night(plain)["made"] == 4
-    assert list(engine.graphs._expected.values()) == [4 * 8 * 8], "four images of one step, 8 x 8 latents each"
+    assert list(engine.graphs._expected.values()) == [4 * 64 * 64], "four images of one step, 64 x 64 px each"
     batches = [plain.ledger.picture(digest).image.batch for digest in plain.ledger.matching("")]
     assert batches and {batch["backend"] for batch in batches} == {"torch"}
     assert all(batch["backend_reason"].startswith("not worth measuring for 4 rows") for batch in batches)
