@@ -100,8 +100,10 @@ def test_seamless_textures_have_graphs_of_their_own(
     cases = [
         studio.spec(1, seamless=axes),
         studio.spec(2, seamless=axes, width=88, height=56),
-        studio.spec(3, seamless=axes, width=128, height=128, hires=Hires(width=64, height=64, strength=1.0, tile=64)),
     ]
+    if axes == "xy":
+        hires = Hires(width=64, height=64, strength=1.0, tile=64)
+        cases.append(studio.spec(3, seamless=axes, width=128, height=128, hires=hires))
     for spec in cases:
         made = studio.render(graphed, [spec])
         assert made[0].levers == GRAPH
