@@ -16,6 +16,7 @@ from checks.likeness import compute_perceptual_hash
 from engine.diffuse import Engine
 from engine.model_files import ModelFiles
 from models.studio_tiny.draw import TEST_SEEDS
+from models.studio_tiny.sampling import GUIDANCE
 from models.studio_tiny.world import CLASHES, COLOURS, STYLES, Attributes, choose, describe
 from schemas.likeness import distance
 from schemas.settings import ROOT
@@ -25,7 +26,7 @@ from storage.vectors import pack, unpack
 OBJECTS = ("sword", "potion", "key", "tree", "barrel")
 MATERIALS = ("brick", "scales")
 NEAREST, BATCH = 10, 12
-SIDE, GUIDANCE = 128, 2.5
+SIDE = 128
 
 
 def measure(pictures: int, steps: int, dtype: str, keep: Path | None) -> None:

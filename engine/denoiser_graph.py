@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from engine.graph_layers import GraphKind, rewrite_layers
 from engine.seamless import use_circular_padding
 from engine.vectors import watch_middle_block
+from engine.windows import find_grain
 
 REVISION = 4
 """Of this file and engine/graph_layers.py: what changes the graph goes with another number."""
@@ -32,11 +33,6 @@ WEIGHTS = "weights"
 """The file that the graph names for its weights. There is none: they are handed over."""
 ROWS, TOKENS = 2, 77
 """Of a trace."""
-
-
-def find_grain(unet: Any) -> int:
-    """Latents to one value of the deepest block."""
-    return int(2 ** (len(unet.config.block_out_channels) - 1))
 
 
 def make_sides(unet: Any, kind: GraphKind) -> tuple[int, int]:

@@ -15,12 +15,13 @@ from typing import Any
 import onnxruntime
 import torch
 
-from engine.denoiser_graph import find_grain, find_unknown_input, keep_graph, make_digest, make_sides, shape_text
+from engine.denoiser_graph import find_unknown_input, keep_graph, make_digest, make_sides, shape_text
 from engine.graph_layers import GraphKind
 from engine.graph_session import GraphSession
 from engine.processor import read_processor
 from engine.remembered import read_remembered, write_remembered
 from engine.seamless import use_circular_padding
+from engine.windows import find_grain
 from schemas.errors import SettingsError
 from schemas.settings import Backend
 from schemas.spec import ImageSpec
@@ -128,10 +129,10 @@ class GraphBackend:
         if self.asked == "auto" and "torch" not in known and passes < WORTH:
             return f"not worth measuring for {passes} rows of forward passes; expected {WORTH} at least"
         if "torch" not in known:
-            record.add(height=sides[0], width=sides[1], pixels=sides[0] * sides[1] * factor**2)
+            record.add(height=sides[0], width=sides[1])
             record.add(torch=_time_row(unet, unet.forward, known, kind))
         if self.asked == "auto":
-            seconds = work * known["torch"] / known["pixels"]
+            seconds = work / factor**2 * known["torch"] / (known["height"] * known["width"])
             if reason := weigh(seconds, known, kept=kept):
                 return reason
         # 2. the graph and the session
@@ -172,7 +173,7 @@ class GraphBackend:
 
 class _Record:
     """What is known of one graph on this machine, in seconds: `export`, `open`; and a row of a forward pass by
-    PyTorch and by the graph (`torch`, `graph`), `height` x `width` latents large, of so many `pixels`."""
+    PyTorch and by the graph (`torch`, `graph`), `height` x `width` latents large."""
 
     def __init__(self, file: Path, here: str) -> None:
         self.file, self.here = file, here

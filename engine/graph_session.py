@@ -15,9 +15,9 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from engine.denoiser_graph import find_grain, list_inputs, list_outputs, make_residuals
+from engine.denoiser_graph import list_inputs, list_outputs, make_residuals
 from engine.graph_layers import GraphKind
-from engine.windows import replace_forward
+from engine.windows import find_grain, replace_forward
 
 PROVIDER = "CPUExecutionProvider"
 

@@ -48,6 +48,11 @@ def replace_forward(unet: Any, forward: Callable[..., Any]) -> Iterator[None]:
             unet.forward = before
 
 
+def find_grain(unet: Any) -> int:
+    """Latents to one value of the deepest block."""
+    return int(2 ** (len(unet.config.block_out_channels) - 1))
+
+
 def list_inner_axes(axes: str, *, tile: int | None, width: int, height: int) -> str:
     """Seamless axes along which one window is the whole picture, so that its own edges meet."""
     sides = {"x": width, "y": height}
@@ -58,7 +63,7 @@ def _forward(
     unet: Any, whole: Any, window: int, factor: int, axes: str, sample: Tensor, timestep: Any, *given: Any, **named: Any
 ) -> Any:
     height, width = sample.shape[-2:]
-    grain = 2 ** (len(unet.config.block_out_channels) - 1)  # latents to one value of the deepest block
+    grain = find_grain(unet)
     tops, tall = list_starts(height, window, grain=grain, around="y" in axes)
     lefts, wide = list_starts(width, window, grain=grain, around="x" in axes)
     if (tall, wide) == (height, width):

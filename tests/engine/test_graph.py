@@ -29,7 +29,7 @@ from schemas.spec import Approximation, Hires, ReferenceSpec, Refiner
 from tests.engine.conftest import Studio
 
 GRAPH = {"backend": "onnxruntime"}
-KNOWN = {"height", "width", "pixels", "torch", "graph", "open", "export"}
+KNOWN = {"height", "width", "torch", "graph", "open", "export"}
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +270,7 @@ def test_auto_takes_a_graph_where_the_announced_work_repays_it(
     known = json.loads(notes.read_text())
     assert all(set(body) == KNOWN for body in known.values())
     for body in known.values():
-        body |= {"torch": 0.010, "graph": 0.005, "open": 2.0, "pixels": 64 * 48}
+        body |= {"torch": 0.010, "graph": 0.005, "open": 2.0, "height": 12, "width": 16}
     notes.write_text(json.dumps(known))
     one = studio.spec(1)  # 6 rows of 10 ms, of which half would be saved
     small = studio.render(auto, [one])[0].levers
