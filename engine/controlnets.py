@@ -37,31 +37,47 @@ class Remembered(nn.Module):
 
 
 class Controls(MultiControlNetModel):
-    """`modes`: for each net the condition's number in its union, or None for an ordinary ControlNet."""
+    """`modes`: for each net the condition's number in its union, or None for an ordinary ControlNet.
+
+    An ordinary one's scale is a row's own (`take_scales`). A union mixes its conditions by numbers for all rows.
+    """
 
     def __init__(self, nets: Sequence[Any], modes: Sequence[int | None]) -> None:
         super().__init__(list(nets))
         self.modes = tuple(modes)
+        self._scales: tuple[Tensor, ...] = ()
+
+    def take_scales(self, rows: Sequence[Sequence[float]], *, device: torch.device) -> list[float]:
+        """Each row's scale for each net. What the pipeline is to be called with, which says when a net is at work."""
+        by_net = list(zip(*rows, strict=True))
+        self._scales = tuple(torch.tensor(scales, device=device).reshape(-1, 1, 1, 1) for scales in by_net)
+        return [
+            scales[0] if mode is not None else float(any(scales))
+            for scales, mode in zip(by_net, self.modes, strict=True)
+        ]
 
     def forward(self, sample: Tensor, timestep: Any, encoder_hidden_states: Tensor, controlnet_cond: list[Tensor],
                 conditioning_scale: list[float], **rest: Any) -> tuple[Any, Any]:  # fmt: skip
         downs: list[Tensor] | None = None
         mid: Tensor | None = None
-        for net, given in self._passes(sample, controlnet_cond, conditioning_scale):
+        for net, given, scale in self._passes(sample, controlnet_cond, conditioning_scale):
             more, middle = net(sample, timestep, encoder_hidden_states, **given, **rest)
+            if scale is not None:
+                more, middle = [(part * scale).to(part) for part in more], (middle * scale).to(middle)
             downs = list(more) if downs is None else [a + b for a, b in zip(downs, more, strict=True)]
             mid = middle if mid is None else mid + middle
         return downs, mid
 
     def _passes(
         self, sample: Tensor, conditions: list[Tensor], scales: list[float]
-    ) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """Each forward pass that is needed: the net and its own arguments."""
+    ) -> Iterator[tuple[Any, dict[str, Any], Tensor | None]]:
+        """Each forward pass that is needed: the net, its own arguments, and what its answer is to be multiplied by."""
         active = [n for n, scale in enumerate(scales) if scale != 0]
         for first in active:
             net, mode = self.nets[first], self.modes[first]
             if mode is None:
-                yield net, {"controlnet_cond": conditions[first], "conditioning_scale": scales[first]}
+                given = {"controlnet_cond": conditions[first], "conditioning_scale": scales[first]}
+                yield net, given, self._spread(first, len(sample))
                 continue
             together = [n for n in active if self.nets[n] is net]
             if together[0] != first:
@@ -77,4 +93,12 @@ class Controls(MultiControlNetModel):
                     "control_type_idx": modes,
                     "conditioning_scale": [float(scales[n]) for n in together],
                 },
+                None,
             )
+
+    def _spread(self, number: int, rows: int) -> Tensor | None:
+        """Scales of a net's rows, in both halves of guidance."""
+        if not self._scales:
+            return None
+        own = self._scales[number]
+        return own.repeat(rows // len(own), 1, 1, 1)

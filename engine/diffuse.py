@@ -313,7 +313,10 @@ class Engine:
             stacks = [to_tensor([row.conditions[n] for row in rows], device=self.device) for n in numbers]
             call["image" if spec.task is Task.TXT2IMG else "control_image"] = stacks
             call |= {
-                "controlnet_conditioning_scale": [c.controlnet_conditioning_scale for c in spec.controlnets],
+                "controlnet_conditioning_scale": pipe.controlnet.take_scales(
+                    [[c.controlnet_conditioning_scale for c in row.spec.controlnets] for row in rows],
+                    device=self.device,
+                ),
                 "control_guidance_start": [c.control_guidance_start for c in spec.controlnets],
                 "control_guidance_end": [c.control_guidance_end for c in spec.controlnets],
             }

@@ -33,7 +33,7 @@ class GraphSession:
         self._zeros: tuple[tuple[int, int, int], list[Tensor]] | None = None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # PyTorch works between two steps
+        options.add_session_config_entry("session.force_spinning_stop", "1")  # PyTorch works between two steps
         options.log_severity_level = 3
         weights = list_weights(unet)
         self._held = [onnxruntime.OrtValue.ortvalue_from_numpy(weight.numpy()) for weight in weights.values()]

@@ -359,6 +359,7 @@ class LoadedModels:
 
     def drop(self) -> None:
         """The checkpoint before goes first: two do not fit on most cards."""
+        held = self._base is not None
         self.placed.lift()
         self.graphs.forget()
         self._base, self._base_key, self._worn, self._loras, self._cast = None, None, (), {}, None
@@ -367,7 +368,8 @@ class LoadedModels:
         self._nets.clear()
         self._adapters.clear()
         self.references.forget()
-        gc.collect()
+        if held:
+            gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -233,7 +233,8 @@ PER_ROW: dict[str, Any] = {
     "references": {"__all__": {"image"}},
 }
 """What may differ from row to row of one forward pass. A field that is not named here is in `batch_key`: to forget one
-costs speed and never a wrong picture. (Which pipeline runs follows from `source` and `mask`; that is in the key.)"""
+costs speed and never a wrong picture. (Which pipeline runs follows from `source` and `mask`; that is in the key. Of an
+ordinary ControlNet's scale the key has whether there is one.)"""
 
 
 class ImageSpec(Frozen):
@@ -352,6 +353,9 @@ class ImageSpec(Frozen):
         if self.is_imported:
             return _key(self.task)
         body = self.model_dump(mode="json", exclude=PER_ROW)
+        for control in body["controls"]:
+            if control["kind"] == "controlnet" and control["control_mode"] is None:
+                control["controlnet_conditioning_scale"] = float(control["controlnet_conditioning_scale"] > 0)
         return _key(body, self.task, self.padding_mask_crop is not None)
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import diffusers
@@ -14,7 +15,7 @@ from engine.diffuse import Engine
 from engine.models import PIPELINES
 from schemas.errors import ConditionError, ModelChanged, RenderError
 from schemas.spec import ImageSpec, Task
-from tests.engine.conftest import HEIGHT, WIDTH, Studio
+from tests.engine.conftest import HEIGHT, WIDTH, Studio, get_pixels
 
 TASKS = ["txt2img", "img2img", "inpaint", "control", "two controls", "control img2img", "control inpaint"]
 
@@ -105,6 +106,28 @@ def test_what_is_drawn_depends_on_seed_prompt_negative_and_condition(
     pictures = [row.pixels.astype(int) for row in studio.render(engine, variants)]
     for other in pictures[1:]:
         assert np.abs(other - pictures[0]).mean() > 1
+
+
+@pytest.mark.parametrize("guidance_scale", [1.0, 4.0])
+def test_each_row_has_its_own_conditioning_scales(engine: Engine, studio: Studio, guidance_scale: float) -> None:
+    scales = [(0.3, 1.0), (1.0, 0.5), (2.0, 0.1)]
+    specs = [
+        studio.spec(
+            0,
+            guidance_scale=guidance_scale,
+            controls=tuple(
+                studio.control(kind, controlnet_conditioning_scale=scale)
+                for kind, scale in zip(("canny", "depth"), pair, strict=True)
+            ),
+        )
+        for pair in scales
+    ]
+    rows = studio.render(engine, specs)
+    assert [row.batch_size for row in rows] == [3, 3, 3]
+    together = [get_pixels(row).astype(int) for row in rows]
+    for spec, pixels in zip(specs, together, strict=True):
+        assert np.abs(get_pixels(studio.render(engine, [spec])[0]) - pixels).max() <= 1
+    assert min(np.abs(one - other).max() for one, other in itertools.combinations(together, 2)) > 4
 
 
 def test_inpaint_leaves_what_is_outside_the_mask_to_the_bit(

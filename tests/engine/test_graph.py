@@ -29,7 +29,7 @@ from schemas.spec import Approximation, Hires, ReferenceSpec, Refiner
 from tests.engine.conftest import Studio
 
 GRAPH = {"backend": "onnxruntime"}
-KNOWN = {"height", "width", "torch", "graph", "open", "export"}
+KNOWN = {"height", "width", "torch", "graph", "open", "export", "measured"}
 
 
 @pytest.fixture(scope="module")
@@ -279,13 +279,35 @@ def test_auto_takes_a_graph_where_the_announced_work_repays_it(
     assert studio.render(auto, [one])[0].levers["backend"] == "torch"
     auto.expect([one] * 100)
     assert studio.render(auto, [one])[0].levers == GRAPH
-    for body in known.values():
-        body["graph"] = 0.0098
-    notes.write_text(json.dumps(known))
-    slow = make_engine(catalogue, tmp_path, "auto")
-    slow.expect([one] * 10_000)
-    reason = studio.render(slow, [one])[0].levers["backend_reason"]
-    assert reason.startswith("a graph is 1.02 times as fast on this machine")
+
+
+def test_a_graph_that_was_slow_once_is_measured_again(
+    catalogue: ModelFiles, studio: Studio, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A neighbour may have been at work. The fastest of all times counts, and after three it is believed."""
+    studio.render(make_engine(catalogue, folder), [studio.spec(1)])
+    shutil.copytree(folder / "graphs", tmp_path / "graphs")
+    shutil.copy(folder / "graphs.json", tmp_path)
+    notes = tmp_path / "graphs.json"
+    slow = {name: body | {"torch": 0.010, "graph": 0.0098} for name, body in json.loads(notes.read_text()).items()}
+    times = iter([(0.011, 0.0110), (0.012, 0.0097), (0.010, 0.0090)])
+    monkeypatch.setattr(graph_backend, "_time_rows", lambda *_: list(next(times)))
+
+    def make() -> dict[str, str]:
+        engine = make_engine(catalogue, tmp_path, "auto")
+        engine.expect([studio.spec(1)] * 10_000)
+        return dict(studio.render(engine, [studio.spec(1)])[0].levers)
+
+    notes.write_text(json.dumps({name: body | {"measured": 1} for name, body in slow.items()}))
+    seen = [make() for _ in range(3)]
+    assert [levers["backend_reason"][:31] for levers in seen] == [
+        "a graph is 1.02 times as fast o",
+        *["a graph is 1.03 times as fast o"] * 2,
+    ]
+    assert next(times) == (0.010, 0.0090)  # not asked for: 1 + 2 were enough
+    notes.write_text(json.dumps({name: body | {"measured": 2} for name, body in slow.items()}))
+    times = iter([(0.010, 0.0090)])
+    assert [make(), make()] == [GRAPH, GRAPH]
 
 
 def test_what_a_graph_costs_is_weighed_against_what_it_saves() -> None:

@@ -267,10 +267,15 @@ def test_what_shares_a_shift(field: str) -> None:
     assert same == (field not in WEIGHTS)
 
 
-def test_a_control_picture_is_per_row_and_its_scale_is_not() -> None:
+def test_a_controls_picture_and_scale_are_per_row() -> None:
+    """But for whether there is one, without which there is no forward pass. A union's and an adapter's are a batch's."""
     control = FULL["controls"][0]
+    half, none = {"controlnet_conditioning_scale": 0.5}, {"controlnet_conditioning_scale": 0.0}
     assert spec(controls=[control | {"image": B}]).batch_key == spec().batch_key
-    assert spec(controls=[control | {"controlnet_conditioning_scale": 0.5}]).batch_key != spec().batch_key
+    assert spec(controls=[control | half]).batch_key == spec().batch_key
+    assert spec(controls=[control | none]).batch_key != spec().batch_key
+    for other in (control | {"control_mode": 3}, control | {"kind": "t2i_adapter"}):
+        assert spec(controls=[other | half]).batch_key != spec(controls=[other]).batch_key
 
 
 def test_a_condition_is_computed_once_for_each_source_size_and_setting() -> None:
