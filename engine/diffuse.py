@@ -10,7 +10,7 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from engine.batch_rows import BatchRow, Progress, make_row, make_shared_argument
 from engine.batch_sizer import BatchSizer, CudaMeter
 from engine.compiling import Compiler
 from engine.graph_backend import GraphBackend
-from engine.graph_session import GraphSession
+from engine.graph_session import ControlNetSession, UNetSession
 from engine.guards import classify_error, find_device, free_memory
 from engine.guidance import use_guidance
 from engine.hires import render_two_passes
@@ -249,10 +249,16 @@ class Engine:
             rows[0].tile,
             list_inner_axes(spec.seamless, tile=rows[0].tile, width=spec.width, height=spec.height),
         )
-        session, levers = self._choose_backend(pipe, spec, len(rows), tile, inner, clock)
-        graph = session.used() if session else nullcontext()
+        session, controls, levers = self._choose_backend(pipe, spec, len(rows), tile, inner, clock)
         windows = denoise_in_windows(pipe.unet, tile=tile, factor=pipe.vae_scale_factor, axes=spec.seamless)
-        with use_circular_padding(networks, spec.seamless), use_circular_padding([pipe.unet], inner), graph, windows:
+        with (
+            use_circular_padding(networks, spec.seamless),
+            use_circular_padding([pipe.unet], inner),
+            ExitStack() as graphs,
+        ):
+            for by_graph in (*([session] if session else []), *controls):
+                graphs.enter_context(by_graph.used())
+            graphs.enter_context(windows)
             call = self._make_arguments(pipe, rows, generators, clock=clock, progress=progress)
             followed = [[row.conditions[n] for n in _list_adapters(spec)] for row in rows]
             with (
@@ -377,22 +383,25 @@ class Engine:
 
     def _choose_backend(
         self, pipe: Any, spec: ImageSpec, rows: int, tile: int | None, axes: str, clock: _Clock
-    ) -> tuple[GraphSession | None, dict[str, str]]:
-        """The graph's session where one makes this batch, and the levers for the record: only what is not as it always
+    ) -> tuple[UNetSession | None, list[ControlNetSession], dict[str, str]]:
+        """The graphs' sessions where they make this batch, and the levers for the record: only what is not as it always
         was."""
         compiled = self.levers.compile_backend if self.levers.compile else "native"
         used = {"attention": self.attention, "compile": compiled}
         levers = {name: value for name, value in used.items() if value != "native"}
         if not self.graphs.may_come:
-            return None, levers
+            return None, [], levers
         resident = self.models.placed.policy.placement is Placement.RESIDENT
         with clock("graph"):
             session, reason = self.graphs.find(
                 spec, pipe.unet, rows=rows, factor=pipe.vae_scale_factor, tile=tile, axes=axes, resident=resident
             )
-        if session is not None:
-            return session, levers | {"backend": "onnxruntime"}
-        return None, levers | {"backend": "torch", "backend_reason": reason}
+            if session is None:
+                return None, [], levers | {"backend": "torch", "backend_reason": reason}
+            nets = pipe.controlnet.nets if spec.controlnets else []
+            controls, reason = self.graphs.find_controlnets(spec, nets)
+        levers |= {"backend": "onnxruntime"}
+        return session, controls, levers | ({"backend_reason": f"ControlNet by PyTorch: {reason}"} if reason else {})
 
     def _start(self, pipe: Any, rows: list[BatchRow], generators: list[torch.Generator]) -> torch.Tensor:
         """What img2img starts from: latents, encoded once a source. Inpaint needs the pixels, for it masks them."""

@@ -1,7 +1,8 @@
-"""Which program computes the UNet: PyTorch, or ONNX Runtime from a graph (engine/denoiser_graph.py).
+"""Which program computes UNet and ControlNets: PyTorch, or ONNX Runtime from a graph (engine/denoiser_graph.py).
 
 What a graph cannot do is PyTorch's, batch by batch, and the reason goes into the log and the image's record. `auto`
 takes a graph where the work that was announced repays it; what that needs to know is measured once a machine and kept.
+ControlNets follow their UNet.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import onnxruntime
 import torch
 
-from engine.denoiser_graph import find_unknown_input, keep_graph, make_digest, make_sides, shape_text
+from engine.denoiser_graph import find_unknown_input, is_controlnet, keep_graph, make_digest, make_sides, shape_text
 from engine.graph_layers import GraphKind
-from engine.graph_session import GraphSession
+from engine.graph_session import ControlNetSession, UNetSession
 from engine.processor import read_processor
 from engine.remembered import read_remembered, write_remembered
 from engine.seamless import use_circular_padding
@@ -31,7 +32,7 @@ GRAPHS_HELD = 256 * 2**20
 MOST_ERROR = 1e-5
 """Relative L2 of a graph's answer to PyTorch's. Above it the graph is wrong and PyTorch goes on."""
 STATED: Mapping[str, float] = {"export": 4.0, "open": 0.5, "gain": 1.4}
-"""Seconds and ratio that `auto` reckons with until it has measured this machine: about what two others showed."""
+"""Seconds and ratio that `auto` reckons with where nothing alike was measured here: about what two machines showed."""
 NIGHTS = 5
 """An exported graph serves every night to come and every checkpoint of its shape; this part of it is one night's."""
 ROWS, TIMES = 4, 4
@@ -45,8 +46,9 @@ MEASURED_AT_MOST = 3
 
 log = logging.getLogger(__name__)
 
+Session = TypeVar("Session", UNetSession, ControlNetSession)
 Wearing = tuple[object, ...]
-"""The checkpoint's digest, and the LoRAs worn with their weights."""
+"""The checkpoint's digest, and the LoRAs worn with their weights; a ControlNet's digest."""
 
 
 class GraphBackend:
@@ -59,7 +61,7 @@ class GraphBackend:
         self._never = _find_hindrance(device, dtype, compiled=compiled, folder=folder)
         if asked == "onnxruntime" and self._never:
             raise SettingsError(f"backend: got onnxruntime with {self._never}; expected auto or torch there")
-        self._sessions: dict[tuple[Wearing, GraphKind], GraphSession] = {}
+        self._sessions: dict[tuple[Wearing, GraphKind], UNetSession | ControlNetSession] = {}
         """Longest unused first."""
         self._refused: dict[tuple[Wearing, GraphKind], str] = {}
         self._expected: dict[tuple[Wearing, str], int] = {}
@@ -81,7 +83,7 @@ class GraphBackend:
 
     def find(
         self, spec: ImageSpec, unet: Any, *, rows: int, factor: int, tile: int | None, axes: str, resident: bool
-    ) -> tuple[GraphSession | None, str]:
+    ) -> tuple[UNetSession | None, str]:
         """The session that makes this batch; or None, and why PyTorch makes it. `factor`: px a latent; `tile`: px, the
         side of a window (engine/windows.py); `axes`: along which the UNet pads circularly."""
         sides = [min(side, tile or side) // factor for side in (spec.height, spec.width)]
@@ -89,15 +91,40 @@ class GraphBackend:
         key = list_weights_worn(spec), kind
         if reason := self._never or find_obstacle(spec, resident=resident) or find_unknown_input(unet):
             return None, self._say(spec, reason)
-        if (session := self._sessions.pop(key, None)) is not None and session.unet is unet:
-            self._sessions[key] = session
+        if (session := self._held(key, unet)) is not None:
             return session, ""
         if key not in self._refused:
             self._refused[key] = self._open(key, spec, unet, rows, sides, factor)
         if reason := self._refused[key]:
             return None, self._say(spec, reason)
         del self._refused[key]
-        return self._sessions[key], ""
+        return self._held(key, unet), ""
+
+    def find_controlnets(self, spec: ImageSpec, nets: Sequence[Any]) -> tuple[list[ControlNetSession], str]:
+        """Of a batch whose UNet is a graph's: the sessions that answer for its ControlNets, one for each that is not
+        PyTorch's; and why others are."""
+        sessions, reasons = [], []
+        by_digest = {control.model.digest: pair for control, pair in zip(spec.controlnets, nets, strict=True)}
+        for digest, net in by_digest.items():
+            key = (digest,), GraphKind(halves=False, axes=spec.seamless)
+            session = self._held(key, net)
+            if session is None and key not in self._refused:
+                session = self._open_controlnet(key, net)
+                if isinstance(session, str):
+                    self._refused[key], session = session, None
+            if session is not None:
+                sessions.append(session)
+            else:
+                reasons.append(self._say(spec, self._refused[key]))
+        return sessions, ", ".join(reasons)
+
+    def _held(self, key: tuple[Wearing, GraphKind], network: Any) -> Any:
+        """The session that is open with these weights; now the last that was used."""
+        session = self._sessions.pop(key, None)
+        if session is None or session.network is not network:
+            return None
+        self._sessions[key] = session
+        return session
 
     def forget(self) -> None:
         """The checkpoint is going, and its weights with it."""
@@ -118,13 +145,9 @@ class GraphBackend:
         self, key: tuple[Wearing, GraphKind], spec: ImageSpec, unet: Any, rows: int, sides: list[int], factor: int
     ) -> str:
         """Why there is no session; empty when there is one."""
-        assert self.folder is not None  # without one there is a hindrance
         wearing, kind = key
-        digest = make_digest(unet, kind)
-        file = self.folder / "graphs" / f"{digest}.onnx"
-        kept = file.is_file()
-        record = _Record(self.folder / "graphs.json", f"{digest[:16]}, {_name_machine()}")
-        known = record.known
+        record = self._record(unet, kind)
+        known, kept = record.known, self._file(unet, kind).is_file()
         unsure = _may_be_faster(known)
         # 1. whether it pays
         work = self._expected.get((wearing, spec.seamless), rows * count_pixels(spec))
@@ -136,37 +159,64 @@ class GraphBackend:
             record.add(torch=_time_rows(unet, [unet.forward], known, kind)[0])
         if self.asked == "auto" and not unsure:
             seconds = work / factor**2 * known["torch"] / (known["height"] * known["width"])
-            if reason := weigh(seconds, known, kept=kept):
+            if reason := weigh(seconds, known, record.likely(), kept=kept):
                 return reason
         # 2. the graph and the session
-        started = time.perf_counter()
-        try:
-            if not kept:
-                keep_graph(unet, file, kind)
-                record.add(export=time.perf_counter() - started)
-                started = time.perf_counter()
-            session = GraphSession(unet, file, kind)
-            record.add(open=time.perf_counter() - started)
-        except Exception as error:  # of the exporter, or of ONNX Runtime: this UNet is PyTorch's in this process
-            file.unlink(missing_ok=True)
-            return f"its graph could not be made: {type(error).__name__}: {error}"
-        # 3. whether it is right, and how fast it is
-        away = measure_error(unet, session)
-        if not away <= MOST_ERROR:  # NaN neither
-            return f"its graph was off by {away:.1e}; expected at most {MOST_ERROR:.0e}"
+        session = self._make(UNetSession, unet, kind, record)
+        if isinstance(session, str):
+            return session
+        # 3. how fast it is
         if "graph" not in known or unsure:
             times = _time_rows(unet, [unet.forward, session.forward], known, kind)
-            fastest = {
+            best = {
                 name: min(known.get(name, time), time) for name, time in zip(("torch", "graph"), times, strict=True)
             }
-            record.add(**fastest, measured=known.get("measured", 0) + 1)
+            record.add(**best, measured=known.get("measured", 0) + 1)
             if self.asked == "auto" and (reason := _find_slowness(known)):
                 return reason
-        log.info("%s: ONNX Runtime makes it, error %.1e, %s", spec.model.alias, away, known)
+        log.info("%s: ONNX Runtime makes it, %s", spec.model.alias, known)
         self._keep(key, session)
         return ""
 
-    def _keep(self, key: tuple[Wearing, GraphKind], session: GraphSession) -> None:
+    def _open_controlnet(self, key: tuple[Wearing, GraphKind], net: Any) -> ControlNetSession | str:
+        """Or why there is none."""
+        if reason := find_unknown_input(net):
+            return reason
+        session = self._make(ControlNetSession, net, key[1], self._record(net, key[1]))
+        if not isinstance(session, str):
+            self._keep(key, session)
+        return session
+
+    def _make(self, cls: type[Session], network: Any, kind: GraphKind, record: _Record) -> Session | str:
+        """A session that is right, its graph kept; or why there is none."""
+        file = self._file(network, kind)
+        started = time.perf_counter()
+        try:
+            if not file.is_file():
+                keep_graph(network, file, kind)
+                record.add(export=time.perf_counter() - started)
+                started = time.perf_counter()
+            session = cls(network, file, kind)
+            record.add(open=time.perf_counter() - started)
+        except Exception as error:  # of the exporter, or of ONNX Runtime: this network is PyTorch's in this process
+            file.unlink(missing_ok=True)
+            return f"its graph could not be made: {type(error).__name__}: {error}"
+        away = measure_error(session)
+        if not away <= MOST_ERROR:  # NaN neither
+            return f"its graph was off by {away:.1e}; expected at most {MOST_ERROR:.0e}"
+        log.info("%s by ONNX Runtime, error %.1e", type(network).__name__, away)
+        return session
+
+    def _file(self, network: Any, kind: GraphKind) -> Path:
+        assert self.folder is not None  # without one there is a hindrance
+        return self.folder / "graphs" / f"{make_digest(network, kind)}.onnx"
+
+    def _record(self, network: Any, kind: GraphKind) -> _Record:
+        assert self.folder is not None
+        weights = sum(weight.numel() for name, weight in network.named_parameters() if ".lora_" not in name)
+        return _Record(self.folder / "graphs.json", make_digest(network, kind)[:16], weights)
+
+    def _keep(self, key: tuple[Wearing, GraphKind], session: UNetSession | ControlNetSession) -> None:
         self._sessions[key] = session
         others = [other for other in self._sessions if other != key]
         while others and sum(self._sessions[other].bytes for other in others) > GRAPHS_HELD:
@@ -182,16 +232,27 @@ class GraphBackend:
 
 class _Record:
     """What is known of one graph on this machine, in seconds: `export`, `open`; and a row of a forward pass by
-    PyTorch and by the graph (`torch`, `graph`), `height` x `width` latents large."""
+    PyTorch and by the graph (`torch`, `graph`), `height` x `width` latents large; how often that was `measured`; how
+    many `weights` it takes."""
 
-    def __init__(self, file: Path, here: str) -> None:
-        self.file, self.here = file, here
-        known = read_remembered(file).get(here)
+    def __init__(self, file: Path, graph: str, weights: int) -> None:
+        self.file, self.here, self.weights = file, f"{graph}, {_name_machine()}", weights
+        known = read_remembered(file).get(self.here)
         self.known: dict[str, float] = known if isinstance(known, dict) else {}
 
     def add(self, **seconds: float) -> None:
         self.known |= {name: round(value, 6) for name, value in seconds.items()}
+        self.known["weights"] = self.weights
         write_remembered(self.file, read_remembered(self.file) | {self.here: self.known})
+
+    def likely(self) -> dict[str, float]:
+        """What `auto` reckons with until this graph was measured: what others with as many weights showed here."""
+        all_here = [body for name, body in read_remembered(self.file).items() if name.endswith(_name_machine())]
+        alike = [body for body in all_here if body.get("weights") == self.weights]
+        found = {name: max(seen) for name in ("export", "open") if (seen := [b[name] for b in alike if name in b])}
+        if gains := [max(LEAST_GAIN, body["torch"] / body["graph"]) for body in alike if "graph" in body]:
+            found["gain"] = min(gains)
+        return {**STATED, **found}
 
 
 def find_obstacle(spec: ImageSpec, *, resident: bool) -> str:
@@ -208,13 +269,13 @@ def find_obstacle(spec: ImageSpec, *, resident: bool) -> str:
     return ", ".join(reason for reason, holds in reasons.items() if holds)
 
 
-def weigh(seconds: float, known: Mapping[str, float], *, kept: bool) -> str:
-    """Why a graph does not repay `seconds` of PyTorch's work; empty when it does."""
+def weigh(seconds: float, known: Mapping[str, float], likely: Mapping[str, float], *, kept: bool) -> str:
+    """Why a graph does not repay `seconds` of PyTorch's work; empty when it does. `likely`: what is not known."""
     if reason := _find_slowness(known):
         return reason
-    gain = known["torch"] / known["graph"] if "graph" in known else STATED["gain"]
-    export = 0.0 if kept else known.get("export", STATED["export"]) / NIGHTS
-    cost = export + known.get("open", STATED["open"])
+    gain = known["torch"] / known["graph"] if "graph" in known else likely["gain"]
+    export = 0.0 if kept else known.get("export", likely["export"]) / NIGHTS
+    cost = export + known.get("open", likely["open"])
     saved = seconds * (1 - 1 / gain)
     return "" if saved > cost else f"a graph would save {saved:.0f} s of {seconds:.0f} s and cost {cost:.0f} s"
 
@@ -225,19 +286,28 @@ def count_pixels(spec: ImageSpec) -> int:
     return max(1, round(steps)) * (2 if spec.guidance_scale > 1 else 1) * spec.width * spec.height
 
 
-def measure_error(unet: Any, session: GraphSession) -> float:
-    """Relative L2 of the graph's answer to PyTorch's, on noise of a small size; NaN is an error too."""
-    height, width = make_sides(unet, session.kind)
-    given = make_noise(unet, rows=2, height=height, width=width)
-    with use_circular_padding([unet], session.kind.axes):
-        theirs, ours = unet.forward(**given)[0], session.forward(**given)[0]
-    return float((ours - theirs).norm() / theirs.norm())
+def measure_error(session: UNetSession | ControlNetSession) -> float:
+    """Relative L2 of the graph's answers to PyTorch's, on noise of a small size; NaN is an error too."""
+    height, width = make_sides(session.network, session.kind)
+    given = make_noise(session.network, rows=2, height=height, width=width)
+    with use_circular_padding([session.network], session.kind.axes):
+        theirs, ours = (_flatten(forward(**given)) for forward in (session.network.forward, session.forward))
+    return float((ours - theirs).norm() / max(float(theirs.norm()), torch.finfo(torch.float32).tiny))
 
 
-def make_noise(unet: Any, *, rows: int, height: int, width: int) -> dict[str, Any]:
-    """Arguments of `unet.forward`; sides in latents."""
+def _flatten(answers: Iterable[Any]) -> torch.Tensor:
+    """A UNet's answer, or all that a ControlNet adds to one."""
+    return torch.cat([_flatten(one) if isinstance(one, list | tuple) else one.flatten() for one in answers])
+
+
+def make_noise(network: Any, *, rows: int, height: int, width: int) -> dict[str, Any]:
+    """Arguments of `network.forward`; sides in latents."""
     source = torch.Generator().manual_seed(0)
-    shapes = {"sample": (rows, unet.config.in_channels, height, width), **shape_text(unet, rows=rows)}
+    shapes = {"sample": (rows, network.config.in_channels, height, width), **shape_text(network, rows=rows)}
+    if is_controlnet(network):
+        factor = 2 ** (len(network.config.conditioning_embedding_out_channels) - 1)
+        channels = network.config.conditioning_channels
+        shapes["controlnet_cond"] = (rows, channels, height * factor, width * factor)
     noise = {name: torch.randn(shape, generator=source) for name, shape in shapes.items()}
     sizes = {name: noise.pop(name) for name in ("text_embeds", "time_ids") if name in noise}
     return {**noise, "timestep": torch.tensor(500), "added_cond_kwargs": sizes or None, "return_dict": False}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -15,8 +16,9 @@ from PIL import Image
 
 from engine.diffuse import Engine
 from engine.model_files import ModelFiles
+from engine.runtime_options import RuntimeOptions
 from schemas.spec import ControlSpec, ImageSpec, ModelRef
-from tests.engine.conftest import HEIGHT, WIDTH, Studio
+from tests.engine.conftest import HEIGHT, WIDTH, Studio, get_pixels
 
 MODES = {"canny": 3, "depth": 1}
 
@@ -137,3 +139,20 @@ def test_the_catalogue_serves_a_unions_modes(union: tuple[Engine, ModelFiles, An
     catalogue = union[1]
     assert catalogue.controlnet("studio-tiny", "depth", asker="x").alias == "union"
     assert catalogue.controlnet("studio-tiny", "canny", asker="x").alias == "canny"
+
+
+def test_beside_a_graph_a_union_is_pytorchs_and_an_ordinary_one_is_not(
+    union: tuple[Engine, ModelFiles, Any], studio: Studio, tmp_path: Path
+) -> None:
+    engine, catalogue, _ = union
+    levers = RuntimeOptions(backend="onnxruntime", folder=tmp_path)
+    graphed = Engine(catalogue, device="cpu", dtype="float32", levers=levers)
+    both = (
+        spec_with(studio, catalogue, 1, "canny").controls
+        + spec_with(studio, catalogue, 1, "canny", model="canny").controls
+    )
+    spec = studio.spec(1, controls=both)
+    made, plain = studio.render(graphed, [spec]), studio.render(engine, [spec])
+    reason = "ControlNet by PyTorch: ControlNetUnionModel"
+    assert made[0].levers == {"backend": "onnxruntime", "backend_reason": reason}
+    assert np.abs(get_pixels(made[0]).astype(int) - get_pixels(plain[0])).max() <= 1

@@ -268,7 +268,7 @@ def test_what_shares_a_shift(field: str) -> None:
 
 
 def test_a_controls_picture_and_scale_are_per_row() -> None:
-    """But for whether there is one, without which there is no forward pass. A union's and an adapter's are a batch's."""
+    """But not whether it has one: without there is no forward pass. A union's and an adapter's are a batch's."""
     control = FULL["controls"][0]
     half, none = {"controlnet_conditioning_scale": 0.5}, {"controlnet_conditioning_scale": 0.0}
     assert spec(controls=[control | {"image": B}]).batch_key == spec().batch_key
