@@ -6,6 +6,7 @@ under `@app.command()`, below in the order of a day; longer ones call into the f
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -44,6 +45,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    finally:
+        gc.freeze()  # else Python looks through all that torch and diffusers are before it leaves: a second
 
 
 def settings() -> Settings:

@@ -50,6 +50,7 @@ class Parts:
             from engine.diffuse import Engine
             from engine.runtime_options import RuntimeOptions
         finally:
+            gc.freeze()  # nor is any of it ever to be freed
             gc.enable()
         given = self.settings
         pins = self.ledger.pins()
