@@ -63,7 +63,8 @@ class Controls(MultiControlNetModel):
         for net, given, scale in self._passes(sample, controlnet_cond, conditioning_scale):
             more, middle = net(sample, timestep, encoder_hidden_states, **given, **rest)
             if scale is not None:
-                more, middle = [(part * scale).to(part) for part in more], (middle * scale).to(middle)
+                for part in (*more, middle):
+                    part.mul_(scale)  # it is this call's own
             downs = list(more) if downs is None else [a + b for a, b in zip(downs, more, strict=True)]
             mid = middle if mid is None else mid + middle
         return downs, mid
