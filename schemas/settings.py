@@ -173,7 +173,7 @@ class Settings(BaseSettings):
     )
     compile: bool = Field(False, description="torch.compile: the first batch of a shape takes longer, the rest less")
     channels_last: Literal["auto", "on", "off"] = Field(
-        "auto", description="layout of convolutions; auto: on CUDA only"
+        "auto", description="layout of convolutions; auto: on CUDA, and of the autoencoder on a CPU"
     )
     attention: Attention = Field(
         "native", description="auto measures once a device; the image's record names the kernel"

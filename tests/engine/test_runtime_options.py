@@ -114,8 +114,15 @@ def test_channels_last_changes_no_picture(engine: Engine, studio: Studio) -> Non
     specs = [studio.spec(n) for n in range(2)]
     other = Engine(engine.models.catalogue, device="cpu", dtype="float32", levers=RuntimeOptions(channels_last="on"))
     assert apart(studio.render(other, specs), studio.render(engine, specs)) <= 1
-    weight = other.models._base.unet.conv_in.weight
-    assert weight.is_contiguous(memory_format=torch.channels_last)
+    networks = {switch: one.models._base for switch, one in (("on", other), ("auto", engine))}
+    laid_out = {
+        switch: tuple(
+            part.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
+            for part in (base.unet, base.vae.encoder)
+        )
+        for switch, base in networks.items()
+    }
+    assert laid_out == {"on": (True, True), "auto": (False, True)}
 
 
 def test_levers_are_settings(tmp_path: Path) -> None:

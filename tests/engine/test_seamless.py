@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engine.diffuse import Engine
-from engine.seamless import use_circular_padding
+from engine.seamless import _pad_around, use_circular_padding
 from tests.engine.conftest import Studio, get_pixels
 
 
@@ -54,6 +54,17 @@ def test_decoder_encoder_and_unet_roll_along_the_asked_axes_only(
     pairs = ((*decoded, picture_shift), (*encoded, shift), (*answers, shift), (*residuals, shift))
     for plain, rolled, by in pairs:
         assert (distance(rolled, plain.roll(by, dims)) < 1e-4) is closed
+
+
+@pytest.mark.parametrize("sides", [(1, 1, 1, 1), (2, 2, 0, 0), (0, 0, 1, 1), (0, 1, 0, 1)])
+def test_the_edge_goes_around_in_both_layouts(sides: tuple[int, int, int, int]) -> None:
+    plain = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
+    left, right, above, below = sides
+    expected = np.pad(plain.numpy(), ((0, 0), (0, 0), (above, below), (left, right)), mode="wrap")
+    for layout in (torch.contiguous_format, torch.channels_last):
+        padded = _pad_around(plain.contiguous(memory_format=layout), sides)
+        np.testing.assert_array_equal(padded.numpy(), expected)
+        assert padded.is_contiguous(memory_format=layout)
 
 
 def test_nothing_leaks_into_the_next_batch(engine: Engine, studio: Studio) -> None:
