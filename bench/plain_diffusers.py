@@ -13,6 +13,7 @@ from PIL import Image
 from bench.kinds import SOURCE, Jobs, grouped
 from engine.diffuse import Engine
 from engine.models import PIPELINES
+from engine.runtime_options import RuntimeOptions
 from engine.schedules import make_scheduler
 from schemas.spec import ImageSpec, LoraRef
 
@@ -22,7 +23,8 @@ class Diffusers:
 
     def __init__(self, jobs: Jobs) -> None:
         self.jobs = jobs
-        engine = Engine(jobs.catalogue, device="cpu", dtype="float32")  # only to load; its parts are used bare
+        bare = RuntimeOptions(channels_last="off")  # parts as diffusers loads them
+        engine = Engine(jobs.catalogue, device="cpu", dtype="float32", levers=bare)
         self.base = engine.models.pipeline(jobs.list_kind("text-to-image")[0], asker="bench")
         self.config = engine.models._base.scheduler.config
         from diffusers import ControlNetModel

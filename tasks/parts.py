@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -45,12 +46,14 @@ class Parts:
     @cached_property
     def engine(self) -> Engine:
         """Imports torch: several seconds, once."""
+        first = "engine.diffuse" not in sys.modules
         gc.disable()  # it would look through all that is imported again and again, for a sixth of the time
         try:
             from engine.diffuse import Engine
             from engine.runtime_options import RuntimeOptions
         finally:
-            gc.freeze()  # nor is any of it ever to be freed
+            if first:  # never again: models that are loaded by then have to be let go
+                gc.freeze()
             gc.enable()
         given = self.settings
         pins = self.ledger.pins()
