@@ -71,14 +71,14 @@ class Controls(MultiControlNetModel):
 
     def _passes(
         self, sample: Tensor, conditions: list[Tensor], scales: list[float]
-    ) -> Iterator[tuple[Any, dict[str, Any], Tensor | None]]:
-        """Each forward pass that is needed: the net, its own arguments, and what its answer is to be multiplied by."""
+    ) -> Iterator[tuple[Any, dict[str, Any], Tensor | float | None]]:
+        """Each forward pass that is needed: the net, its own arguments, and what its answer is to be multiplied by (a
+        union has done so)."""
         active = [n for n, scale in enumerate(scales) if scale != 0]
         for first in active:
             net, mode = self.nets[first], self.modes[first]
             if mode is None:
-                given = {"controlnet_cond": conditions[first], "conditioning_scale": scales[first]}
-                yield net, given, self._spread(first, len(sample))
+                yield net, {"controlnet_cond": conditions[first]}, scales[first] * self._spread(first, len(sample))
                 continue
             together = [n for n in active if self.nets[n] is net]
             if together[0] != first:
@@ -97,9 +97,9 @@ class Controls(MultiControlNetModel):
                 None,
             )
 
-    def _spread(self, number: int, rows: int) -> Tensor | None:
+    def _spread(self, number: int, rows: int) -> Tensor | float:
         """Scales of a net's rows, in both halves of guidance."""
         if not self._scales:
-            return None
+            return 1.0
         own = self._scales[number]
         return own.repeat(rows // len(own), 1, 1, 1)

@@ -34,12 +34,10 @@ WEIGHTS = "weights"
 """The file that the graph names for its weights. There is none: they are handed over."""
 PREFIX = "network."
 """Of a weight's name in a graph."""
-ROWS, TOKENS = 2, 77
-"""Of a trace."""
-
-
 EMBEDDING = "controlnet_cond_embedding"
 """The part of a ControlNet that is not in its graph."""
+ROWS, TOKENS = 2, 77
+"""Of a trace."""
 
 
 def make_sides(network: Any, kind: GraphKind) -> tuple[int, int]:
@@ -67,11 +65,8 @@ def is_controlnet(network: Any) -> bool:
 
 
 def list_inputs(network: Any) -> list[str]:
-    return ["sample", "timestep", *shape_text(network, rows=1), *_list_more(network)]
-
-
-def _list_more(network: Any) -> list[str]:
-    return ["condition"] if is_controlnet(network) else _name_residuals(network)
+    more = ["condition"] if is_controlnet(network) else _name_residuals(network)
+    return ["sample", "timestep", *shape_text(network, rows=1), *more]
 
 
 def list_outputs(network: Any) -> list[str]:
@@ -115,9 +110,9 @@ def shape_text(network: Any, *, rows: int, tokens: int = 77) -> dict[str, tuple[
 def make_digest(network: Any, kind: GraphKind) -> str:
     """Of everything that the graph is made from."""
     shape = {name: value for name, value in dict(network.config).items() if not name.startswith("_")}
-    made_by = [REVISION, OPSET, torch.__version__, diffusers.__version__, kind.halves, kind.axes]
-    made_of = [*made_by, type(network).__name__]
-    return hashlib.sha256(json.dumps([made_of, shape], sort_keys=True, default=str).encode()).hexdigest()
+    made_by = [REVISION, OPSET, torch.__version__, diffusers.__version__]
+    made_by += [kind.halves, kind.axes, type(network).__name__]
+    return hashlib.sha256(json.dumps([made_by, shape], sort_keys=True, default=str).encode()).hexdigest()
 
 
 def keep_graph(network: Any, file: Path, kind: GraphKind) -> None:

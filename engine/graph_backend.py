@@ -28,7 +28,7 @@ from schemas.settings import Backend
 from schemas.spec import ImageSpec
 
 GRAPHS_HELD = 256 * 2**20
-"""Bytes of weights that stay open in sessions beside the one in use."""
+"""Bytes of weights that stay open in sessions beside those of the batch."""
 MOST_ERROR = 1e-5
 """Relative L2 of a graph's answer to PyTorch's. Above it the graph is wrong and PyTorch goes on."""
 STATED: Mapping[str, float] = {"export": 4.0, "open": 0.5, "gain": 1.4}
@@ -63,6 +63,8 @@ class GraphBackend:
             raise SettingsError(f"backend: got onnxruntime with {self._never}; expected auto or torch there")
         self._sessions: dict[tuple[Wearing, GraphKind], UNetSession | ControlNetSession] = {}
         """Longest unused first."""
+        self._batch: list[tuple[Wearing, GraphKind]] = []
+        """Which of them the last batch was given; it needs its UNet's and its ControlNets' together."""
         self._refused: dict[tuple[Wearing, GraphKind], str] = {}
         self._expected: dict[tuple[Wearing, str], int] = {}
         """Pixels, by weights and seamless axes."""
@@ -89,14 +91,15 @@ class GraphBackend:
         sides = [min(side, tile or side) // factor for side in (spec.height, spec.width)]
         kind = GraphKind(halves=not any(side % find_grain(unet) for side in sides), axes=axes)
         key = list_weights_worn(spec), kind
+        self._batch = [key]
         if reason := self._never or find_obstacle(spec, resident=resident) or find_unknown_input(unet):
-            return None, self._say(spec, reason)
+            return None, self._say(spec, "PyTorch makes it: ", reason)
         if (session := self._held(key, unet)) is not None:
             return session, ""
         if key not in self._refused:
             self._refused[key] = self._open(key, spec, unet, rows, sides, factor)
         if reason := self._refused[key]:
-            return None, self._say(spec, reason)
+            return None, self._say(spec, "PyTorch makes it: ", reason)
         del self._refused[key]
         return self._held(key, unet), ""
 
@@ -107,6 +110,7 @@ class GraphBackend:
         by_digest = {control.model.digest: pair for control, pair in zip(spec.controlnets, nets, strict=True)}
         for digest, net in by_digest.items():
             key = (digest,), GraphKind(halves=False, axes=spec.seamless)
+            self._batch.append(key)
             session = self._held(key, net)
             if session is None and key not in self._refused:
                 session = self._open_controlnet(key, net)
@@ -115,7 +119,7 @@ class GraphBackend:
             if session is not None:
                 sessions.append(session)
             else:
-                reasons.append(self._say(spec, self._refused[key]))
+                reasons.append(self._say(spec, "a ControlNet by PyTorch: ", self._refused[key]))
         return sessions, ", ".join(reasons)
 
     def _held(self, key: tuple[Wearing, GraphKind], network: Any) -> Any:
@@ -218,15 +222,15 @@ class GraphBackend:
 
     def _keep(self, key: tuple[Wearing, GraphKind], session: UNetSession | ControlNetSession) -> None:
         self._sessions[key] = session
-        others = [other for other in self._sessions if other != key]
+        others = [other for other in self._sessions if other not in self._batch]
         while others and sum(self._sessions[other].bytes for other in others) > GRAPHS_HELD:
             del self._sessions[others.pop(0)]
 
-    def _say(self, spec: ImageSpec, reason: str) -> str:
+    def _say(self, spec: ImageSpec, what: str, reason: str) -> str:
         """Once in the log of a process."""
-        if (spec.model.alias, reason) not in self._said:
-            self._said.add((spec.model.alias, reason))
-            log.info("%s: PyTorch makes it: %s", spec.model.alias, reason)
+        if (spec.model.alias, what + reason) not in self._said:
+            self._said.add((spec.model.alias, what + reason))
+            log.info("%s: %s%s", spec.model.alias, what, reason)
         return reason
 
 

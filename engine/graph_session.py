@@ -112,14 +112,13 @@ class ControlNetSession(_Session):
         timestep: Any,
         encoder_hidden_states: Tensor,
         controlnet_cond: Tensor,
-        conditioning_scale: float = 1.0,
         *,
         added_cond_kwargs: dict[str, Tensor] | None = None,
         guess_mode: bool = False,
         return_dict: bool = True,
         **rest: Any,
     ) -> tuple[list[Tensor], Tensor]:
-        """As ControlNetModel.forward. Raises ValueError for an input that the graph does not have."""
+        """As ControlNetModel.forward, unscaled. Raises ValueError for an input that the graph does not have."""
         _refuse(rest | {"guess_mode": guess_mode or None})
         condition = self.network.controlnet_cond_embedding(controlnet_cond)
         rows, _, height, width = sample.shape
@@ -127,9 +126,7 @@ class ControlNetSession(_Session):
         answers = {name: torch.empty(shape) for name, shape in zip(list_outputs(self.network), shapes, strict=True)}
         given = [sample, _to_time(timestep), encoder_hidden_states, *_list_sizes(added_cond_kwargs), condition]
         self._run(given, answers)
-        *downs, mid = (
-            answers.values() if conditioning_scale == 1.0 else [a * conditioning_scale for a in answers.values()]
-        )
+        *downs, mid = answers.values()
         return downs, mid
 
 

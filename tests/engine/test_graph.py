@@ -128,6 +128,22 @@ def test_controlnets_are_graphs_beside_their_unet(engine: Engine, graphed: Engin
     assert calls == []  # PyTorch computes nothing of them but the condition's embedding
 
 
+def test_the_sessions_of_a_batch_do_not_close_each_other(
+    catalogue: ModelFiles, studio: Studio, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights of SDXL's size are more than may stay open beside a batch's own."""
+    monkeypatch.setattr(graph_backend, "GRAPHS_HELD", 0)
+    engine = make_engine(catalogue, folder)
+    spec = studio.spec(1, controls=(studio.control(), studio.control("depth")))
+    studio.render(engine, [spec])
+    opened = list(engine.graphs._sessions.values())
+    assert len(opened) == 3
+    studio.render(engine, [spec])
+    assert set(engine.graphs._sessions.values()) == set(opened)
+    studio.render(engine, [studio.spec(1, seamless="x")])
+    assert [session.kind.axes for session in engine.graphs._sessions.values()] == ["x"]
+
+
 def _is_controls(session: object) -> bool:
     return isinstance(session, ControlNetSession)
 
