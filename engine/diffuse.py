@@ -25,7 +25,7 @@ from engine.batch_sizer import BatchSizer, CudaMeter
 from engine.compiling import Compiler
 from engine.graph_backend import GraphBackend
 from engine.graph_session import ControlNetSession, UNetSession
-from engine.guards import classify_error, find_device, free_memory
+from engine.guards import classify_error, find_device, find_dtype, free_memory
 from engine.guidance import use_guidance
 from engine.hires import render_two_passes
 from engine.memory import Placement, measure_device_memory
@@ -66,8 +66,7 @@ class Engine:
         levers: RuntimeOptions = RuntimeOptions(),
     ) -> None:
         self.device = torch.device(find_device(device))
-        by_device = {"cuda": torch.bfloat16}
-        self.dtype = by_device.get(self.device.type, torch.float32) if dtype == "auto" else getattr(torch, dtype)
+        self.dtype = find_dtype(dtype, self.device.type, backend=levers.backend)
         self.device_name = _device_name(self.device)
         self.levers = levers
         self.compiler = Compiler(on=levers.compile, backend=levers.compile_backend, folder=levers.folder)

@@ -10,7 +10,9 @@ import gc
 
 import torch
 
+from engine.processor import has_bfloat16_units
 from schemas.errors import DeviceLost, ModelError, OutOfMemory, RenderError
+from schemas.settings import Backend
 
 _LOST = ("cuda error", "cudnn error", "cublas error", "device-side assert", "mps backend out of sync", "hip error")
 _FULL = ("out of memory", "cudnn_status_alloc_failed", "cublas_status_alloc_failed")
@@ -45,3 +47,20 @@ def find_device(asked: str) -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def find_dtype(asked: str, device: str, *, backend: Backend) -> torch.dtype:
+    """Where `auto` is asked for: bfloat16 where the device has units for it, unless a graph is asked for, which is
+    float32."""
+    if asked != "auto":
+        return getattr(torch, asked)
+    able = device == "cuda" or (device == "cpu" and backend != "onnxruntime" and has_bfloat16_units())
+    return torch.bfloat16 if able else torch.float32
+
+
+def find_slow_dtype(dtype: torch.dtype, device: str) -> str:
+    """Why this precision takes longer on this device than float32 does; empty where it does not."""
+    if device != "cpu" or dtype == torch.float32 or (dtype == torch.bfloat16 and has_bfloat16_units()):
+        return ""
+    name = str(dtype).removeprefix("torch.")
+    return f"got {name} on a processor without units for it, up to 30 times the time of float32; expected auto"

@@ -94,10 +94,11 @@ def reproduce(
 ) -> None:
     """Make an image again from its record alone, and say whether it is identical, or how far off and why."""
     from tasks.parts import open_parts
-    from tasks.reproduce import find_image, reproduce
+    from tasks.reproduce import find_image, reproduce, settings_as_made
 
     parts = open_parts(settings())
     picture = find_image(parts.ledger, digest)
+    parts.settings = settings_as_made(picture, parts.settings)
     found = reproduce(picture, store=parts.store, engine=parts.engine, cut_outs=parts.cut_outs, settings=parts.settings)
     print(found)
     if out is not None:

@@ -1,8 +1,8 @@
 """An image made again from its record alone, and how far it is from the one that was kept.
 
-The batch's size, the row and the backend are in the record, because another forward pass may round otherwise: the spec
-is rendered as often as the batch had rows, by the same backend, and its row taken. On the same machine with the same
-versions the pixels are identical; where they are not, the record says what was different.
+The batch's size, the row, the backend and the precision are in the record, because another forward pass may round
+otherwise: the spec is rendered as often as the batch had rows, as it was then, and its row taken. On the same machine
+with the same versions the pixels are identical; where they are not, the record says what was different.
 """
 
 from __future__ import annotations
@@ -61,6 +61,11 @@ def find_image(ledger: Ledger, start: str) -> ImageDetails:
             "expected one image's digest, or at least 6 letters of it"
         )
     return ledger.picture(found[0])
+
+
+def settings_as_made(picture: ImageDetails, settings: Settings) -> Settings:
+    """With the precision of its record, whatever this device's own is: at another one it is another picture."""
+    return settings if picture.spec.is_imported else settings.model_copy(update={"dtype": picture.image.dtype})
 
 
 def reproduce(

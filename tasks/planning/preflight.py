@@ -83,6 +83,7 @@ def fits_device(settings: Settings, catalogue: ModelFiles) -> list[str]:
     Imports torch. A missing model is named; the rest is told all the same.
     """
     from engine.diffuse import Engine
+    from engine.guards import find_slow_dtype
     from engine.runtime_options import RuntimeOptions
 
     levers = RuntimeOptions.of(settings)
@@ -91,6 +92,8 @@ def fits_device(settings: Settings, catalogue: ModelFiles) -> list[str]:
     used["compile"] = "regional, kept in " + str(levers.folder) if levers.compile else "no"
     used["backend"] = engine.graphs.describe()
     lines = [f"{engine.device_name}, {str(engine.dtype).removeprefix('torch.')}"]
+    if slow := find_slow_dtype(engine.dtype, engine.device.type):
+        lines.append(f"  dtype: {slow}")
     lines += [f"  {name}: {value}" for name, value in used.items()]
     for alias, entry in catalogue.entries.items():
         if entry.kind != "checkpoint":

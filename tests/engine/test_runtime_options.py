@@ -15,7 +15,9 @@ import torch
 from engine.attention import choose_backend, measure_backends
 from engine.compiling import Compiler
 from engine.diffuse import Engine
+from engine.guards import find_dtype
 from engine.model_files import ModelFiles
+from engine.processor import has_bfloat16_units
 from engine.runtime_options import RuntimeOptions
 from schemas.settings import ROOT, Attention, Settings
 
@@ -35,6 +37,22 @@ def apart(one: list, two: list) -> int:
     """Levels of 255."""
     assert [row.error for row in (*one, *two)] == [None] * len((*one, *two))
     return max(int(np.abs(a.pixels.astype(int) - b.pixels).max()) for a, b in zip(one, two, strict=True))
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_auto_is_the_precision_that_the_device_has_units_for(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, able: bool
+) -> None:
+    here = "amx_bf16" in Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else False
+    assert has_bfloat16_units() is here
+    monkeypatch.setattr("engine.guards.has_bfloat16_units", lambda: able)
+    best = torch.bfloat16 if able else torch.float32
+    graphs = RuntimeOptions(backend="onnxruntime", folder=tmp_path)
+    assert Engine(studio.catalogue, device="cpu").dtype == best
+    assert Engine(studio.catalogue, device="cpu", levers=graphs).dtype == torch.float32
+    for dtype in ("float32", "bfloat16"):
+        assert Engine(studio.catalogue, device="cpu", dtype=dtype).dtype == getattr(torch, dtype)
+    assert find_dtype("auto", "cuda", backend="auto") == torch.bfloat16
 
 
 def test_a_compiled_engine_makes_the_same_pictures(engine: Engine, traced: Engine, studio: Studio) -> None:
@@ -155,14 +173,16 @@ import numpy as np
 from engine.model_files import ModelFiles
 from engine.compiling import hits
 from engine.diffuse import Engine
-from engine.runtime_options import Levers
+from engine.runtime_options import RuntimeOptions
 from tests.engine.conftest import Studio
 from tests.studio import catalogue_path
 
 catalogue = ModelFiles.read(catalogue_path())
 studio = Studio(catalogue)
-levers = Levers(compile=True, folder=Path(sys.argv[1]))
-plain, compiled = Engine(catalogue, device="cpu"), Engine(catalogue, device="cpu", levers=levers)
+levers = RuntimeOptions(compile=True, folder=Path(sys.argv[1]))
+plain, compiled = (
+    Engine(catalogue, device="cpu", dtype="float32", levers=how) for how in (RuntimeOptions(), levers)
+)
 one, two = (studio.render(engine, [studio.spec(1)])[0].pixels.astype(int) for engine in (plain, compiled))
 print(json.dumps(hits() | {"seconds": compiled.compiler.seconds, "away": int(np.abs(one - two).max())}))
 """

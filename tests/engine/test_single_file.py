@@ -62,7 +62,7 @@ def ref(catalogue: ModelFiles, alias: str, cls: type[ModelRef] = ModelRef, **fie
 
 def test_a_single_file_makes_what_the_folder_makes(engine: Engine, studio: Studio, shelf: ModelFiles) -> None:
     expected = studio.render(engine, [studio.spec(0)])[0].pixels
-    other = Engine(shelf, device="cpu")
+    other = Engine(shelf, device="cpu", dtype="float32")
     row = other.render([studio.spec(0, model=ref(shelf, "one"))])[0]
     assert row.error is None
     np.testing.assert_array_equal(row.pixels, expected)
@@ -71,14 +71,14 @@ def test_a_single_file_makes_what_the_folder_makes(engine: Engine, studio: Studi
 def test_a_kohya_lora_does_what_the_diffusers_one_does(engine: Engine, studio: Studio, shelf: ModelFiles) -> None:
     expected = studio.render(engine, [studio.spec(0, loras=(studio.lora(weight=0.7),))])[0].pixels.astype(int)
     plain = studio.render(engine, [studio.spec(0)])[0].pixels.astype(int)
-    other = Engine(shelf, device="cpu")
+    other = Engine(shelf, device="cpu", dtype="float32")
     spec = studio.spec(0, model=ref(shelf, "one"), loras=(ref(shelf, "style", LoraRef, weight=0.7),))
     made = get_pixels(other.render([spec])[0]).astype(int)
     assert np.abs(made - expected).max() <= 1 < np.abs(made - plain).max()
 
 
 def test_another_autoencoder_is_put_in_and_taken_out(engine: Engine, studio: Studio, shelf: ModelFiles) -> None:
-    other = Engine(shelf, device="cpu")
+    other = Engine(shelf, device="cpu", dtype="float32")
     plain = other.render([studio.spec(0, model=ref(shelf, "one"))])[0].pixels
     same = other.render([studio.spec(0, model=ref(shelf, "one"), vae=ref(shelf, "vae"))])[0].pixels
     np.testing.assert_array_equal(plain, same)
@@ -88,6 +88,6 @@ def test_another_autoencoder_is_put_in_and_taken_out(engine: Engine, studio: Stu
 
 
 def test_without_configs_the_error_says_what_to_give(studio: Studio, shelf: ModelFiles) -> None:
-    row = Engine(shelf, device="cpu").render([studio.spec(0, model=ref(shelf, "bare"))])[0]
+    row = Engine(shelf, device="cpu", dtype="float32").render([studio.spec(0, model=ref(shelf, "bare"))])[0]
     assert isinstance(row.error, UnfitWeights)
     assert re.match(r"test/asset-0 asks for bare: .* have another shape: .* give `config:`", str(row.error))

@@ -72,6 +72,7 @@ def test_what_is_set_aside_is_listed_and_released(stack: Stack) -> None:
 
 def test_preflight_says_how_models_will_fit(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAILIES_DEVICE", "cpu")
+    monkeypatch.setenv("DAILIES_DTYPE", "float32")
     text = said("preflight")
     for part in (
         "attention: native",
@@ -84,7 +85,9 @@ def test_preflight_says_how_models_will_fit(stack: Stack, monkeypatch: pytest.Mo
     monkeypatch.setenv("DAILIES_MEMORY", "8gb")
     text = said("preflight")
     assert "7.4 GiB to plan with" in text and "studio-tiny with studio-tiny/canny" in text
-    assert "everything stays on the device" in text
+    assert "everything stays on the device" in text and "units" not in text
+    monkeypatch.setenv("DAILIES_DTYPE", "float16")
+    assert "dtype: got float16 on a processor without units for it" in said("preflight")
 
 
 def test_nothing_to_make_starts_nothing(stack: Stack) -> None:

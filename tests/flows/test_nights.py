@@ -100,7 +100,7 @@ def test_a_graph_is_weighed_against_the_whole_shift_and_the_record_says_what_cam
 
     assert plain.settings.backend == "auto"
     plain.settings.batch_size = 2
-    engine = Engine(plain.catalogue, device="cpu", levers=RuntimeOptions.of(plain.settings))
+    engine = Engine(plain.catalogue, device="cpu", dtype="float32", levers=RuntimeOptions.of(plain.settings))
     plain.__dict__["engine"] = engine
     assert night(plain)["made"] == 4
     assert list(engine.graphs._expected.values()) == [4 * 64 * 64], "four images of one step, 64 x 64 px each"

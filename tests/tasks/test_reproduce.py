@@ -22,7 +22,7 @@ from storage.provenance import make_authority, open_signer
 from tasks.delivery.deliver import deliver
 from tasks.delivery.signing import Signing
 from tasks.delivery.verify import verify_file
-from tasks.reproduce import Reproduction, find_image, list_changes, reproduce
+from tasks.reproduce import Reproduction, find_image, list_changes, reproduce, settings_as_made
 from tests.conftest import Stack
 from tests.engine.conftest import get_pixels
 from tests.making import a_choice, a_keeping, a_submission, an_image, planned
@@ -116,6 +116,15 @@ def test_what_a_graph_made_is_made_again_by_a_graph(engine: Engine, local_stack:
     for spec in specs:
         assert again(plain, local_stack, spec.digest).identical
         assert local_stack.ledger.picture(spec.digest).image.batch["backend"] == plain.graphs.asked == "onnxruntime"
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_it_is_made_again_at_the_precision_it_was_made_at(engine: Engine, local_stack: Stack, dtype: str) -> None:
+    catalogue = engine.models.catalogue
+    (spec, *_) = keep(Engine(catalogue, device="cpu", dtype=dtype), local_stack)
+    given = settings_as_made(find_image(local_stack.ledger, spec.digest), local_stack.settings)
+    fresh = Engine(catalogue, device="cpu", dtype=given.dtype, levers=RuntimeOptions.of(given))
+    assert given.dtype == dtype and again(fresh, local_stack, spec.digest).identical
 
 
 def test_a_difference_is_measured_and_explained(engine: Engine, local_stack: Stack, kept: list[ImageSpec]) -> None:
