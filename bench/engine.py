@@ -3,6 +3,7 @@
     python -m bench.engine                             every kind, five repeats
     python -m bench.engine --backend onnxruntime       the engine with a graph (docs/performance.md)
     python -m bench.engine --threads 1 --threads all   both
+    python -m bench.engine --dtype bfloat16            what `auto` is on a processor with AMX
     python -m bench.engine --only ControlNet --repeats 1 --steps 2 --share 1    a rehearsal of one kind
     python -m bench.engine --machine                   only says on what it would run
 
@@ -11,9 +12,10 @@ B  diffusers at its best: jobs sorted so that equal settings meet, prompts and g
    once and switched by name, the batch size that was fastest in a probe.
 C  the engine, with B's order and batch size.
 
-All three hold one set of parts, compute in float32, do the same work (A and B pad circularly where a job is seamless),
-and hand back uint8 pixels. They take turns A B C C B A, so that a machine that warms up or is shared favours none; a
-ratio is the median over the repeats of the ratio within one repeat, and the summary their geometric mean over kinds.
+All three hold one set of parts, compute in float32 (or in what `--dtype` says), do the same work (A and B pad
+circularly where a job is seamless), and hand back uint8 pixels. They take turns A B C C B A, so that a machine that
+warms up or is shared favours none; a ratio is the median over the repeats of the ratio within one repeat, and the
+summary their geometric mean over kinds.
 What a graph costs to export and open comes before the clock and is told apart.
 """
 
@@ -93,12 +95,12 @@ def measure(given: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]
     catalogue = ModelFiles.read(given.catalogue)
     jobs = Jobs(catalogue, steps=given.steps, share=given.share)
     with torch.inference_mode():
-        theirs = Diffusers(jobs)
+        theirs = Diffusers(jobs, dtype=given.dtype)
         batch = given.batch or probe(theirs, jobs.list_kind("text-to-image"))
     levers = RuntimeOptions(backend=given.backend, folder=folder)
-    engine = Engine(catalogue, device="cpu", dtype="float32", levers=levers)
+    engine = Engine(catalogue, device="cpu", dtype=given.dtype, levers=levers)
     threads = torch.get_num_threads()
-    on = f"{count_noun(threads, 'thread')}, {given.backend}"
+    on = f"{count_noun(threads, 'thread')}, {given.dtype}, {given.backend}"
     print(f"\n{on}, {given.steps} steps, batches of {batch}, {given.clock} seconds\n")
     print(f"{'kind':18} images   A img/s   B img/s   C img/s   C/A (spread)        C/B (spread)")
     kinds: dict[str, Any] = {}
@@ -145,6 +147,7 @@ def main() -> None:
     arguments.add_argument("--only", action="append", choices=(*KINDS, MIXED), help="of this kind; may be repeated")
     arguments.add_argument("--threads", action="append", choices=("1", "all"), help="a table for each")
     arguments.add_argument("--backend", choices=get_args(Backend), default="auto", help="of the engine")
+    arguments.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of all three")
     arguments.add_argument("--machine", action="store_true", help="the processor's name and abilities, and no more")
     arguments.add_argument("--out", type=Path, help="JSON of every figure; a folder: a file with date and processor")
     arguments.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: where other work shares the cores")
@@ -158,11 +161,17 @@ def main() -> None:
     _clock = CLOCKS[given.clock]
     today, every = datetime.now(UTC).date().isoformat(), torch.get_num_threads()
     figures: dict[str, Any] = {"date": today, "processor": processor, "abilities": abilities, "steps": given.steps}
-    figures |= {"clock": given.clock, "backend": given.backend, "repeats": given.repeats, "tables": []}
+    figures |= {
+        "clock": given.clock,
+        "dtype": given.dtype,
+        "backend": given.backend,
+        "repeats": given.repeats,
+        "tables": [],
+    }
     named = re.sub(r"[^a-z0-9]+", "-", processor.lower()).strip("-")
     file = given.out
     if file is not None and file.is_dir():
-        file /= f"{today}-engine-{given.backend}-{named}.json"
+        file /= f"{today}-engine-{given.dtype}-{given.backend}-{named}.json"
     with tempfile.TemporaryDirectory() as folder:
         for threads in given.threads or ["all"]:
             torch.set_num_threads(every if threads == "all" else int(threads))

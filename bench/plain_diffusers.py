@@ -21,16 +21,16 @@ from schemas.spec import ImageSpec, LoraRef
 class Diffusers:
     """Pipelines over one set of parts, as a careful user keeps them."""
 
-    def __init__(self, jobs: Jobs) -> None:
+    def __init__(self, jobs: Jobs, *, dtype: str) -> None:
         self.jobs = jobs
         bare = RuntimeOptions(channels_last="off")  # parts as diffusers loads them
-        engine = Engine(jobs.catalogue, device="cpu", dtype="float32", levers=bare)
+        engine = Engine(jobs.catalogue, device="cpu", dtype=dtype, levers=bare)
         self.base = engine.models.pipeline(jobs.list_kind("text-to-image")[0], asker="bench")
         self.config = engine.models._base.scheduler.config
         from diffusers import ControlNetModel
 
         folder = jobs.catalogue.where("studio-tiny/canny", asker="bench")
-        self.net = ControlNetModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32)
+        self.net = ControlNetModel.from_pretrained(folder, use_safetensors=True, dtype=engine.dtype)
         self.pipes: dict[Any, Any] = {}
         self.loaded: set[str] = set()
 

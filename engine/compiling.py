@@ -119,7 +119,9 @@ def count_cache_hits() -> dict[str, int]:
 
 
 def use_channels_last(part: nn.Module, device: torch.device, switch: str) -> None:
-    """`auto`: on CUDA; on a CPU the autoencoder alone, for a UNet and a ControlNet gain nothing there."""
-    pays = device.type == "cuda" or (device.type == "cpu" and isinstance(part, AutoencoderKL))
+    """`auto`: on CUDA; on a CPU the autoencoder, and in bfloat16 the UNet and ControlNets too, which in float32 gain
+    nothing by it."""
+    halved = next(part.parameters()).dtype == torch.bfloat16
+    pays = device.type == "cuda" or (device.type == "cpu" and (halved or isinstance(part, AutoencoderKL)))
     if switch == "on" or (switch == "auto" and pays):
         part.to(memory_format=torch.channels_last)

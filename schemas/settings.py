@@ -164,7 +164,9 @@ class Settings(BaseSettings):
 
     # how to render
     device: str = Field("auto", description="auto, cpu, cuda, cuda:0, mps")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: bfloat16 on CUDA and on a CPU with units for it (AMX); else float32"
+    )
     batch_size: int = Field(
         8, ge=1, le=256, description="images in one forward pass at most; halved when out of memory"
     )
@@ -173,7 +175,7 @@ class Settings(BaseSettings):
     )
     compile: bool = Field(False, description="torch.compile: the first batch of a shape takes longer, the rest less")
     channels_last: Literal["auto", "on", "off"] = Field(
-        "auto", description="layout of convolutions; auto: on CUDA, and of the autoencoder on a CPU"
+        "auto", description="layout of convolutions; auto: on CUDA; on a CPU the autoencoder's, in bfloat16 all"
     )
     attention: Attention = Field(
         "native", description="auto measures once a device; the image's record names the kernel"

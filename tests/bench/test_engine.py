@@ -32,7 +32,7 @@ def test_every_kind_is_another_kind_and_mixed_has_all(jobs: Jobs) -> None:
 
 
 def test_diffusers_tiles_too_and_only_where_a_job_does(jobs: Jobs) -> None:
-    theirs = Diffusers(jobs)
+    theirs = Diffusers(jobs, dtype="float32")
     seen = {}
     for kind in ("img2img", "seamless img2img"):
         with torch.inference_mode():
@@ -44,7 +44,7 @@ def test_diffusers_tiles_too_and_only_where_a_job_does(jobs: Jobs) -> None:
 
 def test_a_rehearsal_prints_its_table_and_writes_its_figures(tmp_path: Path) -> None:
     command = ["-m", "bench.engine", "--only", "few-step", "--steps", "1", "--share", "1", "--repeats", "1"]
-    command += ["--batch", "2", "--threads", "1", "--backend", "torch", "--out", str(tmp_path)]
+    command += ["--batch", "2", "--threads", "1", "--backend", "torch", "--dtype", "bfloat16", "--out", str(tmp_path)]
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     (file,) = tmp_path.iterdir()
@@ -52,5 +52,5 @@ def test_a_rehearsal_prints_its_table_and_writes_its_figures(tmp_path: Path) -> 
     (table,) = figures["tables"]
     assert table["threads"] == 1 and list(table["kinds"]) == ["few-step"]
     assert table["geometric mean"]["C/B"] == pytest.approx(table["kinds"]["few-step"]["C/B"])
-    assert f"{figures['date']}-engine-torch-" in file.name and figures["processor"] in done.stdout
+    assert f"{figures['date']}-engine-bfloat16-torch-" in file.name and figures["processor"] in done.stdout
     assert "geometric mean: C/A" in done.stdout

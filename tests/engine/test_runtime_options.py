@@ -132,15 +132,25 @@ def test_channels_last_changes_no_picture(engine: Engine, studio: Studio) -> Non
     specs = [studio.spec(n) for n in range(2)]
     other = Engine(engine.models.catalogue, device="cpu", dtype="float32", levers=RuntimeOptions(channels_last="on"))
     assert apart(studio.render(other, specs), studio.render(engine, specs)) <= 1
-    networks = {switch: one.models._base for switch, one in (("on", other), ("auto", engine))}
-    laid_out = {
-        switch: tuple(
-            part.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
-            for part in (base.unet, base.vae.encoder)
-        )
-        for switch, base in networks.items()
-    }
-    assert laid_out == {"on": (True, True), "auto": (False, True)}
+    assert is_channels_last(other) == (True, True) and is_channels_last(engine) == (False, True)
+
+
+def test_in_bfloat16_all_channels_are_last_and_a_picture_is_nearly_the_same(engine: Engine, studio: Studio) -> None:
+    specs = [studio.spec(n) for n in range(2)]
+    other = Engine(engine.models.catalogue, device="cpu", dtype="bfloat16")
+    for half, whole in zip(studio.render(other, specs), studio.render(engine, specs), strict=True):
+        assert half.dtype == "bfloat16" and whole.dtype == "float32"
+        away = np.abs(half.pixels.astype(int) - whole.pixels)
+        assert 0 < away.mean() < 2
+    assert is_channels_last(other) == (True, True)
+
+
+def is_channels_last(engine: Engine) -> tuple[bool, ...]:
+    """UNet, autoencoder."""
+    base = engine.models._base
+    return tuple(
+        part.conv_in.weight.is_contiguous(memory_format=torch.channels_last) for part in (base.unet, base.vae.encoder)
+    )
 
 
 def test_levers_are_settings(tmp_path: Path) -> None:
