@@ -33,6 +33,7 @@ CASES: dict[str, dict[str, Any]] = {
     "cache_interval 2, tgate_after 0.6": {"approximation": Approximation(cache_interval=2, tgate_after=0.6)},
     "storage_dtype float8_e4m3fn": {"storage_dtype": "float8_e4m3fn"},
     "storage_dtype int8": {"storage_dtype": "int8"},
+    "storage_dtype int4": {"storage_dtype": "int4"},
 }
 
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import diffusers
 import torch
@@ -31,7 +31,7 @@ from engine.model_files import ModelFiles
 from engine.models import PIPELINES
 from engine.runtime_options import RuntimeOptions
 from schemas.settings import ROOT, Attention
-from schemas.spec import ImageSpec
+from schemas.spec import ImageSpec, StorageDtype
 
 
 @contextmanager
@@ -141,7 +141,7 @@ def main() -> None:
         other.models.policy = lambda spec, placement=placement: Policy(placement, 2**22)  # type: ignore[method-assign, misc]
         away = distance(engines(other, jobs, controlled, 1), reference(jobs, controlled[1]))
         print(f"{f'weights {placement}, ControlNet, among three others':58} {away:.1e}")
-    for held, (name, specs) in product(("float8_e4m3fn", "int8"), (("txt2img", plain), ("ControlNet", controlled))):
+    for held, (name, specs) in product(get_args(StorageDtype), (("txt2img", plain), ("ControlNet", controlled))):
         eight = [ImageSpec.model_validate(s.model_dump() | {"storage_dtype": held}) for s in specs[:2]]
         away = distance(engines(engine, jobs, eight, 1), reference(jobs, specs[1]))
         print(f"{f'{held} weights (an approximation), {name}':58} {away:.1e}")

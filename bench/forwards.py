@@ -16,8 +16,8 @@ from bench.section import Section
 from engine.attention import KERNELS, measure_backends, use_attention
 from engine.compiling import Compiler, count_cache_hits, use_channels_last
 from engine.controlnets import Controls, Remembered
-from engine.int8 import store_as_int8
 from engine.pixels import decode_latents
+from engine.stored_weights import store_weights
 
 MLPERF = ("conv_in", "time_embedding.linear_1", "conv_shortcut", "down_blocks.0.downsamplers", "conv_out", "norm")
 """What MLPerf's eight-bit SDXL keeps in 16 bits (Inference 5.1, NVIDIA's submission), as name patterns of modules, and
@@ -136,7 +136,7 @@ def vae(at: Section) -> None:
 
 
 def stored(at: Section) -> None:
-    """Weights held in eight bits: their bytes, the forward's speed, and how far its answer is from 16 bits'."""
+    """Weights held in fewer bits: their bytes, the forward's speed, and how far its answer is from 16 bits'."""
     rows = 8 if at.true_size else 2
     given = sdxl.inputs(at.shapes, rows, **at.where)
     for name, hold in HELD.items():
@@ -162,7 +162,8 @@ def _hold_float8(network: Any, dtype: torch.dtype, *, whole: tuple[str, ...] | N
 HELD: dict[str, Callable[[Any, torch.dtype], Any]] = {
     "float8": _hold_float8,
     "float8, MLPerf's layers whole": partial(_hold_float8, whole=MLPERF),
-    "int8": lambda network, _: store_as_int8(network),
+    "int8": lambda network, _: store_weights(network, "int8"),
+    "int4": lambda network, _: store_weights(network, "int4"),
 }
 
 

@@ -2,7 +2,7 @@
 
     python -m bench.truesize                 15 minutes, 14 GB of disk, 14 GB of memory, no network
     python -m bench.truesize --tiny          the same at tiny size; `make test` runs it
-    python -m bench.truesize --stored        the UNet's weights in eight bits: bytes and error (5 minutes, 16 GB)
+    python -m bench.truesize --stored        the UNet's weights in fewer bits: bytes and error (5 minutes, 16 GB)
 
 Weights are random, in bfloat16. One step of text-to-image and one with the ControlNet at 64 px go through the engine
 and through plain diffusers, each way of loading in a process of its own: relative L2 of the UNet's first answer to that
@@ -306,7 +306,7 @@ def main() -> None:
     arguments.add_argument("--tiny", action="store_true")
     arguments.add_argument("--folder", type=Path, help="for 14 GB of weights; else a temporary one")
     arguments.add_argument("--out", type=Path, help="JSON")
-    arguments.add_argument("--stored", action="store_true", help="only the weights in eight bits")
+    arguments.add_argument("--stored", action="store_true", help="only the weights in fewer bits")
     arguments.add_argument("--part", help=argparse.SUPPRESS)
     given = arguments.parse_args()
     shapes = TINY if given.tiny else SDXL

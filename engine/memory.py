@@ -31,6 +31,11 @@ MEGAPIXEL = 2**20
 TILE = 512 * 512
 """px that a tiled autoencoder sees at once."""
 
+GROUP = 32
+"""Weights that share a step where they are held in four bits; other tools' files have as many."""
+EIGHT = ("time_emb", "add_emb", "label_emb", "emb_layers")
+"""In the names of layers that have eight bits where others have four (engine/stored_weights.py)."""
+
 # Values, not bytes, for one row at 1024 x 1024: python -m bench.activations
 UNET, CONTROLNET, DECODE = 83e6, 81e6, 806e6
 
@@ -145,46 +150,60 @@ def weigh_models(catalogue: ModelFiles, spec: ImageSpec, *, itemsize: int) -> We
     files = catalogue.files(spec.model.alias, asker=asker)
     parts = {"unet": 0, "text": 0, "vae": 0}
     for file in files:
-        for name, count in count_parameters(file).items():
-            parts[_part(file, name)] += count
+        for name, shape in read_shapes(file).items():
+            part = _part(file, name)
+            parts[part] += _weigh(name, shape, itemsize, spec.storage_dtype if part == "unet" else "")
     if spec.vae is not None:
-        parts["vae"] = _count(catalogue.files(spec.vae.alias, asker=asker))
+        parts["vae"] = _count(catalogue.files(spec.vae.alias, asker=asker)) * itemsize
     nets = {control.model.alias for control in spec.controls}
-    controlnets = sum(_count_control(catalogue, alias, spec.model.alias, asker) for alias in nets)
+    controlnets = sum(_weigh_control(catalogue, alias, spec, asker, itemsize) for alias in nets)
     seen = {reference.model.alias for reference in spec.references}
     worn = sum(_count(catalogue.files(alias, asker=asker)) for alias in {lora.alias for lora in spec.loras} | seen)
-    denoisers = 1 if spec.storage_dtype else itemsize
     refiner = _count(catalogue.files(spec.refiner.model.alias, asker=asker)) if spec.refiner else 0
     return Weights(
-        parts["unet"] * denoisers + worn * itemsize,
-        parts["text"] * itemsize,
-        parts["vae"] * itemsize,
-        controlnets * denoisers,
+        parts["unet"] + worn * itemsize,
+        parts["text"],
+        parts["vae"],
+        controlnets,
         refiner * itemsize,
     )
 
 
-def count_parameters(file: Path) -> Mapping[str, int]:
-    """Values by tensor, from a safetensors file's header; nothing for any other file."""
+def read_shapes(file: Path) -> Mapping[str, tuple[int, ...]]:
+    """Of its tensors, by name, from a safetensors file's header; nothing for any other file."""
     if file.suffix != ".safetensors":
         return {}
     with file.open("rb") as opened:
         (length,) = struct.unpack("<Q", opened.read(8))
         header = json.loads(opened.read(length))
-    return {name: prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__"}
+    return {name: tuple(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__"}
+
+
+def fits_four_bits(name: str, shape: tuple[int, ...]) -> bool:
+    """Of a weight, by its layer's name and its sides."""
+    return len(shape) == 2 and shape[1] % GROUP == 0 and not any(part in name for part in EIGHT)
+
+
+def _weigh(name: str, shape: tuple[int, ...], itemsize: int, held: str) -> int:
+    """Bytes of a tensor: four bits and what a group has beside them, eight, or as it is computed with."""
+    if held == "int4" and fits_four_bits(name, shape):
+        return prod(shape) // 2 + prod(shape) // GROUP * 2 * itemsize
+    return prod(shape) * (1 if held else itemsize)
 
 
 def _count(files: Iterable[Path]) -> int:
-    return sum(sum(count_parameters(file).values()) for file in files)
+    return sum(prod(shape) for file in files for shape in read_shapes(file).values())
 
 
-def _count_control(catalogue: ModelFiles, alias: str, base: str, asker: str) -> int:
-    """Of a control-LoRA the whole ControlNet that it becomes with its checkpoint."""
+def _weigh_control(catalogue: ModelFiles, alias: str, spec: ImageSpec, asker: str, itemsize: int) -> int:
+    """Of a control-LoRA the whole ControlNet that it becomes with its checkpoint, in eight bits if not whole."""
+    base, held = spec.model.alias, spec.storage_dtype
     path = catalogue.where(alias, asker=asker)
     if path.is_file() and MARK in (header := remember_header(path)).tensors:
         components = list_components(catalogue, catalogue.entry(base, asker=asker)) or {}
-        return fit_control_lora(header, components["unet"]).count
-    return _count(catalogue.files(alias, asker=asker))
+        return fit_control_lora(header, components["unet"]).count * (1 if held else itemsize)
+    files = catalogue.files(alias, asker=asker)
+    return sum(_weigh(name, shape, itemsize, held) for file in files for name, shape in read_shapes(file).items())
 
 
 def _part(file: Path, tensor: str) -> str:

@@ -10,7 +10,7 @@ import gc
 import logging
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import diffusers
 import torch
@@ -30,7 +30,6 @@ from engine.control_lora import load_control_lora
 from engine.controlnets import Controls, Remembered
 from engine.embeddings import Inversion, read_inversion
 from engine.graph_backend import GraphBackend, list_weights_worn
-from engine.int8 import store_as_int8
 from engine.lora import Lora, Merges, load_by_peft, read_lora
 from engine.memory import NOTHING, Placement, Policy, choose_policy, weigh_models
 from engine.model_files import ModelFiles
@@ -40,10 +39,11 @@ from engine.refiner import load_refiner
 from engine.runtime_options import Switch
 from engine.schedules import make_scheduler
 from engine.single_file import load_part, load_parts, read_scheduler
+from engine.stored_weights import store_weights
 from engine.tokens import tokenizer
 from engine.upscale import Upscaler
 from schemas.errors import ModelChanged, ModelMissing, RenderError, UnfitWeights
-from schemas.spec import ControlSpec, EmbeddingRef, ImageSpec, LoraRef, ModelRef, Task
+from schemas.spec import ControlSpec, EmbeddingRef, ImageSpec, LoraRef, ModelRef, StorageDtype, Task
 from schemas.weights.components import read_folder_configs, read_json
 from schemas.weights.configs import controlnet_config, t2i_config, vae_config
 from schemas.weights.control_lora import MARK
@@ -95,7 +95,7 @@ class LoadedModels:
         diffusers.utils.logging.disable_progress_bar()
         transformers.utils.logging.disable_progress_bar()
         self.loads = 0
-        self._storage: tuple[str, tuple[LoraRef, ...]] = ("", ())
+        self._storage: tuple[StorageDtype | Literal[""], tuple[LoraRef, ...]] = ("", ())
         self._base: Any = None
         self._base_key: tuple[str, str | None] | None = None
         self._vaes: dict[str, AutoencoderKL] = {}
@@ -123,7 +123,7 @@ class LoadedModels:
         self.placed.policy = policy
         storage = (spec.storage_dtype, spec.loras if spec.storage_dtype else ())
         if self._storage != storage:
-            self.drop()  # what was rounded to 8 bits stays so, and peft cannot add a LoRA to it
+            self.drop()  # what was rounded stays so, and peft cannot add a LoRA to it
         self._storage = storage
         base = self._checkpoint(spec.model, spec.vae, asker=asker)
         architecture = self.catalogue.entry(spec.model.alias, asker=asker).architecture
@@ -351,10 +351,11 @@ class LoadedModels:
         return part
 
     def _in_storage(self, part: Any) -> Any:
-        if self._storage[0] == "int8":
-            store_as_int8(part)
+        held = self._storage[0]
+        if held == "int8" or held == "int4":
+            store_weights(part, held)
             return part
-        part.enable_layerwise_casting(storage_dtype=getattr(torch, self._storage[0]), compute_dtype=self.dtype)
+        part.enable_layerwise_casting(storage_dtype=getattr(torch, held), compute_dtype=self.dtype)
         return part
 
     def drop(self) -> None:

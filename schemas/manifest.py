@@ -61,6 +61,7 @@ from schemas.spec import (
     DigitalSource,
     Frozen,
     Sha256,
+    StorageDtype,
     Tier,
 )
 
@@ -267,9 +268,9 @@ class Shared(Sampling):
     strength: Several[Annotated[Number, STRENGTH]] | None = Field(
         None, description="textures: how far from the source, 0 to 1 (0.5 when not said)", examples=[[0.3, 0.5]]
     )
-    storage_dtype: Literal["float8_e4m3fn", "int8"] | None = Field(
+    storage_dtype: StorageDtype | None = Field(
         None,
-        description="an approximation: hold the weights in 8 bits, in half the GPU memory; pictures change slightly",
+        description="an approximation: hold the weights in 8 bits or 4, in half the memory or a third; pictures change",
     )
     hires: HiresPass | None = Field(None, description="a second pass for large finals; drafts do without")
     refiner: RefinerPass | None = Field(None, description="SDXL's second model for finals; drafts do without")

@@ -194,6 +194,9 @@ class Refiner(Frozen):
     negative_aesthetic_score: Real = 2.5
 
 
+StorageDtype = Literal["float8_e4m3fn", "int8", "int4"]
+
+
 class Approximation(Frozen):
     """What is computed less often than at every step, or not to the end; in a manifest under `approximation`."""
 
@@ -273,7 +276,7 @@ class ImageSpec(Frozen):
 
     model: ModelRef
     vae: ModelRef | None = None
-    storage_dtype: Literal["", "float8_e4m3fn", "int8"] = ""
+    storage_dtype: StorageDtype | Literal[""] = ""
     """An approximation: the weights of UNet and ControlNets held in this type, computed in the device's own."""
     loras: tuple[LoraRef, ...] = ()
     embeddings: tuple[EmbeddingRef, ...] = ()
