@@ -39,6 +39,7 @@ from bench.sdxl import SDXL, TINY, Shapes
 from engine.diffuse import Engine
 from engine.memory import weigh_models
 from engine.model_files import ModelFiles
+from engine.runtime_options import RuntimeOptions
 from engine.tokens import tokenizer
 from schemas.settings import ROOT
 from schemas.spec import ControlSpec, ImageSpec, LoraRef, ModelRef
@@ -181,7 +182,10 @@ def peak_gib() -> float:
 
 def run_engine(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     catalogue = ModelFiles.read(folder / "catalogue.yaml", digests=folder / "digests.json")
-    engine = Engine(catalogue, device="cpu", dtype="bfloat16")
+    bare = RuntimeOptions(
+        channels_last="off"
+    )  # as diffusers lays them out: in bfloat16 another layout rounds otherwise
+    engine = Engine(catalogue, device="cpu", dtype="bfloat16", levers=bare)
     plain = make_spec(catalogue, kind)
     figures: dict[str, Any] = {"before_gib": peak_gib()}
     began = time.perf_counter()
