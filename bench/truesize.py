@@ -182,9 +182,7 @@ def peak_gib() -> float:
 
 def run_engine(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     catalogue = ModelFiles.read(folder / "catalogue.yaml", digests=folder / "digests.json")
-    bare = RuntimeOptions(
-        channels_last="off"
-    )  # as diffusers lays them out: in bfloat16 another layout rounds otherwise
+    bare = RuntimeOptions(channels_last="off")  # as diffusers lays them out: another layout rounds otherwise
     engine = Engine(catalogue, device="cpu", dtype="bfloat16", levers=bare)
     plain = make_spec(catalogue, kind)
     figures: dict[str, Any] = {"before_gib": peak_gib()}
