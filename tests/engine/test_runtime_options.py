@@ -181,7 +181,7 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from engine.model_files import ModelFiles
-from engine.compiling import hits
+from engine.compiling import count_cache_hits
 from engine.diffuse import Engine
 from engine.runtime_options import RuntimeOptions
 from tests.engine.conftest import Studio
@@ -194,5 +194,5 @@ plain, compiled = (
     Engine(catalogue, device="cpu", dtype="float32", levers=how) for how in (RuntimeOptions(), levers)
 )
 one, two = (studio.render(engine, [studio.spec(1)])[0].pixels.astype(int) for engine in (plain, compiled))
-print(json.dumps(hits() | {"seconds": compiled.compiler.seconds, "away": int(np.abs(one - two).max())}))
+print(json.dumps(count_cache_hits() | {"seconds": compiled.compiler.seconds, "away": int(np.abs(one - two).max())}))
 """
