@@ -59,8 +59,8 @@ def find_dtype(asked: str, device: str, *, backend: Backend) -> torch.dtype:
 
 
 def find_slow_dtype(dtype: torch.dtype, device: str) -> str:
-    """Why this precision takes longer on this device than float32 does; empty where it does not."""
+    """Why this precision gains nothing over float32 on this device; empty where it does, or is float32."""
     if device != "cpu" or dtype == torch.float32 or (dtype == torch.bfloat16 and has_bfloat16_units()):
         return ""
     name = str(dtype).removeprefix("torch.")
-    return f"got {name} on a processor without units for it, up to 30 times the time of float32; expected auto"
+    return f"got {name} on a processor without units for it: no faster than float32, or far slower; expected auto"
